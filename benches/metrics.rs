@@ -1,0 +1,60 @@
+//! What metrics cost an element per buffer: `cargo bench --bench metrics`.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use gst::prelude::*;
+use gstrustaudio::elements::support::metrics::ElementMetrics;
+use gstrustaudio::metrics::Span;
+
+/// An element with a bus that is emptied now and then, as an application does.
+fn listened_to() -> (gst::Element, gst::Bus) {
+    let element = gst::ElementFactory::make("identity").build().unwrap();
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    (element, bus)
+}
+
+fn buffers(c: &mut Criterion) {
+    gst::init().unwrap();
+    let mut group = c.benchmark_group("metrics per buffer");
+    // One message per second of 10 ms buffers, none but the last one, no timing at all.
+    for (name, post, interval) in [
+        ("messages on", true, 1_000_000_000u64),
+        ("final message only", true, 0),
+        ("messages off", false, 0),
+    ] {
+        let (element, bus) = listened_to();
+        let metrics = ElementMetrics::default();
+        let properties = ElementMetrics::properties("identity");
+        assert!(metrics.set_property(&post.to_value(), &properties[0]));
+        assert!(metrics.set_property(&interval.to_value(), &properties[1]));
+        metrics.start();
+        let mut pts = 0;
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let work = metrics.begin();
+                let span = Span {
+                    pts: Some(pts),
+                    duration: 10_000_000,
+                    frames: 480,
+                    bytes: 1920,
+                };
+                pts += span.duration;
+                metrics.end(&element, black_box(work), black_box(&span));
+                if pts % 10_000_000_000 == 0 {
+                    bus.set_flushing(true);
+                    bus.set_flushing(false);
+                }
+            })
+        });
+    }
+    // The floor under the first row: reading the clock twice.
+    group.bench_function("two clock reads", |b| {
+        b.iter(|| std::time::Instant::now().elapsed())
+    });
+    group.finish();
+}
+
+criterion_group!(benches, buffers);
+criterion_main!(benches);

@@ -1,0 +1,296 @@
+//! This crate's resampler, GStreamer's and libsoxr's.
+
+use std::ffi::{c_char, c_double, c_int, c_uint, c_ulong, c_void};
+
+use gstrustaudio::dsp::resample::{EngineChoice, Output, Resampler, Spec};
+use gstrustaudio::dsp::simd::Level;
+
+use super::Converter;
+
+/// This crate's.
+pub struct Own {
+    resampler: Resampler<f32>,
+    channels: usize,
+    rate: u32,
+}
+
+impl Own {
+    pub fn new(spec: &Spec) -> Self {
+        Self::with_level(spec, Level::best())
+    }
+
+    pub fn with_level(spec: &Spec, level: Level) -> Self {
+        Self {
+            resampler: Resampler::with_level(spec, level).unwrap(),
+            channels: spec.channels,
+            rate: spec.in_rate,
+        }
+    }
+
+    pub fn engine(&self) -> &'static str {
+        self.resampler.kind().name()
+    }
+}
+
+/// `quality` between `rates` with any latency.
+pub fn free(rates: (u32, u32), channels: usize, quality: u8) -> Spec {
+    Spec {
+        quality,
+        max_latency: Some(u64::MAX),
+        ..Spec::new(rates.0, rates.1, channels)
+    }
+}
+
+/// `quality` between `rates` by one engine.
+pub fn engine(rates: (u32, u32), channels: usize, quality: u8, engine: EngineChoice) -> Spec {
+    Spec {
+        quality,
+        engine,
+        ..Spec::new(rates.0, rates.1, channels)
+    }
+}
+
+impl Converter for Own {
+    fn process(&mut self, input: &[f32], output: &mut Vec<f32>) {
+        let channels = self.channels;
+        self.resampler
+            .push(input.len() / channels, |c, plane| match channels {
+                1 => plane.copy_from_slice(input),
+                2 => {
+                    for (to, frame) in plane.iter_mut().zip(input.chunks_exact(2)) {
+                        *to = frame[c & 1];
+                    }
+                }
+                _ => {
+                    for (to, frame) in plane.iter_mut().zip(input.chunks_exact(channels)) {
+                        *to = frame[c];
+                    }
+                }
+            });
+        let frames = self.resampler.available();
+        let at = output.len();
+        output.resize(at + frames * channels, 0.0);
+        self.resampler.pull(
+            &mut Output::interleaved(&mut output[at..], channels),
+            frames,
+        );
+    }
+
+    fn latency(&self) -> f64 {
+        self.resampler.latency() as f64 / f64::from(self.rate)
+    }
+}
+
+/// GStreamer's `GstAudioResampler`, as `audioresample` sets it up.
+pub struct Gst {
+    resampler: *mut gst_audio::ffi::GstAudioResampler,
+    channels: usize,
+    rate: u32,
+}
+
+impl Gst {
+    pub fn new(rates: (u32, u32), channels: usize, quality: u8) -> Self {
+        let options = gst::Structure::new_empty("options");
+        let (i, o) = (rates.0 as c_int, rates.1 as c_int);
+        // SAFETY: arguments are in the documented ranges; the options are copied.
+        let resampler = unsafe {
+            use gst::glib::translate::ToGlibPtr;
+            let method = gst_audio::ffi::GST_AUDIO_RESAMPLER_METHOD_KAISER;
+            let pointer: *const gst::ffi::GstStructure = options.to_glib_none().0;
+            let pointer = pointer.cast_mut();
+            gst_audio::ffi::gst_audio_resampler_options_set_quality(
+                method,
+                quality.into(),
+                i,
+                o,
+                pointer,
+            );
+            gst_audio::ffi::gst_audio_resampler_new(
+                method,
+                gst_audio::ffi::GST_AUDIO_RESAMPLER_FLAG_NONE,
+                gst_audio::AudioFormat::F32le.into_glib(),
+                channels as c_int,
+                i,
+                o,
+                pointer,
+            )
+        };
+        Self {
+            resampler,
+            channels,
+            rate: rates.0,
+        }
+    }
+
+    /// Frames of delay at the input rate.
+    pub fn delay(&self) -> usize {
+        // SAFETY: the resampler lives as long as this.
+        unsafe { gst_audio::ffi::gst_audio_resampler_get_max_latency(self.resampler) }
+    }
+
+    /// Output frames of the next `frames` of input.
+    pub fn frames(&self, frames: usize) -> usize {
+        // SAFETY: as above.
+        unsafe { gst_audio::ffi::gst_audio_resampler_get_out_frames(self.resampler, frames) }
+    }
+}
+
+use gst::glib::translate::IntoGlib;
+
+impl Converter for Gst {
+    fn process(&mut self, input: &[f32], output: &mut Vec<f32>) {
+        let frames_in = input.len() / self.channels;
+        let frames = self.frames(frames_in);
+        let at = output.len();
+        output.resize(at + frames * self.channels, 0.0);
+        let mut from = [input.as_ptr().cast_mut().cast::<c_void>()];
+        let mut to = [output[at..].as_mut_ptr().cast::<c_void>()];
+        // SAFETY: interleaved, so one pointer each; the output has room for what was announced.
+        unsafe {
+            gst_audio::ffi::gst_audio_resampler_resample(
+                self.resampler,
+                from.as_mut_ptr(),
+                frames_in,
+                to.as_mut_ptr(),
+                frames,
+            );
+        }
+    }
+
+    fn latency(&self) -> f64 {
+        self.delay() as f64 / f64::from(self.rate)
+    }
+}
+
+impl Drop for Gst {
+    fn drop(&mut self) {
+        // SAFETY: created once, freed once.
+        unsafe { gst_audio::ffi::gst_audio_resampler_free(self.resampler) }
+    }
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct QualitySpec {
+    precision: c_double,
+    phase_response: c_double,
+    passband_end: c_double,
+    stopband_begin: c_double,
+    e: *mut c_void,
+    flags: c_ulong,
+}
+
+type Create = unsafe extern "C" fn(
+    c_double,
+    c_double,
+    c_uint,
+    *mut *const c_char,
+    *const c_void,
+    *const QualitySpec,
+    *const c_void,
+) -> *mut c_void;
+type Process = unsafe extern "C" fn(
+    *mut c_void,
+    *const c_void,
+    usize,
+    *mut usize,
+    *mut c_void,
+    usize,
+    *mut usize,
+) -> *const c_char;
+
+/// libsoxr at its `HQ` recipe, found at run time.
+pub struct Soxr {
+    soxr: *mut c_void,
+    process: Process,
+    delay: unsafe extern "C" fn(*mut c_void) -> c_double,
+    delete: unsafe extern "C" fn(*mut c_void),
+    channels: usize,
+    ratio: f64,
+    out_rate: u32,
+}
+
+const HQ: c_ulong = 4;
+
+impl Soxr {
+    /// `None` if this machine has no `libsoxr.so.0`.
+    pub fn new(rates: (u32, u32), channels: usize) -> Option<Self> {
+        // SAFETY: the symbols have these types in soxr.h of 0.1.x, whose ABI version is 0.
+        unsafe {
+            let library = libc::dlopen(c"libsoxr.so.0".as_ptr(), libc::RTLD_NOW);
+            if library.is_null() {
+                return None;
+            }
+            let symbol = |name: &std::ffi::CStr| {
+                let symbol = libc::dlsym(library, name.as_ptr());
+                assert!(!symbol.is_null(), "{name:?}");
+                symbol
+            };
+            let create: Create = std::mem::transmute(symbol(c"soxr_create"));
+            let quality: unsafe extern "C" fn(c_ulong, c_ulong) -> QualitySpec =
+                std::mem::transmute(symbol(c"soxr_quality_spec"));
+            let spec = quality(HQ, 0);
+            let soxr = create(
+                rates.0.into(),
+                rates.1.into(),
+                channels as c_uint,
+                std::ptr::null_mut(),
+                std::ptr::null(),
+                &spec,
+                std::ptr::null(),
+            );
+            assert!(!soxr.is_null());
+            Some(Self {
+                soxr,
+                process: std::mem::transmute::<*mut c_void, Process>(symbol(c"soxr_process")),
+                delay: std::mem::transmute::<
+                    *mut c_void,
+                    unsafe extern "C" fn(*mut c_void) -> c_double,
+                >(symbol(c"soxr_delay")),
+                delete: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void)>(
+                    symbol(c"soxr_delete"),
+                ),
+                channels,
+                ratio: f64::from(rates.1) / f64::from(rates.0),
+                out_rate: rates.1,
+            })
+        }
+    }
+}
+
+impl Converter for Soxr {
+    fn process(&mut self, input: &[f32], output: &mut Vec<f32>) {
+        let frames = input.len() / self.channels;
+        // It may hand out a block at a time.
+        let room = (frames as f64 * self.ratio) as usize + 16_384;
+        let at = output.len();
+        output.resize(at + room * self.channels, 0.0);
+        let (mut taken, mut made) = (0, 0);
+        // SAFETY: both buffers are as long as stated.
+        let error = unsafe {
+            (self.process)(
+                self.soxr,
+                input.as_ptr().cast(),
+                frames,
+                &mut taken,
+                output[at..].as_mut_ptr().cast(),
+                room,
+                &mut made,
+            )
+        };
+        assert!(error.is_null() && taken == frames);
+        output.truncate(at + made * self.channels);
+    }
+
+    fn latency(&self) -> f64 {
+        // SAFETY: alive.
+        unsafe { (self.delay)(self.soxr) / f64::from(self.out_rate) }
+    }
+}
+
+impl Drop for Soxr {
+    fn drop(&mut self) {
+        // SAFETY: created once, deleted once.
+        unsafe { (self.delete)(self.soxr) }
+    }
+}

@@ -1,0 +1,447 @@
+"""Loads nodes, checks what they return and describes what they raise.
+
+Runs in the pipeline's own interpreter and in worker processes alike, so that a node behaves the
+same in both. Knows neither GStreamer nor the transport.
+"""
+
+import importlib
+import importlib.util
+import inspect
+import json
+import os
+import sys
+import traceback
+import types
+
+import numpy as np
+
+
+def dumps(fields):
+    """JSON of what a node posts: numpy's scalars are numbers, NaN and infinities are null."""
+
+    def plain(value):
+        if isinstance(value, dict):
+            return {str(k): plain(v) for k, v in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [plain(v) for v in value]
+        if isinstance(value, np.generic):
+            value = value.item()
+        return None if isinstance(value, float) and not np.isfinite(value) else value
+
+    return json.dumps(plain(fields), default=str)
+
+# Frames of these files are left out of tracebacks.
+_OWN = {__file__} if "__file__" in globals() else set()
+
+_DTYPES = {
+    "S8": "i1", "U8": "u1", "S16": "i2", "U16": "u2",
+    "S32": "i4", "U32": "u4", "F32": "f4", "F64": "f8",
+}
+
+
+class NodeError(Exception):
+    """The node cannot work as it is configured; says where the fault is."""
+
+    def __init__(self, message, file=None, line=None):
+        super().__init__(message)
+        self.file = file
+        self.line = line
+
+
+class OutputError(TypeError):
+    """The node returned what cannot become audio of the output caps."""
+
+
+def dtype_of(format_name):
+    """The numpy type of a GStreamer sample format in native byte order."""
+    for name, code in _DTYPES.items():
+        if format_name in (name, name + "LE", name + "BE"):
+            return np.dtype(code)
+    raise NodeError(f"format {format_name!r} has no numpy type")
+
+
+def where(obj):
+    """File and first line of a function or class, where they are known."""
+    try:
+        obj = inspect.unwrap(obj)
+        while hasattr(obj, "func"):
+            obj = obj.func
+        return inspect.getsourcefile(obj), inspect.getsourcelines(obj)[1]
+    except (TypeError, OSError):
+        return None, None
+
+
+def _call_forms(function, *forms):
+    """The first of `forms` (tuples of arguments) that `function` accepts; its index."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return len(forms) - 1
+    for index, arguments in enumerate(forms):
+        try:
+            signature.bind(*arguments)
+            return index
+        except TypeError:
+            continue
+    return None
+
+
+_files = {}
+
+
+def _load_file(path, fresh):
+    """The module in the file at `path`; compiled from its text, since cached bytecode goes by a
+    timestamp in whole seconds."""
+    path = os.path.abspath(path)
+    if not fresh and path in _files:
+        return _files[path]
+    try:
+        with open(path, "rb") as source:
+            text = source.read()
+    except OSError as error:
+        raise NodeError(f"cannot read {path}: {error.strerror}", path) from error
+    folder, base = os.path.split(path)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    name = os.path.splitext(base)[0]
+    module = types.ModuleType(name)
+    module.__file__ = path
+    exec(compile(text, path, "exec"), module.__dict__)
+    sys.modules.setdefault(name, module)
+    _files[path] = module
+    return module
+
+
+def _load_module(name, fresh):
+    if name.endswith(".py") or os.sep in name:
+        return _load_file(os.path.expanduser(name), fresh)
+    if not fresh or name not in sys.modules:
+        return importlib.import_module(name)
+    importlib.invalidate_caches()
+    found = importlib.util.find_spec(name)
+    if found is None or not found.origin or not found.origin.endswith(".py"):
+        return importlib.import_module(name)
+    module = importlib.util.module_from_spec(found)
+    with open(found.origin, "rb") as source:
+        exec(compile(source.read(), found.origin, "exec"), module.__dict__)
+    sys.modules[name] = module
+    return module
+
+
+class Node:
+    """A loaded node: `call(audio, ctx)` or, if not `takes_ctx`, `call(audio)`."""
+
+    def __init__(self, spec):
+        self.spec = json.loads(spec)
+        self.info = None
+        self.output = None
+        for folder in reversed([p for p in (self.spec.get("python-path") or "").split(os.pathsep) if p]):
+            folder = os.path.abspath(os.path.expanduser(folder))
+            if folder in sys.path:
+                sys.path.remove(folder)
+            sys.path.insert(0, folder)
+        self._load(fresh=False)
+
+    def _load(self, fresh):
+        spec = self.spec
+        module_name = spec.get("module")
+        if not module_name:
+            raise NodeError("`module` is not set: the name of a module or the path of a .py file")
+        module = _load_module(module_name, fresh)
+        file = getattr(module, "__file__", None)
+        kwargs = spec.get("kwargs") or {}
+        wanted = spec.get("class") or spec.get("function") or "process"
+        target = module
+        for part in wanted.split("."):
+            target = getattr(target, part, None)
+            if target is None:
+                names = sorted(
+                    n for n, v in vars(module).items()
+                    if not n.startswith("_") and (inspect.isclass(v) or inspect.isroutine(v))
+                    and getattr(v, "__module__", module.__name__) == module.__name__
+                )
+                has = f"; it has {', '.join(names)}" if names else ""
+                kind = "class" if spec.get("class") else "function"
+                raise NodeError(f"{module_name} has no {kind} {wanted!r}{has}", file)
+        if not callable(target):
+            raise NodeError(f"{wanted!r} in {module_name} cannot be called", file)
+        if spec.get("class"):
+            if _call_forms_kwargs(target, kwargs) is False:
+                at, line = where(getattr(target, "__init__", target))
+                raise NodeError(
+                    f"{wanted}{_signature(target)} does not take the arguments {json.dumps(kwargs)}",
+                    at or file, line)
+            instance = target(**kwargs)
+            process = getattr(instance, "process", None)
+            if process is None and callable(instance):
+                process = instance
+            if process is None:
+                at, line = where(target)
+                raise NodeError(f"class {wanted} has no method `process`", at or file, line)
+        else:
+            instance = target
+            process = target
+        forms = _bind_process(process, wanted, {} if spec.get("class") else kwargs, file)
+        self.instance = instance
+        self.call, self.takes_ctx = forms
+        self.start_hook = _first(instance, "start", "initialize")
+        self.stop_hook = _first(instance, "stop", "cleanup", "close")
+        self.caps_hook = getattr(instance, "output_caps", None)
+        self.in_place = bool(getattr(instance, "in_place", False))
+        at, _ = where(target)
+        self.file = os.path.abspath(file or at) if (file or at) else None
+
+    def describe(self):
+        return json.dumps({
+            "file": self.file,
+            "in-place": self.in_place,
+            "takes-ctx": self.takes_ctx,
+            "output-caps": self.caps_hook is not None,
+        })
+
+    def start(self, info):
+        """Takes up the format of the stream; the output format that the node asks for, or None."""
+        self.info = json.loads(info)
+        return json.dumps(self._start())
+
+    def _start(self):
+        info = self.info
+        wanted = None
+        if self.caps_hook is not None:
+            caps = {k: info[k] for k in ("format", "rate", "channels", "layout")}
+            wanted = self.caps_hook(dict(caps))
+            if wanted is not None:
+                wanted = _check_caps(wanted, self.caps_hook)
+        out = {**info, **(wanted or {})}
+        self.output = Output(out["format"], out["channels"], out["layout"] == "non-interleaved",
+                             self.spec.get("layout") == "channels-first")
+        if self.start_hook is not None:
+            namespace = types.SimpleNamespace(**info, dtype=dtype_of(info["format"]))
+            form = _call_forms(self.start_hook, (namespace,), ())
+            if form is None:
+                at, line = where(self.start_hook)
+                raise NodeError(
+                    f"{self.start_hook.__name__}{_signature(self.start_hook)} takes neither "
+                    "`info` nor nothing", at, line)
+            if form == 0:
+                self.start_hook(namespace)
+            else:
+                self.start_hook()
+        return wanted
+
+    def reload(self):
+        """Replaces the node by what its file says now; leaves all as it was if that fails."""
+        old = dict(self.__dict__)
+        try:
+            self._load(fresh=True)
+            if self.info is not None:
+                before = old["output"]
+                self._start()
+                if before is not None and self.output != before:
+                    raise NodeError("the output caps cannot change in a reload", self.file)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(old)
+            raise
+        if old["info"] is not None and old["stop_hook"] is not None:
+            # The new node is in place: what its predecessor says on leaving changes nothing.
+            try:
+                old["stop_hook"]()
+            except BaseException:
+                traceback.print_exc()
+        return self.describe()
+
+    def stop(self):
+        try:
+            if self.info is not None and self.stop_hook is not None:
+                self.stop_hook()
+        finally:
+            self.info = None
+            flush()
+
+    def outputs(self, result):
+        return self.output.arrays(result)
+
+
+def _call_forms_kwargs(target, kwargs):
+    try:
+        inspect.signature(target).bind(**kwargs)
+    except TypeError:
+        return False
+    except ValueError:
+        pass
+    return True
+
+
+def _signature(function):
+    try:
+        return str(inspect.signature(function))
+    except (TypeError, ValueError):
+        return "(...)"
+
+
+def _bind_process(process, wanted, kwargs, file):
+    """`process` with `kwargs` bound, and whether it takes `ctx`."""
+    import functools
+
+    bound = functools.partial(process, **kwargs) if kwargs else process
+    form = _call_forms(bound, (None, None), (None,))
+    if form is None:
+        at, line = where(process)
+        raise NodeError(
+            f"{wanted}: {getattr(process, '__name__', 'process')}{_signature(process)} cannot be "
+            "called as process(audio, ctx) or process(audio)", at or file, line)
+    return bound, form == 0
+
+
+def _first(instance, *names):
+    for name in names:
+        hook = getattr(instance, name, None)
+        if callable(hook):
+            return hook
+    return None
+
+
+def _check_caps(wanted, hook):
+    at, line = where(hook)
+    if not isinstance(wanted, dict):
+        raise NodeError(f"output_caps returned {type(wanted).__name__}, expected a dict", at, line)
+    allowed = {"format": str, "rate": int, "channels": int, "layout": str}
+    clean = {}
+    for key, value in wanted.items():
+        if key not in allowed:
+            raise NodeError(f"output_caps returned the field {key!r}; known are {', '.join(allowed)}",
+                            at, line)
+        try:
+            clean[key] = allowed[key](value)
+        except (TypeError, ValueError):
+            raise NodeError(f"output_caps returned {key}={value!r}", at, line) from None
+    if "format" in clean:
+        dtype_of(clean["format"])
+    if clean.get("rate", 1) < 1 or clean.get("channels", 1) < 1:
+        raise NodeError(f"output_caps returned {wanted!r}", at, line)
+    return clean
+
+
+class Output:
+    """Turns what a node returns into arrays in the memory order of the output caps."""
+
+    def __init__(self, format_name, channels, planar, channels_first):
+        self.format = format_name
+        self.dtype = dtype_of(format_name)
+        self.channels = channels
+        self.planar = planar
+        self.channels_first = channels_first
+
+    def __eq__(self, other):
+        return vars(self) == vars(other)
+
+    def arrays(self, result):
+        if isinstance(result, (np.ndarray, bytes, bytearray, memoryview)) or hasattr(result, "__array__"):
+            return [self._array(result, "the node returned")]
+        try:
+            items = iter(result)
+        except TypeError:
+            raise OutputError(
+                f"the node returned {_kind(result)}; expected None, an array, bytes, or an "
+                "iterable of them") from None
+        return [self._array(item, f"item {i} of what the node returned is")
+                for i, item in enumerate(items)]
+
+    def _array(self, item, says):
+        if isinstance(item, (bytes, bytearray, memoryview)):
+            frame = self.dtype.itemsize * self.channels
+            size = item.nbytes if isinstance(item, memoryview) else len(item)
+            if size % frame:
+                raise OutputError(f"{says} {size} bytes; expected a multiple of {frame}, the size of "
+                                  f"a frame of {self.channels} x {self.format}")
+            flat = np.frombuffer(item, self.dtype)
+            # Bytes are in the order of the caps, whatever the shape of arrays.
+            return flat.reshape((self.channels, -1) if self.planar else (-1, self.channels))
+        if not isinstance(item, np.ndarray):
+            if not hasattr(item, "__array__"):
+                raise OutputError(f"{says} {_kind(item)}; expected an array or bytes")
+            item = np.asarray(item)
+        if item.dtype != self.dtype or not item.dtype.isnative:
+            raise OutputError(f"{says} an array of {item.dtype}; expected {self.dtype} for "
+                              f"{self.format} (see astype, or output_caps)")
+        axis = 0 if self.channels_first else 1
+        if item.ndim == 1 and self.channels == 1:
+            item = item.reshape((1, -1) if self.channels_first else (-1, 1))
+        if item.ndim != 2 or item.shape[axis] != self.channels:
+            expected = (f"({self.channels}, frames)" if self.channels_first
+                        else f"(frames, {self.channels})")
+            raise OutputError(f"{says} an array of shape {item.shape}; expected {expected}")
+        if self.channels_first != self.planar:
+            item = item.T
+        return np.ascontiguousarray(item)
+
+
+def _kind(value):
+    return f"an object of type {type(value).__name__}"
+
+
+def describe(error, file=None):
+    """A JSON object that says what was raised, where, and of what kind."""
+    names = []
+    for kind in type(error).__mro__:
+        if kind is object:
+            continue
+        names.append(kind.__qualname__)
+        if kind.__module__ != "builtins":
+            names.append(f"{kind.__module__}.{kind.__qualname__}")
+    kind = type(error)
+    qualified = kind.__qualname__ if kind.__module__ in ("builtins", __name__) \
+        else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        message = str(error)
+    except BaseException as inner:
+        message = f"(its text raised {type(inner).__name__})"
+    if isinstance(error, ValueError) and "read-only" in message:
+        message += " (the buffer is shared: set in_place = True on the node to get a copy to write)"
+    found, line = None, None
+    if isinstance(error, NodeError):
+        found, line = error.file, error.line
+    elif isinstance(error, SyntaxError) and error.filename:
+        found, line = error.filename, error.lineno
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename not in _OWN]
+    if found is None and frames:
+        own = [f for f in frames if f.filename == file]
+        found, line = (own or frames)[-1].filename, (own or frames)[-1].lineno
+    found = found or file
+    try:
+        text = _format(error)
+    except BaseException:
+        text = f"{qualified}: {message}"
+    retryable = getattr(error, "retryable", None)
+    status = getattr(error, "status", getattr(error, "status_code", getattr(error, "code", None)))
+    return json.dumps({
+        "exception": qualified,
+        "types": names,
+        "message": message,
+        "traceback": text,
+        "file": found,
+        "line": line,
+        "retryable": retryable if isinstance(retryable, bool) else None,
+        "status": status if isinstance(status, int) and not isinstance(status, bool) else None,
+        "configuration": isinstance(error, NodeError),
+    })
+
+
+def _format(error):
+    whole = traceback.TracebackException.from_exception(error)
+    part, seen = whole, set()
+    while part is not None and id(part) not in seen:
+        seen.add(id(part))
+        part.stack = traceback.StackSummary.from_list(
+            [f for f in part.stack if f.filename not in _OWN])
+        part = part.__cause__ or part.__context__
+    return "".join(whole.format())
+
+
+def flush():
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass

@@ -1,0 +1,149 @@
+//! Many pipelines in one process: what an element costs a server.
+//!
+//! `cargo run --release --example many_pipelines [COUNT]` builds COUNT (500) pipelines of
+//! `audiotestsrc ! rustaudioconvert ! rustresample ! rustvad ! fakesink`, plays all to their end,
+//! and compares memory, threads and start-up time with as many of
+//! `audiotestsrc ! identity ! identity ! identity ! fakesink` in a process of their own. It fails
+//! if a final metrics message is missing or wrong.
+
+use std::collections::HashMap;
+use std::process::Command;
+use std::time::Instant;
+
+use gst::prelude::*;
+use gstrustaudio::metrics::{MESSAGE_NAME, Report};
+
+type Failure = Box<dyn std::error::Error>;
+
+const BUFFERS: u64 = 200;
+const FRAMES: u64 = 480;
+
+fn line(kind: &str) -> String {
+    let middle = match kind {
+        "rustaudio" => {
+            "rustaudioconvert ! audio/x-raw,format=F32LE,channels=1 ! rustresample \
+             ! audio/x-raw,rate=16000 ! rustvad"
+        }
+        _ => "identity ! identity ! identity",
+    };
+    format!(
+        "audiotestsrc num-buffers={BUFFERS} samplesperbuffer={FRAMES} is-live=false \
+         ! audio/x-raw,format=S16LE,rate=48000,channels=2 ! {middle} ! fakesink"
+    )
+}
+
+/// A figure of /proc/self/status, in its own unit.
+fn status(field: &str) -> u64 {
+    std::fs::read_to_string("/proc/self/status")
+        .unwrap_or_default()
+        .lines()
+        .find_map(|l| {
+            l.strip_prefix(field)?
+                .split_whitespace()
+                .next()?
+                .parse()
+                .ok()
+        })
+        .unwrap_or(0)
+}
+
+/// Plays `count` pipelines of one kind: bytes and threads per pipeline, seconds to start all.
+fn play(kind: &str, count: usize) -> Result<(f64, f64, f64), Failure> {
+    gst::init()?;
+    gstrustaudio::plugin_register_static()?;
+    // What is loaded once, for all pipelines, is loaded by a first one.
+    let warm = gst::parse::launch(&line(kind))?;
+    warm.set_state(gst::State::Paused)?;
+    warm.state(gst::ClockTime::NONE).0?;
+    let (rss, threads) = (status("VmRSS:"), status("Threads:"));
+
+    let start = Instant::now();
+    let mut pipelines = Vec::with_capacity(count);
+    for _ in 0..count {
+        let pipeline = gst::parse::launch(&line(kind))?;
+        pipeline.set_state(gst::State::Paused)?;
+        pipelines.push(pipeline);
+    }
+    for pipeline in &pipelines {
+        pipeline.state(gst::ClockTime::NONE).0?;
+    }
+    let started = start.elapsed().as_secs_f64();
+    let memory = status("VmRSS:").saturating_sub(rss) as f64 * 1024.0 / count as f64;
+    let threads = status("Threads:").saturating_sub(threads) as f64 / count as f64;
+
+    for pipeline in &pipelines {
+        pipeline.set_state(gst::State::Playing)?;
+    }
+    for pipeline in &pipelines {
+        let bus = pipeline.bus().ok_or("no bus")?;
+        let mut finals = HashMap::new();
+        loop {
+            let message = bus
+                .timed_pop(gst::ClockTime::from_seconds(60))
+                .ok_or("a pipeline does not end")?;
+            match message.view() {
+                gst::MessageView::Eos(_) => break,
+                gst::MessageView::Error(e) => return Err(e.error().into()),
+                gst::MessageView::Element(e) => {
+                    if let Some(s) = e.structure().filter(|s| s.name() == MESSAGE_NAME) {
+                        let report = Report::try_from(s)?;
+                        if report.is_final {
+                            finals.insert(report.factory.clone(), report);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        if kind == "rustaudio" {
+            for (factory, frames) in [
+                ("rustaudioconvert", BUFFERS * FRAMES),
+                ("rustresample", BUFFERS * FRAMES),
+                ("rustvad", BUFFERS * FRAMES / 3),
+            ] {
+                let report = finals.get(factory).ok_or("a final message is missing")?;
+                if report.counters.samples != frames {
+                    return Err(format!("{factory}: {} samples", report.counters.samples).into());
+                }
+            }
+        }
+        pipeline.set_state(gst::State::Null)?;
+    }
+    warm.set_state(gst::State::Null)?;
+    Ok((memory, threads, started))
+}
+
+fn main() -> Result<(), Failure> {
+    let mut args = std::env::args().skip(1);
+    let count: usize = args.next().map_or(Ok(500), |a| a.parse())?;
+    if let Some(kind) = args.next() {
+        let (memory, threads, started) = play(&kind, count)?;
+        println!("{memory} {threads} {started}");
+        return Ok(());
+    }
+    println!("{count} pipelines of three elements each, per pipeline:\n");
+    println!("| elements | memory kB | threads | start ms |\n|---|---|---|---|");
+    let mut memory = [0.0; 2];
+    for (i, kind) in ["identity", "rustaudio"].into_iter().enumerate() {
+        // A process each, so that neither finds the other's memory.
+        let output = Command::new(std::env::current_exe()?)
+            .args([&count.to_string(), kind])
+            .output()?;
+        let text = String::from_utf8(output.stdout)?;
+        let figures: Vec<f64> = text.split_whitespace().flat_map(str::parse).collect();
+        let [bytes, threads, started] = figures[..] else {
+            return Err(format!("{kind}: {}", String::from_utf8_lossy(&output.stderr)).into());
+        };
+        memory[i] = bytes;
+        println!(
+            "| {kind} | {:.1} | {threads:.2} | {:.2} |",
+            bytes / 1e3,
+            started * 1e3 / count as f64
+        );
+    }
+    println!(
+        "\nMemory of one element beyond an identity: {:.1} kB",
+        (memory[1] - memory[0]) / 3e3
+    );
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! CPU time of whole pipelines with `rustresample` and with `audioresample`, less that of the same
+//! pipeline without either: `cargo run --release --example resample_pipelines`.
+
+use gst::prelude::*;
+
+/// Processor time of this process so far, in seconds.
+fn cpu() -> f64 {
+    // SAFETY: getrusage only writes the structure that it is given.
+    let usage = unsafe {
+        let mut usage = std::mem::zeroed::<libc::rusage>();
+        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
+        usage
+    };
+    let seconds = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 * 1e-6;
+    seconds(usage.ru_utime) + seconds(usage.ru_stime)
+}
+
+/// Seconds of audio of one run.
+const LENGTH: u32 = 120;
+
+/// Plays `line`; CPU time per second of audio in us.
+fn run(line: &str) -> f64 {
+    let pipeline = gst::parse::launch(line).expect(line);
+    let bus = pipeline.bus().expect("a pipeline has a bus");
+    pipeline.set_state(gst::State::Paused).expect(line);
+    pipeline.state(gst::ClockTime::NONE).0.expect(line);
+    let before = cpu();
+    pipeline.set_state(gst::State::Playing).expect(line);
+    let message = bus.timed_pop_filtered(
+        gst::ClockTime::NONE,
+        &[gst::MessageType::Eos, gst::MessageType::Error],
+    );
+    let time = cpu() - before;
+    let message = message.expect("waits for ever");
+    assert_eq!(message.type_(), gst::MessageType::Eos, "{message:?}");
+    pipeline.set_state(gst::State::Null).expect(line);
+    time / f64::from(LENGTH) * 1e6
+}
+
+fn main() {
+    gst::init().expect("GStreamer");
+    gstrustaudio::plugin_register_static().expect("the plugin");
+    println!(
+        "us of CPU per second of audio, 10 ms buffers, stereo, defaults, pipeline without either taken off\n"
+    );
+    println!("| format | rates | audioresample | rustresample | times |\n|---|---|---|---|---|");
+    let mut ratios = Vec::new();
+    for format in ["F32LE", "S16LE"] {
+        for (from, to) in [
+            (48_000, 16_000),
+            (44_100, 48_000),
+            (16_000, 48_000),
+            (48_000, 44_100),
+        ] {
+            let frames = from / 100;
+            let source = format!(
+                "audiotestsrc wave=square num-buffers={} samplesperbuffer={frames} \
+                 ! audio/x-raw,format={format},rate={from},channels=2",
+                LENGTH * 100
+            );
+            let best = |line: String| (0..3).map(|_| run(&line)).fold(f64::INFINITY, f64::min);
+            let baseline = best(format!("{source} ! identity ! fakesink sync=false"));
+            let with = |factory: &str| {
+                best(format!(
+                    "{source} ! {factory} ! audio/x-raw,rate={to} ! fakesink sync=false"
+                )) - baseline
+            };
+            let (theirs, ours) = (with("audioresample"), with("rustresample"));
+            println!(
+                "| {format} | {from} to {to} | {theirs:.0} | {ours:.0} | {:.2} |",
+                theirs / ours
+            );
+            ratios.push((theirs / ours).ln());
+        }
+    }
+    let mean = (ratios.iter().sum::<f64>() / ratios.len() as f64).exp();
+    println!("\ngeometric mean: {mean:.2}");
+}

@@ -1,0 +1,216 @@
+//! How good the detector is on labelled recordings, clean and in noise:
+//!
+//! ```text
+//! cargo run --release --example vad_eval -- DIR [--look-ahead 0|30|100] [--energy DBFS] [--csv OUT_DIR]
+//! ```
+//!
+//! `DIR` holds WAV files of one rate, each with labels beside it (see `wav.rs` for their format).
+//! Noise is made from a fixed seed. `--csv` writes `time,probability` lines per clean file.
+
+mod noise;
+mod score;
+mod wav;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use gstrustaudio::dsp::convert::SampleFormat;
+use gstrustaudio::dsp::vad::{DetectorKind, Frame, LookAhead};
+use noise::Kind;
+use score::{Score, score};
+use wav::Wav;
+
+struct Clip {
+    path: PathBuf,
+    rate: u32,
+    mono: Vec<f32>,
+    labels: Vec<Option<bool>>,
+}
+
+struct Options {
+    dir: PathBuf,
+    detector: DetectorKind,
+    csv: Option<PathBuf>,
+}
+
+fn options() -> Result<Options, String> {
+    let mut args = std::env::args().skip(1);
+    let (mut dir, mut csv) = (None, None);
+    let mut detector = DetectorKind::Spectral(LookAhead::Short);
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or(format!("{arg} needs a value"));
+        match arg.as_str() {
+            "--look-ahead" => {
+                detector = DetectorKind::Spectral(match value()?.as_str() {
+                    "0" => LookAhead::None,
+                    "30" => LookAhead::Short,
+                    "100" => LookAhead::Long,
+                    other => return Err(format!("no look-ahead of {other} ms")),
+                });
+            }
+            "--energy" => {
+                let threshold_db = value()?.parse().map_err(|e| format!("--energy: {e}"))?;
+                detector = DetectorKind::Energy { threshold_db };
+            }
+            "--csv" => csv = Some(PathBuf::from(value()?)),
+            _ => dir = Some(PathBuf::from(arg)),
+        }
+    }
+    let dir = dir.ok_or("which directory?")?;
+    Ok(Options { dir, detector, csv })
+}
+
+fn clips(dir: &Path) -> Result<Vec<Clip>, String> {
+    let read = |path: PathBuf| {
+        let wav = Wav::read(&path)?;
+        let frames = wav.samples() * 100 / wav.rate.max(1) as usize;
+        let labels = wav::labels(&path, frames)
+            .ok_or_else(|| format!("{}: no labels beside it", path.display()))?;
+        Ok(Clip {
+            rate: wav.rate,
+            mono: wav.mono(),
+            path,
+            labels,
+        })
+    };
+    let clips: Vec<Clip> = wav::files(dir)?
+        .into_iter()
+        .map(read)
+        .collect::<Result<_, String>>()?;
+    if clips.iter().any(|c| c.rate != clips[0].rate) {
+        return Err("recordings of one rate, please".into());
+    }
+    Ok(clips)
+}
+
+fn detect(x: &[f32], rate: u32, detector: DetectorKind) -> Vec<Frame> {
+    let wav = Wav {
+        format: SampleFormat::F32LE,
+        rate,
+        channels: 1,
+        data: x.iter().flat_map(|x| x.to_le_bytes()).collect(),
+    };
+    wav.frames(detector)
+}
+
+fn labelled(frames: &[Frame], labels: &[Option<bool>], out: &mut Vec<(f32, bool)>) {
+    let pairs = frames.iter().zip(labels);
+    out.extend(pairs.filter_map(|(f, l)| Some((f.probability, (*l)?))));
+}
+
+fn print(name: &str, s: Score) {
+    println!(
+        "{name:<24} {:6.3} {:8.3} {:8.3}",
+        s.auc, s.recall_5, s.recall_10
+    );
+}
+
+fn run() -> Result<(), String> {
+    let options = options()?;
+    let clips = clips(&options.dir)?;
+    let (rate, detector) = (clips[0].rate, options.detector);
+    let speech: Vec<Vec<f32>> = clips.iter().map(|c| c.mono.clone()).collect();
+    println!("{} recordings, {detector:?}", clips.len());
+    println!("condition                   AUC  rec@5%  rec@10%");
+
+    let mut all = Vec::new();
+    let (mut hits, mut marked, mut truth) = (0, 0, 0);
+    for clip in &clips {
+        let frames = detect(&clip.mono, rate, detector);
+        if let Some(dir) = &options.csv {
+            let lines: String = frames
+                .iter()
+                .map(|f| format!("{:.2},{}\n", f.index as f64 / 100.0, f.probability))
+                .collect();
+            let name = clip.path.with_extension("csv");
+            let path = dir.join(name.file_name().unwrap_or_default());
+            std::fs::create_dir_all(dir)
+                .and_then(|()| std::fs::write(&path, lines))
+                .map_err(|e| format!("{}: {e}", path.display()))?;
+        }
+        labelled(&frames, &clip.labels, &mut all);
+    }
+    for (p, speech) in &all {
+        hits += i32::from(*p >= 0.5 && *speech);
+        marked += i32::from(*p >= 0.5);
+        truth += i32::from(*speech);
+    }
+    print("clean", score(&mut all));
+    println!(
+        "  at threshold 0.5: F1 {:.3}, false alarms {:.3}",
+        2.0 * f64::from(hits) / f64::from(marked + truth).max(1.0),
+        f64::from(marked - hits) / (all.len() as f64 - f64::from(truth)).max(1.0)
+    );
+
+    let (mut sum, mut count) = (0.0, 0.0);
+    for (k, kind) in Kind::ALL.into_iter().enumerate() {
+        for db in [20.0f32, 10.0, 5.0, 0.0] {
+            all.clear();
+            for (i, clip) in clips.iter().enumerate() {
+                // Babble of other people than the one who speaks.
+                let mut others = speech.clone();
+                if others.len() > 1 {
+                    others.swap_remove(i);
+                }
+                let seed = (k * 1000 + i) as u64;
+                let mut n = noise::make(kind, clip.mono.len(), rate as f32, seed, &others);
+                let power: f64 = clip.mono.iter().map(|x| f64::from(x * x)).sum();
+                let rms = (power / clip.mono.len().max(1) as f64).sqrt() as f32;
+                noise::scale(&mut n, rms * 10f32.powf(-db / 20.0));
+                for (n, x) in n.iter_mut().zip(&clip.mono) {
+                    *n += x;
+                }
+                labelled(&detect(&n, rate, detector), &clip.labels, &mut all);
+            }
+            let s = score(&mut all);
+            sum += s.auc;
+            count += 1.0;
+            print(&format!("{} {db} dB", kind.name()), s);
+        }
+    }
+    println!("{:<24} {:6.3}", "mean in noise", sum / count);
+
+    // Whole frames of each, so that labels stay where they are.
+    let (mut joined, mut labels) = (Vec::new(), Vec::new());
+    for clip in &clips {
+        let whole = clip.labels.len() * rate as usize / 100;
+        joined.extend_from_slice(&clip.mono[..whole.min(clip.mono.len())]);
+        labels.extend_from_slice(&clip.labels);
+    }
+    all.clear();
+    labelled(&detect(&joined, rate, detector), &labels, &mut all);
+    print("one stream", score(&mut all));
+
+    println!("\nnoise only, -26 dBFS: share of frames at or above 0.5 after 3 s");
+    for (k, kind) in Kind::ALL.into_iter().enumerate() {
+        if kind == Kind::Babble {
+            continue; // is speech
+        }
+        let (mut marked, mut frames) = (0, 0);
+        for i in 3..9 {
+            let seed = 777 + i * 13 + k as u64 * 100;
+            let mut n = noise::make(kind, 30 * rate as usize, rate as f32, seed, &speech);
+            noise::scale(&mut n, 0.05);
+            for f in detect(&n, rate, detector).iter().skip(300) {
+                marked += u32::from(f.probability >= 0.5);
+                frames += 1;
+            }
+        }
+        println!(
+            "{:<24} {:6.3}",
+            kind.name(),
+            f64::from(marked) / f64::from(frames.max(1))
+        );
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("vad_eval: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,203 @@
+"""Messages of a running pipeline, through PyGObject.
+
+    for event in play(Gst.parse_launch("… ! rustvad ! fakesink")):
+        if isinstance(event, VadChange): …
+
+`play` starts, follows and stops a pipeline. `events`, `segments` and `metrics` follow one that the
+application runs itself; they read its bus, so nobody else may. Where there is a GLib main loop, or
+a media server that reads the bus, `connect` calls back instead."""
+from __future__ import annotations
+
+import time
+from typing import Any, Callable, Iterator, List, Optional
+
+import gi
+
+gi.require_version("Gst", "1.0")
+from gi.repository import Gst  # noqa: E402
+
+from .messages import (  # noqa: E402
+    Event,
+    Metrics,
+    Segment,
+    SegmentJoiner,
+    VadChange,
+    event_from_fields,
+    structure_fields,
+    MESSAGES,
+)
+
+#: Python looks for Ctrl-C this often while it waits for the bus.
+_POLL = 50_000_000
+
+
+class PipelineError(Exception):
+    """An element stopped the pipeline with an error."""
+
+    def __init__(self, element: str, text: str, debug: str) -> None:
+        super().__init__(f"{element}: {text}")
+        #: Name of the element.
+        self.element = element
+        self.text = text
+        #: What the element adds for developers; the traceback of a Python node is here.
+        self.debug = debug
+
+
+def parse(message: Any) -> Optional[Event]:
+    """The event in a ``Gst.Message``; ``None`` where it is none of ours.
+
+    Raises `MessageError` for one that has the name of ours and other fields."""
+    if message.type != Gst.MessageType.ELEMENT:
+        return None
+    structure = message.get_structure()
+    if structure is None or structure.get_name() not in MESSAGES:
+        return None
+    source = message.src.get_name() if message.src is not None else ""
+    return event_from_fields(structure.get_name(), structure_fields(structure), source)
+
+
+def stats(element: Any) -> Metrics:
+    """What ``element`` says of itself now."""
+    return Metrics.from_structure(element.get_property("stats"), element.get_name())
+
+
+def all_stats(pipeline: Any) -> List[Metrics]:
+    """`stats` of this plugin's elements in ``pipeline``, upstream first as far as they were added
+    so; with `gstrustaudio.document.pipeline_document` the document of a running pipeline."""
+    found: List[Metrics] = []
+    iterator = pipeline.iterate_recurse()
+    while True:
+        result, element = iterator.next()
+        if result == Gst.IteratorResult.RESYNC:
+            iterator.resync()
+            found.clear()
+        elif result != Gst.IteratorResult.OK:
+            return found[::-1]
+        else:
+            factory = element.get_factory()
+            plugin = factory.get_plugin_name() if factory is not None else None
+            if plugin == "rustaudio" and element.find_property("stats") is not None:
+                found.append(stats(element))
+
+
+def error_of(message: Any) -> PipelineError:
+    """The error in a message of type ERROR."""
+    error, debug = message.parse_error()
+    name = message.src.get_name() if message.src is not None else ""
+    return PipelineError(name, error.message, debug or "")
+
+
+def messages(pipeline: Any, timeout: Optional[float] = None) -> Iterator[Any]:
+    """Every message of ``pipeline``'s bus, up to and with EOS.
+
+    Raises `PipelineError` at an error, and `TimeoutError` where nothing at all comes for
+    ``timeout`` seconds. Latency and clock changes are seen to on the way, as gst-launch does."""
+    bus = pipeline.get_bus()
+    heard = time.monotonic()
+    while True:
+        message = bus.timed_pop(_POLL)
+        if message is None:
+            if timeout is not None and time.monotonic() - heard > timeout:
+                raise TimeoutError(f"{pipeline.get_name()}: no message for {timeout} s")
+            continue
+        heard = time.monotonic()
+        kind = message.type
+        if kind == Gst.MessageType.ERROR:
+            raise error_of(message)
+        if kind == Gst.MessageType.LATENCY:
+            pipeline.recalculate_latency()
+        elif kind == Gst.MessageType.CLOCK_LOST:
+            pipeline.set_state(Gst.State.PAUSED)
+            pipeline.set_state(Gst.State.PLAYING)
+        yield message
+        if kind == Gst.MessageType.EOS:
+            return
+
+
+def events(pipeline: Any, timeout: Optional[float] = None) -> Iterator[Event]:
+    """Events of ``pipeline`` until EOS; errors as in `messages`.
+
+    What elements say when they are stopped before EOS comes from `stop`."""
+    for message in messages(pipeline, timeout):
+        event = parse(message)
+        if event is not None:
+            yield event
+
+
+def metrics(pipeline: Any, timeout: Optional[float] = None) -> Iterator[Metrics]:
+    """Metrics messages of ``pipeline`` until EOS; errors as in `messages`."""
+    for event in events(pipeline, timeout):
+        if isinstance(event, Metrics):
+            yield event
+
+
+def segments(pipeline: Any, timeout: Optional[float] = None) -> Iterator[Segment]:
+    """Segments of speech in ``pipeline`` as they end, until EOS; errors as in `messages`."""
+    joiner = SegmentJoiner()
+    for event in events(pipeline, timeout):
+        if isinstance(event, VadChange):
+            segment = joiner.add(event)
+            if segment is not None:
+                yield segment
+    yield from joiner.rest()
+
+
+def stop(pipeline: Any) -> List[Event]:
+    """Stops ``pipeline``; what its elements say on the way down, final metrics among it."""
+    bus = pipeline.get_bus()
+    # NULL flushes the bus: the last messages are to be had in READY.
+    pipeline.set_state(Gst.State.READY)
+    last: List[Event] = []
+    while True:
+        message = bus.pop()
+        if message is None:
+            break
+        event = parse(message)
+        if event is not None:
+            last.append(event)
+    pipeline.set_state(Gst.State.NULL)
+    return last
+
+
+def play(pipeline: Any, timeout: Optional[float] = None) -> Iterator[Event]:
+    """Starts ``pipeline``, gives its events until EOS, stops it and gives the last ones. It is
+    stopped too when the iteration is left early. Errors as in `messages`."""
+    try:
+        if pipeline.set_state(Gst.State.PLAYING) == Gst.StateChangeReturn.FAILURE:
+            message = pipeline.get_bus().pop_filtered(Gst.MessageType.ERROR)
+            if message is not None:
+                raise error_of(message)
+            raise PipelineError(pipeline.get_name(), "does not start", "")
+        yield from events(pipeline, timeout)
+        yield from stop(pipeline)
+    finally:
+        pipeline.set_state(Gst.State.NULL)
+
+
+def connect(bus: Any, callback: Callable[[Event], None], sync: bool = False) -> Callable[[], None]:
+    """Calls ``callback`` with each event on ``bus``; what is returned ends that.
+
+    Without ``sync`` the calls come from the GLib main loop. With it they come at once from the
+    thread that posts, also where somebody else reads the bus (a media server): the callback must be
+    quick, and no message is lost when the pipeline is stopped."""
+
+    def on_message(_bus: Any, message: Any) -> None:
+        event = parse(message)
+        if event is not None:
+            callback(event)
+
+    if sync:
+        bus.enable_sync_message_emission()
+        handler = bus.connect("sync-message::element", on_message)
+    else:
+        bus.add_signal_watch()
+        handler = bus.connect("message::element", on_message)
+
+    def disconnect() -> None:
+        bus.disconnect(handler)
+        if sync:
+            bus.disable_sync_message_emission()
+        else:
+            bus.remove_signal_watch()
+
+    return disconnect

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Installs what is missing and runs every test.
+set -euo pipefail
+. "$(dirname "$0")/setup.sh"
+
+need_runtime
+need_packages python3-gi python3-gst-1.0 gir1.2-gst-plugins-base-1.0 python3-prometheus-client \
+  gir1.2-gst-rtsp-server-1.0 gstreamer1.0-rtsp chromium
+need_rust
+
+status=0
+say "Rust tests: signal processing, elements, whole pipelines, gst-launch and PyGObject"
+cargo test --workspace --locked --no-fail-fast || status=$?
+
+say "Python tests: messages, reports in Chromium, Prometheus, an RTSP server with clients"
+cargo build --locked
+plugins=${CARGO_TARGET_DIR:-$PWD/target}/observe-plugins
+need_plugin_in "$plugins" debug
+env -u GST_PLUGIN_PATH_1_0 GST_PLUGIN_PATH="$plugins" GST_REGISTRY="$plugins.registry" \
+  G_DEBUG=fatal-warnings PYTHONDONTWRITEBYTECODE=1 \
+  /usr/bin/python3 -m unittest discover -s tests/observe || status=$?
+
+say "A C program with the plugin linked in"
+cargo rustc --locked --lib --crate-type staticlib
+debug=${CARGO_TARGET_DIR:-target}/debug
+cc examples/static_host.c -o "$debug/static_host" "$debug/libgstrustaudio.a" \
+  $(pkg-config --cflags --libs gstreamer-1.0 gstreamer-base-1.0 gstreamer-audio-1.0 gio-2.0) -lm -ldl
+messages=$("$debug/static_host" audiotestsrc num-buffers=10 ! rustaudioconvert ! rustresample \
+  ! audio/x-raw,rate=8000 ! rustvad ! fakesink)
+finals=$(grep -c 'rustaudio-metrics.*final=(boolean)true' <<<"$messages" || true)
+echo "$finals of 3 final metrics messages"
+[ "$finals" -eq 3 ] || status=1
+exit "$status"

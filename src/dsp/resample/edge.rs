@@ -1,0 +1,368 @@
+//! Samples of any format in and out of a [`Resampler`], converted in the same pass.
+
+use super::engine::{Output, Sample};
+use super::{EngineKind, ResampleError, Resampler, Spec};
+use crate::dsp::convert::{Pack, SampleFormat, Unpack, Work};
+use crate::dsp::simd::Level;
+use crate::dsp::simd::convert_noise::{Generators, LANES};
+
+/// How the channels of a buffer lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Layout {
+    Interleaved,
+    /// One channel after another.
+    Planar,
+}
+
+/// Input of a stretch of frames.
+#[derive(Clone, Copy)]
+pub enum Source<'a> {
+    Interleaved(&'a [u8]),
+    /// Gives the samples of a channel.
+    Planar(&'a dyn Fn(usize) -> &'a [u8]),
+    Silence,
+}
+
+/// A [`Resampler`] between bytes: `f32` inside for formats up to 20 bits and `f32`, `f64` for all
+/// others; integers come out with triangular dither of two last bits peak to peak.
+pub struct Stream {
+    inner: Inner,
+    /// Number of the input frame after the last that was not silent.
+    quiet_from: i64,
+}
+
+enum Inner {
+    Single(Edge<f32>),
+    Double(Edge<f64>),
+}
+
+/// Runs `$body` for whichever precision it is.
+macro_rules! either {
+    ($inner:expr, $edge:ident => $body:expr) => {
+        match $inner {
+            Inner::Single($edge) => $body,
+            Inner::Double($edge) => $body,
+        }
+    };
+}
+
+struct Edge<T> {
+    resampler: Resampler<T>,
+    unpack: Unpack<T>,
+    pack: Pack<T>,
+    format: SampleFormat,
+    layout: Layout,
+    /// Samples as they lie in the buffer, between conversion and (de)interleaving.
+    scratch: Vec<T>,
+    /// Noise sources: one for interleaved output, else one per channel. Empty without dither.
+    noise: Vec<Noise>,
+    noise_scratch: Vec<f32>,
+    reversed: bool,
+}
+
+impl Stream {
+    /// A stream of `format` samples in `layout`. With `reversed`, time runs backwards from buffer
+    /// to buffer: each is consumed from its end, and each output stretch is written from its end.
+    pub fn new(
+        spec: &Spec,
+        format: SampleFormat,
+        layout: Layout,
+        reversed: bool,
+    ) -> Result<Self, ResampleError> {
+        let single = if format.is_float() {
+            format.bytes == 4
+        } else {
+            format.depth <= 20
+        };
+        let inner = if single {
+            Inner::Single(Edge::new(spec, format, layout, reversed)?)
+        } else {
+            Inner::Double(Edge::new(spec, format, layout, reversed)?)
+        };
+        Ok(Self {
+            inner,
+            quiet_from: 0,
+        })
+    }
+
+    pub fn kind(&self) -> EngineKind {
+        either!(&self.inner, e => e.resampler.kind())
+    }
+
+    /// Input frames that an output waits for, at worst.
+    pub fn latency(&self) -> u64 {
+        either!(&self.inner, e => e.resampler.latency())
+    }
+
+    pub fn frames_in(&self) -> u64 {
+        either!(&self.inner, e => e.resampler.frames_in())
+    }
+
+    pub fn frames_out(&self) -> u64 {
+        either!(&self.inner, e => e.resampler.frames_out())
+    }
+
+    /// Output frames that stand for the input so far; with a constant nominal ratio,
+    /// `frames_in * out_rate / in_rate`.
+    pub fn frames_due(&self) -> f64 {
+        either!(&self.inner, e => e.resampler.frames_due())
+    }
+
+    /// Output frames that can be pulled now.
+    pub fn available(&self) -> usize {
+        either!(&self.inner, e => e.resampler.available())
+    }
+
+    /// Bytes held.
+    pub fn memory(&self) -> usize {
+        either!(&self.inner, e => e.memory())
+    }
+
+    /// Whether the next outputs depend on nothing but silence.
+    pub fn is_silent(&self) -> bool {
+        either!(&self.inner, e => e.resampler.depends_from()) >= self.quiet_from
+    }
+
+    /// Takes `frames` of input.
+    pub fn push(&mut self, frames: usize, source: Source<'_>) {
+        either!(&mut self.inner, e => e.push(frames, source));
+        if !matches!(source, Source::Silence) {
+            self.quiet_from = self.frames_in() as i64;
+        }
+    }
+
+    /// Makes `frames` of output, no more than [`available`](Self::available), into `out`, which is
+    /// exactly that long. Silence is exact: no dither.
+    pub fn pull(&mut self, frames: usize, out: &mut [u8]) {
+        let silent = self.is_silent();
+        either!(&mut self.inner, e => e.pull(frames, out, silent));
+    }
+
+    /// Ends the input; see [`Resampler::finish`].
+    pub fn finish(&mut self) {
+        either!(&mut self.inner, e => e.resampler.finish());
+    }
+
+    /// Forgets all input.
+    pub fn reset(&mut self) {
+        self.quiet_from = 0;
+        either!(&mut self.inner, e => e.resampler.reset());
+    }
+
+    /// Lets time run backwards from here on, or forwards; after a reset.
+    pub fn set_reversed(&mut self, reversed: bool) {
+        either!(&mut self.inner, e => e.reversed = reversed);
+    }
+
+    /// Takes over another `spec`; see [`Resampler::reconfigure`].
+    pub fn reconfigure(&mut self, spec: &Spec) -> Result<(), ResampleError> {
+        either!(&mut self.inner, e => e.resampler.reconfigure(spec))
+    }
+}
+
+impl<T: Sample + Work> Edge<T> {
+    fn new(
+        spec: &Spec,
+        format: SampleFormat,
+        layout: Layout,
+        reversed: bool,
+    ) -> Result<Self, ResampleError> {
+        // 32-bit integers are beyond what anything downstream resolves.
+        let dithered = !format.is_float() && format.depth <= 24;
+        let sources = match layout {
+            Layout::Interleaved => 1,
+            Layout::Planar => spec.channels,
+        };
+        Ok(Self {
+            resampler: Resampler::new(spec)?,
+            unpack: Unpack::new(format),
+            pack: Pack::new(format),
+            format,
+            layout,
+            scratch: Vec::new(),
+            noise: (0..if dithered { sources } else { 0 })
+                .map(|i| Noise::new(i as u64))
+                .collect(),
+            noise_scratch: Vec::new(),
+            reversed,
+        })
+    }
+
+    fn memory(&self) -> usize {
+        self.resampler.memory()
+            + self.scratch.capacity() * size_of::<T>()
+            + self.noise_scratch.capacity() * size_of::<f32>()
+    }
+
+    fn push(&mut self, frames: usize, source: Source<'_>) {
+        let channels = self.resampler.spec().channels;
+        let reversed = self.reversed;
+        match source {
+            Source::Silence => self
+                .resampler
+                .push(frames, |_, plane| plane.fill(T::default())),
+            Source::Planar(planes) => {
+                let unpack = self.unpack;
+                self.resampler.push(frames, |c, plane| {
+                    unpack.run(planes(c), plane);
+                    if reversed {
+                        plane.reverse();
+                    }
+                });
+            }
+            Source::Interleaved(bytes) if channels == 1 => {
+                let unpack = self.unpack;
+                self.resampler.push(frames, |_, plane| {
+                    unpack.run(bytes, plane);
+                    if reversed {
+                        plane.reverse();
+                    }
+                });
+            }
+            Source::Interleaved(bytes) => {
+                // Native floats are read where they lie.
+                let native = native(self.format)
+                    .then(|| bytemuck::try_cast_slice(bytes).ok())
+                    .flatten();
+                let samples: &[T] = match native {
+                    Some(samples) => samples,
+                    None => {
+                        self.scratch.resize(frames * channels, T::default());
+                        self.unpack.run(bytes, &mut self.scratch);
+                        &self.scratch
+                    }
+                };
+                self.resampler.push(frames, |c, plane| {
+                    deinterleave(samples, channels, c, plane);
+                    if reversed {
+                        plane.reverse();
+                    }
+                });
+            }
+        }
+    }
+
+    fn pull(&mut self, frames: usize, out: &mut [u8], silent: bool) {
+        let channels = self.resampler.spec().channels;
+        let layout = self.layout;
+        let target = move |samples| match layout {
+            Layout::Interleaved => Output::interleaved(samples, channels),
+            Layout::Planar => Output::planar(samples, frames),
+        };
+        if native(self.format)
+            && !self.reversed
+            && let Ok(samples) = bytemuck::try_cast_slice_mut::<u8, T>(out)
+        {
+            self.resampler.pull(&mut target(samples), frames);
+            return;
+        }
+        self.scratch.resize(frames * channels, T::default());
+        self.resampler.pull(&mut target(&mut self.scratch), frames);
+        if self.reversed {
+            match layout {
+                Layout::Interleaved => {
+                    self.scratch.reverse();
+                    self.scratch
+                        .chunks_exact_mut(channels)
+                        .for_each(<[T]>::reverse);
+                }
+                Layout::Planar => self
+                    .scratch
+                    .chunks_exact_mut(frames.max(1))
+                    .for_each(<[T]>::reverse),
+            }
+        }
+        if self.noise.is_empty() {
+            self.pack.run(&self.scratch, out);
+            return;
+        }
+        // The noise is a stream of its own, so that chopping does not matter to it.
+        self.noise_scratch.resize(self.scratch.len(), 0.0);
+        let stretch = self.scratch.len() / self.noise.len();
+        if stretch > 0 {
+            let stretches = self.noise_scratch.chunks_exact_mut(stretch);
+            for (noise, stretch) in self.noise.iter_mut().zip(stretches) {
+                noise.fill(stretch);
+            }
+        }
+        if silent {
+            self.pack.run(&self.scratch, out);
+        } else {
+            self.pack
+                .run_dithered(&self.scratch, &self.noise_scratch, out);
+        }
+    }
+}
+
+/// Whether `format` is `f32` or `f64` as this machine holds them.
+fn native(format: SampleFormat) -> bool {
+    format.is_float() && format.endianness == crate::dsp::convert::Endianness::NATIVE
+}
+
+fn deinterleave<T: Copy>(samples: &[T], channels: usize, channel: usize, plane: &mut [T]) {
+    if channels == 2 {
+        // Known to the compiler, it becomes shuffles.
+        for (to, frame) in plane.iter_mut().zip(samples.chunks_exact(2)) {
+            *to = frame[channel & 1];
+        }
+    } else {
+        for (to, frame) in plane.iter_mut().zip(samples.chunks_exact(channels)) {
+            *to = frame[channel];
+        }
+    }
+}
+
+/// Triangular noise in (-1, 1), the same however it is cut.
+struct Noise {
+    generators: Generators,
+    block: [f32; BLOCK],
+    used: usize,
+}
+
+/// Numbers made at a time.
+const BLOCK: usize = 16 * LANES;
+
+impl Noise {
+    fn new(stream: u64) -> Self {
+        Self {
+            generators: Generators::new(stream, Level::best()),
+            block: [0.0; BLOCK],
+            used: BLOCK,
+        }
+    }
+
+    /// The next `to.len()` numbers of the stream.
+    fn fill(&mut self, mut to: &mut [f32]) {
+        while !to.is_empty() {
+            if self.used == BLOCK {
+                self.generators.triangular(&mut self.block);
+                self.used = 0;
+            }
+            let n = (BLOCK - self.used).min(to.len());
+            to[..n].copy_from_slice(&self.block[self.used..self.used + n]);
+            self.used += n;
+            to = &mut to[n..];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_is_the_same_however_it_is_cut() {
+        let (mut whole, mut cut) = (vec![0.0; 10_000], Vec::new());
+        Noise::new(0).fill(&mut whole);
+        let mut noise = Noise::new(0);
+        for n in (0..).map(|i| i * 37 % 101) {
+            if cut.len() >= whole.len() {
+                break;
+            }
+            let mut part = vec![0.0; n];
+            noise.fill(&mut part);
+            cut.extend(part);
+        }
+        assert_eq!(whole, cut[..whole.len()]);
+    }
+}

@@ -1,0 +1,126 @@
+//! What every engine does.
+
+use super::fifo::Fifo;
+use super::ratio::Position;
+use super::table::FromF64;
+use crate::dsp::simd::resample::DotReal;
+
+/// `f32` and `f64`.
+pub trait Sample:
+    rubato::Sample
+    + bytemuck::Pod
+    + Default
+    + FromF64
+    + DotReal
+    + std::ops::Add<Output = Self>
+    + std::ops::Mul<Output = Self>
+    + Send
+    + Sync
+{
+}
+
+impl Sample for f32 {}
+impl Sample for f64 {}
+
+/// Where output goes: sample `frame` of `channel` is at `channel * channel_stride + frame *
+/// frame_stride`.
+pub struct Output<'a, T> {
+    samples: &'a mut [T],
+    channel_stride: usize,
+    frame_stride: usize,
+    offset: usize,
+}
+
+impl<'a, T: Copy> Output<'a, T> {
+    /// `samples` with the channels of a frame side by side.
+    pub fn interleaved(samples: &'a mut [T], channels: usize) -> Self {
+        Self {
+            samples,
+            channel_stride: 1,
+            frame_stride: channels,
+            offset: 0,
+        }
+    }
+
+    /// `samples` with one channel after another, each `frames` long.
+    pub fn planar(samples: &'a mut [T], frames: usize) -> Self {
+        Self {
+            samples,
+            channel_stride: frames,
+            frame_stride: 1,
+            offset: 0,
+        }
+    }
+
+    /// From here on, frame 0 is what was frame `frames`.
+    pub fn skip(&mut self, frames: usize) {
+        self.offset += frames;
+    }
+
+    /// Writes consecutive frames of one channel.
+    #[inline]
+    pub fn write(&mut self, channel: usize, frame: usize, y: &[T]) {
+        let at = channel * self.channel_stride + (self.offset + frame) * self.frame_stride;
+        if self.frame_stride == 1 {
+            self.samples[at..at + y.len()].copy_from_slice(y);
+        } else {
+            let to = self.samples[at..].iter_mut().step_by(self.frame_stride);
+            for (to, y) in to.zip(y) {
+                *to = *y;
+            }
+        }
+    }
+
+    /// Writes consecutive frames of channels `channel` and `channel + 1`.
+    #[inline]
+    pub fn write2(&mut self, channel: usize, frame: usize, y: [&[T]; 2]) {
+        if self.channel_stride == 1 && self.frame_stride == 2 {
+            let at = (self.offset + frame) * 2;
+            let to = self.samples[at..at + 2 * y[0].len()].chunks_exact_mut(2);
+            for (to, (l, r)) in to.zip(y[0].iter().zip(y[1])) {
+                to[0] = *l;
+                to[1] = *r;
+            }
+        } else {
+            self.write(channel, frame, y[0]);
+            self.write(channel + 1, frame, y[1]);
+        }
+    }
+}
+
+/// A sample-rate converter that reads a [`Fifo`] from a position of its own on.
+pub trait Engine<T>: Send {
+    /// Input frames after an output's position that it waits for, at worst.
+    fn latency(&self) -> u64;
+
+    /// Input frames before an output's position that it depends on.
+    fn back(&self) -> usize;
+
+    /// Frames after the end of the input that may be read (and count for nothing).
+    fn slack(&self) -> usize;
+
+    /// First input frame that is still needed.
+    fn needed_from(&self) -> i64;
+
+    /// The next output is to be the one at `position`.
+    fn seek(&mut self, position: Position);
+
+    /// Position of the next output.
+    fn position(&self) -> Position;
+
+    /// Outputs that lie at or before frame `last`.
+    fn available(&self, last: i64) -> u64;
+
+    /// Outputs that can be made from the input before frame `end`.
+    fn ready(&self, end: i64) -> u64;
+
+    /// Makes the next `frames` outputs, no more than [`ready`](Self::ready).
+    fn run(&mut self, fifo: &Fifo<T>, out: &mut Output<'_, T>, frames: usize);
+
+    /// Makes `correction` output frames per nominal one from the next output on. False if this
+    /// engine cannot.
+    fn set_correction(&mut self, correction: f64) -> bool;
+
+    /// Bytes held.
+    fn memory(&self) -> usize;
+}

@@ -1,0 +1,146 @@
+//! Input frames that are still needed, one plane per channel.
+
+/// Planes of input. Frame numbers count from the first frame after a reset; those before it are
+/// zeros.
+#[derive(Clone, Debug)]
+pub struct Fifo<T> {
+    planes: Vec<Vec<T>>,
+    /// Number of the frame at index 0 of the planes.
+    first: i64,
+    /// Frames held.
+    len: usize,
+    /// Readable zeros after the last frame.
+    slack: usize,
+}
+
+impl<T: Copy + Default> Fifo<T> {
+    /// Empty, with `back` zeros before frame 0 and `slack` after the end.
+    pub fn new(channels: usize, back: usize, slack: usize) -> Self {
+        let mut fifo = Self {
+            planes: vec![Vec::new(); channels],
+            first: 0,
+            len: 0,
+            slack,
+        };
+        fifo.reset(back, slack);
+        fifo
+    }
+
+    /// As new.
+    pub fn reset(&mut self, back: usize, slack: usize) {
+        self.first = -(back as i64);
+        self.len = back;
+        self.slack = slack;
+        for plane in &mut self.planes {
+            plane.clear();
+            plane.resize(back + slack, T::default());
+        }
+    }
+
+    pub fn channels(&self) -> usize {
+        self.planes.len()
+    }
+
+    /// Number of the next frame to come.
+    pub fn end(&self) -> i64 {
+        self.first + self.len as i64
+    }
+
+    /// Bytes held.
+    pub fn memory(&self) -> usize {
+        self.planes
+            .iter()
+            .map(|p| p.capacity() * size_of::<T>())
+            .sum()
+    }
+
+    /// Makes at least `slack` frames after the end readable.
+    pub fn set_slack(&mut self, slack: usize) {
+        self.slack = self.slack.max(slack);
+        for plane in &mut self.planes {
+            plane.resize(self.len + self.slack, T::default());
+        }
+    }
+
+    /// Makes frames from `frame` on readable: those that are gone read as zeros.
+    pub fn extend_back(&mut self, frame: i64) {
+        let missing = (self.first - frame).max(0) as usize;
+        for plane in &mut self.planes {
+            plane.splice(0..0, std::iter::repeat_n(T::default(), missing));
+        }
+        self.first -= missing as i64;
+        self.len += missing;
+    }
+
+    /// Appends `frames`; `fill(channel, frames)` writes each plane.
+    pub fn push(&mut self, frames: usize, fill: &mut dyn FnMut(usize, &mut [T])) {
+        for (channel, plane) in self.planes.iter_mut().enumerate() {
+            // The slack moves along; it is written anew, since what lies there was input once.
+            plane.resize(self.len + frames + self.slack, T::default());
+            fill(channel, &mut plane[self.len..self.len + frames]);
+            plane[self.len + frames..].fill(T::default());
+        }
+        self.len += frames;
+    }
+
+    /// Appends `frames` zeros.
+    pub fn push_zeros(&mut self, frames: usize) {
+        self.push(frames, &mut |_, plane| plane.fill(T::default()));
+    }
+
+    /// Forgets the frames before `frame`, once that is worth moving the rest.
+    pub fn release(&mut self, frame: i64) {
+        let drop = (frame - self.first).clamp(0, self.len as i64) as usize;
+        if drop == 0 || drop < (self.len - drop) / 4 {
+            return;
+        }
+        for plane in &mut self.planes {
+            plane.copy_within(drop..self.len, 0);
+            plane.truncate(self.len - drop + self.slack);
+            plane[self.len - drop..].fill(T::default());
+        }
+        self.first += drop as i64;
+        self.len -= drop;
+    }
+
+    /// `len` frames of `channel` from number `frame` on, which may reach into the slack.
+    pub fn window(&self, channel: usize, frame: i64, len: usize) -> &[T] {
+        let at = (frame - self.first) as usize;
+        &self.planes[channel][at..at + len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_keep_their_numbers() {
+        let mut fifo = Fifo::<f32>::new(2, 3, 4);
+        let mut next = 0;
+        for n in [1usize, 7, 0, 100, 5] {
+            fifo.push(n, &mut |c, plane| {
+                for (i, v) in plane.iter_mut().enumerate() {
+                    *v = (1000 * c + next + i) as f32;
+                }
+            });
+            next += n;
+            assert_eq!(fifo.end(), next as i64);
+            fifo.release(next as i64 - 3);
+            let keep = fifo.end() - 3;
+            for c in 0..2 {
+                let window = fifo.window(c, keep, 7);
+                for (i, v) in window.iter().enumerate().take(3) {
+                    let number = keep + i as i64;
+                    let expected = if number < 0 {
+                        0
+                    } else {
+                        1000 * c as i64 + number
+                    };
+                    assert_eq!(*v, expected as f32);
+                }
+                assert_eq!(window[3..], [0.0; 4]);
+            }
+        }
+    }
+}

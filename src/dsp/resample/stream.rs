@@ -1,0 +1,226 @@
+//! The stream around an engine: input kept, outputs counted, the tail, changes on the way.
+
+use super::design::Prototype;
+use super::engine::{Engine, Output, Sample};
+use super::fft::Blocks;
+use super::fifo::Fifo;
+use super::planner::{Plan, filter, plan};
+use super::polyphase::Polyphase;
+use super::ratio::Position;
+use super::{EngineKind, Ratio, ResampleError, Spec};
+use crate::dsp::simd::Level;
+
+/// A running sample-rate conversion.
+pub struct Resampler<T> {
+    spec: Spec,
+    level: Level,
+    ratio: Ratio,
+    plan: Plan,
+    engine: Box<dyn Engine<T>>,
+    fifo: Fifo<T>,
+    frames_in: u64,
+    frames_out: u64,
+    /// Set by `finish`: nothing lies after the last input frame.
+    finished: bool,
+    /// The ratio has been other than nominal since the last reset.
+    corrected: bool,
+}
+
+/// Frames kept behind what the engine needs, so that another engine can take over mid-stream.
+fn history(ratio: Ratio, engine: &dyn Engine<impl Sample>) -> usize {
+    let longest = Prototype::new(super::Method::Kaiser, super::MAX_QUALITY, ratio);
+    // Bounded, since at extreme ratios this is memory rather than convenience.
+    (longest.taps().min(1 << 16) as usize).max(engine.back())
+}
+
+impl<T: Sample> Resampler<T> {
+    /// A stream for `spec` with the best kernels of this machine.
+    pub fn new(spec: &Spec) -> Result<Self, ResampleError> {
+        Self::with_level(spec, Level::best())
+    }
+
+    /// With kernels of `level`, which this machine must have.
+    pub fn with_level(spec: &Spec, level: Level) -> Result<Self, ResampleError> {
+        let ratio = Ratio::new(spec.in_rate, spec.out_rate)
+            .filter(|_| spec.channels > 0)
+            .ok_or(ResampleError::Zero)?;
+        let (plan, engine) = build(spec, ratio, level)?;
+        let fifo = Fifo::new(spec.channels, history(ratio, &*engine), engine.slack());
+        let mut this = Self {
+            spec: spec.clone(),
+            level,
+            ratio,
+            plan,
+            engine,
+            fifo,
+            frames_in: 0,
+            frames_out: 0,
+            finished: false,
+            corrected: spec.rate_correction != 1.0,
+        };
+        this.engine.set_correction(spec.rate_correction);
+        this.engine.seek(Position::default());
+        Ok(this)
+    }
+
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    pub fn ratio(&self) -> Ratio {
+        self.ratio
+    }
+
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    pub fn kind(&self) -> EngineKind {
+        self.plan.kind()
+    }
+
+    /// Input frames that an output waits for, at worst.
+    pub fn latency(&self) -> u64 {
+        self.engine.latency()
+    }
+
+    /// Input frames since the last reset.
+    pub fn frames_in(&self) -> u64 {
+        self.frames_in
+    }
+
+    /// Output frames pulled since the last reset.
+    pub fn frames_out(&self) -> u64 {
+        self.frames_out
+    }
+
+    /// Output frames that stand for the input so far: those pulled and those that the rest of the
+    /// input is long.
+    pub fn frames_due(&self) -> f64 {
+        let position = self.engine.position();
+        let rest = (self.frames_in as i64 - position.frame) as f64
+            - position.fraction as f64 / 2f64.powi(64);
+        self.frames_out as f64 + rest / self.ratio.input_per_output() * self.spec.rate_correction
+    }
+
+    /// First input frame that the next output depends on.
+    pub fn depends_from(&self) -> i64 {
+        self.engine.position().frame - self.engine.back() as i64
+    }
+
+    /// Bytes held.
+    pub fn memory(&self) -> usize {
+        self.fifo.memory() + self.engine.memory()
+    }
+
+    /// Takes `frames` of input; `fill(channel, frames)` writes each plane. Not after `finish`.
+    pub fn push(&mut self, frames: usize, mut fill: impl FnMut(usize, &mut [T])) {
+        debug_assert!(!self.finished);
+        self.fifo.push(frames, &mut fill);
+        self.frames_in += frames as u64;
+    }
+
+    /// Output frames that can be pulled now.
+    pub fn available(&self) -> usize {
+        let ready = self.engine.ready(self.fifo.end());
+        let frames = if self.finished {
+            ready.min(self.engine.available(self.frames_in as i64 - 1))
+        } else {
+            ready
+        };
+        usize::try_from(frames).unwrap_or(usize::MAX)
+    }
+
+    /// Output frames that `frames` more of input would make available.
+    pub fn available_after(&self, frames: usize) -> usize {
+        let ready = self.engine.ready(self.fifo.end() + frames as i64);
+        usize::try_from(ready).unwrap_or(usize::MAX)
+    }
+
+    /// Makes `frames` of output, no more than [`available`](Self::available).
+    ///
+    /// # Panics
+    /// If `out` is too short for that.
+    pub fn pull(&mut self, out: &mut Output<'_, T>, frames: usize) {
+        let frames = frames.min(self.available());
+        self.engine.run(&self.fifo, out, frames);
+        self.frames_out += frames as u64;
+        let keep = history(self.ratio, &*self.engine) as i64;
+        let needed = self.engine.needed_from();
+        self.fifo
+            .release(needed.min(self.engine.position().frame - keep));
+    }
+
+    /// Ends the input: what follows counts as silence, and the outputs up to the last input frame
+    /// become available.
+    pub fn finish(&mut self) {
+        if !self.finished {
+            self.finished = true;
+            self.fifo.push_zeros(self.engine.latency() as usize + 1);
+        }
+    }
+
+    /// Forgets all input; the next frame is frame 0.
+    pub fn reset(&mut self) {
+        self.frames_in = 0;
+        self.frames_out = 0;
+        self.finished = false;
+        let keep = history(self.ratio, &*self.engine);
+        self.fifo.reset(keep, self.engine.slack());
+        self.engine.seek(Position::default());
+        self.corrected = self.spec.rate_correction != 1.0;
+    }
+
+    /// Takes over another `spec` of the same rates and channels from the next output on, without a
+    /// gap: the new engine filters the input anew from where it needs it.
+    pub fn reconfigure(&mut self, spec: &Spec) -> Result<(), ResampleError> {
+        let mut spec = spec.clone();
+        spec.in_rate = self.spec.in_rate;
+        spec.out_rate = self.spec.out_rate;
+        spec.channels = self.spec.channels;
+        let corrected = self.corrected || spec.rate_correction != 1.0;
+        if spec == self.spec {
+            return Ok(());
+        }
+        // Only the ratio changes: an engine that can follow it does.
+        let same = Spec {
+            rate_correction: spec.rate_correction,
+            ..self.spec.clone()
+        };
+        if same == spec && self.engine.set_correction(spec.rate_correction) {
+            self.spec = spec;
+            self.corrected = corrected;
+            return Ok(());
+        }
+        let mut wanted = spec.clone();
+        if corrected && spec.rate_correction == 1.0 {
+            // The outputs are off the grid of the exact engines until the next reset.
+            wanted.engine = super::EngineChoice::Sinc;
+        }
+        let (plan, mut engine) = build::<T>(&wanted, self.ratio, self.level)?;
+        engine.set_correction(spec.rate_correction);
+        engine.seek(self.engine.position());
+        self.fifo.set_slack(engine.slack());
+        self.fifo.extend_back(engine.needed_from());
+        self.plan = plan;
+        self.engine = engine;
+        self.spec = spec;
+        self.corrected = corrected;
+        Ok(())
+    }
+}
+
+fn build<T: Sample>(
+    spec: &Spec,
+    ratio: Ratio,
+    level: Level,
+) -> Result<(Plan, Box<dyn Engine<T>>), ResampleError> {
+    let prototype = filter(spec, ratio);
+    let plan = plan(spec, ratio, &prototype, size_of::<T>());
+    let engine: Box<dyn Engine<T>> = match plan {
+        Plan::Polyphase => Box::new(Polyphase::exact(prototype, ratio, level)?),
+        Plan::Fft { units } => Box::new(Blocks::new(ratio, units, spec.channels)?),
+        Plan::Sinc { cubic } => Box::new(Polyphase::interpolated(prototype, ratio, cubic, level)?),
+    };
+    Ok((plan, engine))
+}

@@ -1,0 +1,246 @@
+//! Filter tables: exact taps in groups of rows, single rows, or an oversampled prototype.
+
+use super::design::Prototype;
+use super::{Ratio, ResampleError};
+use crate::dsp::simd::resample::{GROUP, LANES};
+
+/// Zeroed storage that starts at a cache line, so that no load of taps crosses two.
+#[derive(Debug)]
+struct Aligned<T> {
+    data: Vec<T>,
+    start: usize,
+    len: usize,
+}
+
+const LINE: usize = 64;
+
+impl<T: Copy + Default> Aligned<T> {
+    fn zeroed(len: usize) -> Self {
+        let data = vec![T::default(); len + LINE / size_of::<T>()];
+        // Where it cannot be had, alignment is only speed lost.
+        let start = data.as_ptr().align_offset(LINE).min(LINE / size_of::<T>());
+        Self { data, start, len }
+    }
+
+    fn get(&self) -> &[T] {
+        &self.data[self.start..self.start + self.len]
+    }
+
+    fn get_mut(&mut self) -> &mut [T] {
+        &mut self.data[self.start..self.start + self.len]
+    }
+
+    fn bytes(&self) -> usize {
+        self.data.len() * size_of::<T>()
+    }
+}
+
+/// Largest table that is built; beyond it rates are refused.
+pub const MAX_TABLE_BYTES: u64 = 512 << 20;
+
+/// How a set of taps is stored.
+#[derive(Debug)]
+pub enum Table<T> {
+    Exact(Exact<T>),
+    Interpolated(Interpolated<T>),
+}
+
+/// The taps of every phase of a rational ratio.
+///
+/// The `period` outputs from a grid point on take rows 0, 1, ... in turn, after which the input
+/// has moved on by `advance` frames. With groups, [`GROUP`] rows at a time share one window of the
+/// input: their taps are shifted within zero-padded rows, so that each stretch of input is loaded
+/// once for all of them.
+#[derive(Debug)]
+pub struct Exact<T> {
+    taps: Aligned<T>,
+    /// Row length, a multiple of `LANES`.
+    pub len: usize,
+    /// Whether rows are grouped.
+    pub grouped: bool,
+    pub period: u64,
+    pub advance: u64,
+    /// Of each group or row: first input frame of its window, in frames after that of row 0.
+    pub offsets: Vec<u64>,
+}
+
+/// Filters at `oversample` fractions of an input frame, between which the taps are interpolated.
+/// Row `j` holds fraction `(j - 1) / oversample`.
+#[derive(Debug)]
+pub struct Interpolated<T> {
+    taps: Aligned<T>,
+    pub len: usize,
+    pub oversample: u64,
+    /// Cubic, else linear.
+    pub cubic: bool,
+}
+
+/// Bytes that the exact rows of `prototype` take at `size` bytes a tap, ungrouped.
+pub fn exact_bytes(prototype: &Prototype, ratio: Ratio, size: usize) -> u64 {
+    prototype
+        .taps()
+        .next_multiple_of(LANES as u64)
+        .saturating_mul(ratio.l)
+        .saturating_mul(size as u64)
+}
+
+impl<T: Copy + Default + FromF64> Exact<T> {
+    pub fn new(prototype: &Prototype, ratio: Ratio) -> Result<Self, ResampleError> {
+        let size = size_of::<T>();
+        let n = prototype.taps();
+        let bytes = exact_bytes(prototype, ratio, size);
+        if bytes > MAX_TABLE_BYTES {
+            return Err(ResampleError::TooLarge { bytes });
+        }
+        let group = GROUP as u64;
+        let shift = ((group - 1) * ratio.m).div_ceil(ratio.l);
+        let len = (n + shift).next_multiple_of(LANES as u64);
+        // Few phases are repeated until they fill whole groups.
+        let fill = |l: u64| {
+            let mut repeat = 1;
+            while !(l * repeat).is_multiple_of(group) {
+                repeat *= 2;
+            }
+            repeat
+        };
+        let repeat = fill(ratio.l);
+        let filled = ratio.l * repeat * len * size as u64;
+        let (grouped, repeat) = if filled <= 128 << 10 {
+            (true, repeat)
+        } else {
+            // One ragged last group a period is cheap when there are many.
+            (ratio.l >= 4 * group, 1)
+        };
+        let len = if grouped {
+            len
+        } else {
+            n.next_multiple_of(LANES as u64)
+        } as usize;
+        let per_row = if grouped { GROUP } else { 1 };
+        let period = ratio.l * repeat;
+        let groups = period.div_ceil(per_row as u64) as usize;
+        let mut taps = Aligned::zeroed(groups * per_row * len);
+        let rows = taps.get_mut();
+        let mut offsets = Vec::with_capacity(groups);
+        let mut exact = vec![0.0; n as usize];
+        for row in 0..period {
+            let (frame, phase) = (row * ratio.m / ratio.l, row * ratio.m % ratio.l);
+            if row % per_row as u64 == 0 {
+                offsets.push(frame);
+            }
+            let shift = (frame - offsets[offsets.len() - 1]) as usize;
+            prototype.phase(phase as f64 / ratio.l as f64, &mut exact);
+            let row = &mut rows[row as usize * len..][shift..][..n as usize];
+            for (to, from) in row.iter_mut().zip(&exact) {
+                *to = T::nearest(*from);
+            }
+        }
+        Ok(Self {
+            taps,
+            len,
+            grouped,
+            period,
+            advance: ratio.m * repeat,
+            offsets,
+        })
+    }
+
+    /// All rows.
+    pub fn taps(&self) -> &[T] {
+        self.taps.get()
+    }
+}
+
+impl<T: Copy + Default + FromF64> Interpolated<T> {
+    /// Rows that keep the interpolation error of a filter of `prototype`'s bandwidth below the
+    /// noise of an `f32` (cubic: 128 rows a frame at full bandwidth) or -120 dB (linear).
+    pub fn new(prototype: &Prototype, ratio: Ratio, cubic: bool) -> Result<Self, ResampleError> {
+        let full = match (cubic, size_of::<T>() > 4) {
+            (true, false) => 128,
+            (true, true) => 512,
+            (false, _) => 2048,
+        };
+        // A narrower filter is smoother.
+        let oversample = (full * ratio.l.min(ratio.m)).div_ceil(ratio.m).max(2);
+        let len = prototype.taps().next_multiple_of(LANES as u64);
+        let bytes = (oversample + 3) * len * size_of::<T>() as u64;
+        if bytes > MAX_TABLE_BYTES {
+            return Err(ResampleError::TooLarge { bytes });
+        }
+        let len = len as usize;
+        let mut taps = Aligned::zeroed((oversample + 3) as usize * len);
+        let mut exact = vec![0.0; prototype.taps() as usize];
+        for (j, row) in taps.get_mut().chunks_exact_mut(len).enumerate() {
+            prototype.phase((j as f64 - 1.0) / oversample as f64, &mut exact);
+            for (to, from) in row.iter_mut().zip(&exact) {
+                *to = T::nearest(*from);
+            }
+        }
+        Ok(Self {
+            taps,
+            len,
+            oversample,
+            cubic,
+        })
+    }
+
+    /// All rows.
+    pub fn taps(&self) -> &[T] {
+        self.taps.get()
+    }
+
+    /// First of the four rows around `fraction` (in units of 2^-64 frames), and their weights.
+    #[inline]
+    pub fn weights(&self, fraction: u64) -> (usize, [f64; 4]) {
+        let scaled = u128::from(fraction) * u128::from(self.oversample);
+        let row = (scaled >> 64) as usize;
+        let x = (scaled as u64) as f64 / 2f64.powi(64);
+        if !self.cubic {
+            return (row, [0.0, 1.0 - x, x, 0.0]);
+        }
+        // Lagrange's polynomial through -1, 0, 1, 2.
+        let (a, b, c) = (x + 1.0, x - 1.0, x - 2.0);
+        let weights = [
+            -x * b * c / 6.0,
+            a * b * c / 2.0,
+            -a * x * c / 2.0,
+            a * x * b / 6.0,
+        ];
+        (row, weights)
+    }
+}
+
+impl<T: Copy + Default + FromF64> Table<T> {
+    /// Row length.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Exact(t) => t.len,
+            Self::Interpolated(t) => t.len,
+        }
+    }
+
+    /// Bytes held.
+    pub fn memory(&self) -> usize {
+        match self {
+            Self::Exact(t) => t.taps.bytes() + t.offsets.len() * 8,
+            Self::Interpolated(t) => t.taps.bytes(),
+        }
+    }
+}
+
+/// Rounding from `f64`.
+pub trait FromF64 {
+    fn nearest(v: f64) -> Self;
+}
+
+impl FromF64 for f32 {
+    fn nearest(v: f64) -> Self {
+        v as f32
+    }
+}
+
+impl FromF64 for f64 {
+    fn nearest(v: f64) -> Self {
+        v
+    }
+}

@@ -1,0 +1,222 @@
+//! Dot products of the resampler: several filter rows against one window of samples.
+//!
+//! A *row* is the tap vector of one output frame, `len` taps, a multiple of 8, zero-padded; rows
+//! follow one another in memory. Each row is summed in the same order whatever its neighbours, so
+//! an output does not depend on how outputs are grouped into calls.
+
+use super::Level;
+
+/// Rows in a group of the exact table.
+pub const GROUP: usize = 8;
+/// Row lengths are multiples of this.
+pub const LANES: usize = 8;
+
+/// One window against a group of rows.
+type Group<T> = fn(x: &[T], h: &[T], len: usize, y: &mut [T; GROUP]);
+/// Two windows against a group of rows.
+type Group2<T> = fn(x: [&[T]; 2], h: &[T], len: usize, y: &mut [[T; GROUP]; 2]);
+/// Two windows against four rows.
+type Four2<T> = fn(x: [&[T]; 2], h: &[T], len: usize) -> [[T; 4]; 2];
+
+/// The kernels for one sample type at one level.
+#[derive(Clone, Copy)]
+pub struct Kernels<T> {
+    /// `x` against [`GROUP`] rows: `y[r] = sum_i x[i] * h[r * len + i]`.
+    pub group: Group<T>,
+    /// Two windows against the same [`GROUP`] rows.
+    pub group2: Group2<T>,
+    /// `x` against four rows.
+    pub four: fn(x: &[T], h: &[T], len: usize) -> [T; 4],
+    /// Two windows against the same four rows.
+    pub four2: Four2<T>,
+    /// `x` against one long row.
+    pub dot: fn(x: &[T], h: &[T], len: usize) -> T,
+}
+
+/// Sample types that kernels exist for.
+pub trait DotReal: Sized {
+    fn kernels(level: Level) -> Kernels<Self>;
+}
+
+/// The plain form of the kernels; the yardstick of all others.
+///
+/// With `FUSED`, products are added without rounding; only for machines whose baseline has the
+/// instruction.
+mod generic {
+    use super::{GROUP, LANES};
+
+    macro_rules! generic {
+        ($name:ident, $t:ty) => {
+            pub mod $name {
+                use super::*;
+
+                #[inline(always)]
+                fn mul_add<const FUSED: bool>(a: $t, b: $t, c: $t) -> $t {
+                    if FUSED { a.mul_add(b, c) } else { a * b + c }
+                }
+
+                #[inline(always)]
+                fn sum(a: [$t; LANES]) -> $t {
+                    ((a[0] + a[4]) + (a[1] + a[5])) + ((a[2] + a[6]) + (a[3] + a[7]))
+                }
+
+                #[inline(always)]
+                fn rows<const FUSED: bool, const R: usize, const C: usize>(
+                    x: [&[$t]; C],
+                    h: &[$t],
+                    len: usize,
+                ) -> [[$t; R]; C] {
+                    let mut y = [[0.0; R]; C];
+                    for r in 0..R {
+                        let mut acc = [[0.0; LANES]; C];
+                        for (i, taps) in h[r * len..][..len].chunks_exact(LANES).enumerate() {
+                            for c in 0..C {
+                                let x = &x[c][i * LANES..][..LANES];
+                                for l in 0..LANES {
+                                    acc[c][l] = mul_add::<FUSED>(x[l], taps[l], acc[c][l]);
+                                }
+                            }
+                        }
+                        for c in 0..C {
+                            y[c][r] = sum(acc[c]);
+                        }
+                    }
+                    y
+                }
+
+                #[inline(always)]
+                pub fn group<const FUSED: bool>(
+                    x: &[$t],
+                    h: &[$t],
+                    len: usize,
+                    y: &mut [$t; GROUP],
+                ) {
+                    *y = rows::<FUSED, GROUP, 1>([x], h, len)[0];
+                }
+
+                #[inline(always)]
+                pub fn group2<const FUSED: bool>(
+                    x: [&[$t]; 2],
+                    h: &[$t],
+                    len: usize,
+                    y: &mut [[$t; GROUP]; 2],
+                ) {
+                    *y = rows::<FUSED, GROUP, 2>(x, h, len);
+                }
+
+                #[inline(always)]
+                pub fn four<const FUSED: bool>(x: &[$t], h: &[$t], len: usize) -> [$t; 4] {
+                    rows::<FUSED, 4, 1>([x], h, len)[0]
+                }
+
+                #[inline(always)]
+                pub fn four2<const FUSED: bool>(
+                    x: [&[$t]; 2],
+                    h: &[$t],
+                    len: usize,
+                ) -> [[$t; 4]; 2] {
+                    rows::<FUSED, 4, 2>(x, h, len)
+                }
+
+                #[inline(always)]
+                pub fn dot<const FUSED: bool>(x: &[$t], h: &[$t], len: usize) -> $t {
+                    rows::<FUSED, 1, 1>([x], h, len)[0][0]
+                }
+            }
+        };
+    }
+
+    generic!(single, f32);
+    generic!(double, f64);
+}
+
+macro_rules! dot_real {
+    ($t:ty, $module:ident) => {
+        impl DotReal for $t {
+            fn kernels(level: Level) -> Kernels<$t> {
+                match level {
+                    #[cfg(target_arch = "x86_64")]
+                    Level::Avx512 => super::resample_x86::$module::avx512(),
+                    #[cfg(target_arch = "x86_64")]
+                    Level::Avx2 => super::resample_x86::$module::avx2(),
+                    #[cfg(target_arch = "aarch64")]
+                    Level::Neon => Kernels {
+                        group: generic::$module::group::<true>,
+                        group2: generic::$module::group2::<true>,
+                        four: generic::$module::four::<true>,
+                        four2: generic::$module::four2::<true>,
+                        dot: generic::$module::dot::<true>,
+                    },
+                    _ => Kernels {
+                        group: generic::$module::group::<false>,
+                        group2: generic::$module::group2::<false>,
+                        four: generic::$module::four::<false>,
+                        four2: generic::$module::four2::<false>,
+                        dot: generic::$module::dot::<false>,
+                    },
+                }
+            }
+        }
+    };
+}
+
+dot_real!(f32, single);
+dot_real!(f64, double);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Noise in [-1, 1) from a linear congruential generator.
+    fn noise(n: usize, mut seed: u64) -> Vec<f64> {
+        (0..n)
+            .map(|_| {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                (seed >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+            })
+            .collect()
+    }
+
+    macro_rules! levels_agree {
+        ($name:ident, $t:ty, $tolerance:expr) => {
+            #[test]
+            fn $name() {
+                for level in Level::available() {
+                    let kernels = <$t>::kernels(level);
+                    for len in [8, 16, 24, 72, 80, 216, 1000] {
+                        let f = |v: Vec<f64>| v.into_iter().map(|v| v as $t).collect::<Vec<$t>>();
+                        let x = [f(noise(len, 1)), f(noise(len, 2))];
+                        let h = f(noise(len * GROUP, 3));
+                        let exact = |c: usize, r: usize| -> f64 {
+                            (0..len)
+                                .map(|i| f64::from(x[c][i]) * f64::from(h[r * len + i]))
+                                .sum()
+                        };
+                        let close = |got: $t, c: usize, r: usize| {
+                            let error = (f64::from(got) - exact(c, r)).abs();
+                            assert!(error < $tolerance * len as f64, "{level:?} {len} {error}");
+                        };
+                        let mut one = [0.0; GROUP];
+                        (kernels.group)(&x[0], &h, len, &mut one);
+                        let mut two = [[0.0; GROUP]; 2];
+                        (kernels.group2)([&x[0], &x[1]], &h, len, &mut two);
+                        // The sum of a row is the same bit for bit in whatever company.
+                        assert_eq!(one, two[0], "{level:?}");
+                        for r in 0..GROUP {
+                            close(two[0][r], 0, r);
+                            close(two[1][r], 1, r);
+                        }
+                        assert_eq!((kernels.four)(&x[0], &h, len), one[..4]);
+                        let four2 = (kernels.four2)([&x[0], &x[1]], &h, len);
+                        assert_eq!(four2[0], one[..4]);
+                        assert_eq!(four2[1], two[1][..4]);
+                        close((kernels.dot)(&x[0], &h, len), 0, 0);
+                    }
+                }
+            }
+        };
+    }
+
+    levels_agree!(every_level_sums_right_in_f32, f32, 1e-7);
+    levels_agree!(every_level_sums_right_in_f64, f64, 1e-16);
+}

@@ -1,0 +1,30 @@
+//! Voice activity detection: front end, noise floor, scores, decision, segments.
+//!
+//! [`Vad`] takes interleaved or planar samples of any format, rate and channel count and gives
+//! [`Frame`]s of 10 ms and [`Change`]s at the edges of speech segments. Time is counted in frames
+//! of the input ("samples" below, to keep them apart from the 10 ms analysis frames).
+//!
+//! Several channels make one decision: the spectral detector hears the mean of all channels; levels
+//! and the energy detector take the mean square over all channels, which nothing cancels in.
+
+mod decimate;
+mod energy;
+mod grid;
+mod math;
+mod noise;
+mod ratio;
+mod segments;
+mod spectral;
+mod spectrum;
+mod stream;
+mod tonal;
+mod voicing;
+
+#[cfg(test)]
+mod tests;
+
+pub use grid::{FrameGrid, frames_of};
+pub use segments::{Change, LevelClass, Rules, Segmenter};
+pub use spectral::{LookAhead, Spectral};
+pub use spectrum::{FRAME_RATE, Plan};
+pub use stream::{Config, DetectorKind, Frame, Layout, Output, Planes, Vad};

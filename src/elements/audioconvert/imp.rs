@@ -1,0 +1,528 @@
+//! Glue between `BaseTransform` and the converter.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex};
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst_base::prelude::*;
+use gst_base::subclass::base_transform::GenerateOutputSuccess;
+use gst_base::subclass::prelude::*;
+
+use super::negotiate;
+use super::settings::{self, Settings, SetupError};
+use crate::dsp::convert::{ConvertError, Converter, Source};
+use crate::elements::support::metrics::{ElementMetrics, span};
+use crate::metrics::Span;
+use crate::sync::lock;
+
+const TARGET: &str = "rustaudioconvert";
+
+/// A negotiated conversion.
+struct Active {
+    converter: Converter,
+    input: gst_audio::AudioInfo,
+    output: gst_audio::AudioInfo,
+    planar: bool,
+}
+
+#[derive(Default)]
+struct State {
+    active: Option<Active>,
+    segment: Option<gst::Segment>,
+}
+
+pub struct AudioConvert {
+    settings: Mutex<Settings>,
+    /// Settings changed since the converter was made.
+    dirty: AtomicBool,
+    state: Mutex<State>,
+    /// Downstream wants no memory of its own kind.
+    plain_memory: AtomicBool,
+    metrics: ElementMetrics,
+    seed: u64,
+}
+
+impl Default for AudioConvert {
+    fn default() -> Self {
+        // Elements differ, runs of a program do not.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self {
+            settings: Mutex::default(),
+            dirty: AtomicBool::new(false),
+            state: Mutex::default(),
+            plain_memory: AtomicBool::new(true),
+            metrics: ElementMetrics::default(),
+            seed: NEXT.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for AudioConvert {
+    const NAME: &'static str = "GstRustAudioConvert";
+    type Type = super::AudioConvert;
+    type ParentType = gst_base::BaseTransform;
+}
+
+impl ObjectImpl for AudioConvert {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            let mut all = settings::properties();
+            all.extend(ElementMetrics::properties(TARGET));
+            all
+        });
+        &PROPERTIES
+    }
+
+    fn constructed(&self) {
+        self.parent_constructed();
+        self.obj().set_gap_aware(true);
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        if self.metrics.set_property(value, pspec) {
+            return;
+        }
+        if pspec.name() == "mix-matrix" {
+            return self.set_mix_matrix(value);
+        }
+        let mut settings = lock(&self.settings);
+        // GObject has checked the type of `value` against `pspec`.
+        match pspec.name() {
+            "dithering" => settings.dithering = value.get().unwrap_or(settings.dithering),
+            "dithering-threshold" => {
+                settings.dithering_threshold = value.get().unwrap_or(settings.dithering_threshold);
+            }
+            "noise-shaping" => {
+                settings.noise_shaping = value.get().unwrap_or(settings.noise_shaping);
+            }
+            "input-channels-reorder" => {
+                settings.reorder = value.get().unwrap_or(settings.reorder);
+            }
+            "input-channels-reorder-mode" => {
+                settings.reorder_mode = value.get().unwrap_or(settings.reorder_mode);
+            }
+            _ => return,
+        }
+        drop(settings);
+        self.settings_changed(pspec.name().starts_with("input-channels"));
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        if let Some(value) = self.metrics.property(&*self.obj(), pspec) {
+            return value;
+        }
+        let settings = lock(&self.settings);
+        match pspec.name() {
+            "dithering" => settings.dithering.to_value(),
+            "dithering-threshold" => settings.dithering_threshold.to_value(),
+            "noise-shaping" => settings.noise_shaping.to_value(),
+            "mix-matrix" => {
+                settings::matrix_to_value(settings.mix_matrix.as_deref().unwrap_or_default())
+            }
+            "input-channels-reorder" => settings.reorder.to_value(),
+            "input-channels-reorder-mode" => settings.reorder_mode.to_value(),
+            _ => pspec.default_value().clone(),
+        }
+    }
+}
+
+impl GstObjectImpl for AudioConvert {}
+
+impl ElementImpl for AudioConvert {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Rust audio converter",
+                "Filter/Converter/Audio",
+                "Converts raw audio between all formats, layouts and channel sets",
+                "gst-plugin-rustaudio developers",
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            let caps = negotiate::template();
+            [
+                ("sink", gst::PadDirection::Sink),
+                ("src", gst::PadDirection::Src),
+            ]
+            .into_iter()
+            .filter_map(|(name, direction)| {
+                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
+            })
+            .collect()
+        });
+        &TEMPLATES
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        self.metrics.transition(&*self.obj(), transition);
+        self.parent_change_state(transition)
+    }
+}
+
+impl BaseTransformImpl for AudioConvert {
+    const MODE: gst_base::subclass::BaseTransformMode = gst_base::subclass::BaseTransformMode::Both;
+    const PASSTHROUGH_ON_SAME_CAPS: bool = false;
+    const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
+
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        self.metrics.start();
+        self.parent_start()
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        *lock(&self.state) = State::default();
+        self.metrics.finish(&*self.obj());
+        self.parent_stop()
+    }
+
+    fn transform_caps(
+        &self,
+        direction: gst::PadDirection,
+        caps: &gst::Caps,
+        filter: Option<&gst::Caps>,
+    ) -> Option<gst::Caps> {
+        let settings = lock(&self.settings);
+        Some(negotiate::transform(&settings, direction, caps, filter))
+    }
+
+    fn fixate_caps(
+        &self,
+        _direction: gst::PadDirection,
+        caps: &gst::Caps,
+        othercaps: gst::Caps,
+    ) -> gst::Caps {
+        let fixed = negotiate::fixate(&lock(&self.settings), caps, othercaps);
+        tracing::debug!(target: TARGET, element = %self.obj().name(), %caps, %fixed, "fixated");
+        fixed
+    }
+
+    fn unit_size(&self, caps: &gst::Caps) -> Option<usize> {
+        let info = gst_audio::AudioInfo::from_caps(caps).ok()?;
+        Some(info.bpf() as usize)
+    }
+
+    fn set_caps(&self, incaps: &gst::Caps, outcaps: &gst::Caps) -> Result<(), gst::LoggableError> {
+        let parse = |caps: &gst::Caps| {
+            gst_audio::AudioInfo::from_caps(caps)
+                .map_err(|e| gst::loggable_error!(gst::CAT_RUST, "invalid caps {caps}: {e}"))
+        };
+        let (input, output) = (parse(incaps)?, parse(outcaps)?);
+        self.activate(input, output).map_err(|e| {
+            self.refuse(&e, incaps, outcaps);
+            gst::loggable_error!(gst::CAT_RUST, "{e}")
+        })
+    }
+
+    fn sink_event(&self, event: gst::Event) -> bool {
+        match event.view() {
+            gst::EventView::Segment(e) => {
+                let segment = e.segment().clone();
+                if let Some(time) = segment.downcast_ref::<gst::ClockTime>() {
+                    self.metrics.set_segment(time);
+                }
+                lock(&self.state).segment = Some(segment);
+            }
+            gst::EventView::Eos(_) => self.metrics.finish(&*self.obj()),
+            _ => {}
+        }
+        self.parent_sink_event(event)
+    }
+
+    fn src_event(&self, event: gst::Event) -> bool {
+        if let gst::EventView::CustomUpstream(e) = event.view()
+            && let Some(s) = e.structure()
+            && s.name() == "GstRequestAudioMixMatrix"
+        {
+            if let Ok(matrix) = s.value("matrix") {
+                self.set_mix_matrix(matrix);
+                self.obj().notify("mix-matrix");
+            }
+            return true;
+        }
+        self.parent_src_event(event)
+    }
+
+    fn decide_allocation(
+        &self,
+        query: &mut gst::query::Allocation,
+    ) -> Result<(), gst::LoggableError> {
+        self.parent_decide_allocation(query)?;
+        let plain = query.allocation_pools().all(|(pool, ..)| pool.is_none())
+            && query.allocation_params().all(|(allocator, params)| {
+                allocator.is_none() && params.prefix() == 0 && params.padding() == 0
+            });
+        self.plain_memory.store(plain, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn transform_meta<'a>(
+        &self,
+        _outbuf: &mut gst::BufferRef,
+        meta: gst::MetaRef<'a, gst::Meta>,
+        _inbuf: &'a gst::BufferRef,
+    ) -> bool {
+        // What describes the samples is made anew.
+        let tags = meta.tags();
+        tags.is_empty() || tags.iter().all(|tag| *tag == "audio") && tags.len() == 1
+    }
+
+    fn submit_input_buffer(
+        &self,
+        is_discont: bool,
+        inbuf: gst::Buffer,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        match self.clipped(inbuf)? {
+            Some(inbuf) => self.parent_submit_input_buffer(is_discont, inbuf),
+            None => Ok(gst::FlowSuccess::Ok),
+        }
+    }
+
+    // In place of the stock `generate_output`, so that a buffer costs as few calls as possible and
+    // one that cannot be written to is converted out of place rather than copied first.
+    fn generate_output(&self) -> Result<GenerateOutputSuccess, gst::FlowError> {
+        let Some(inbuf) = self.take_queued_buffer() else {
+            return Ok(GenerateOutputSuccess::NoOutput);
+        };
+        let element = self.obj();
+        let work = self.metrics.begin();
+        if self.dirty.load(Ordering::Acquire) {
+            self.rebuild()?;
+        }
+        let (outbuf, span) = self.process(inbuf)?;
+        self.metrics.end(&*element, work, &span);
+        Ok(GenerateOutputSuccess::Buffer(outbuf))
+    }
+}
+
+/// Why a buffer could not be converted.
+#[derive(Debug, thiserror::Error)]
+enum BufferError {
+    #[error(transparent)]
+    Convert(#[from] ConvertError),
+    #[error("a buffer cannot be mapped: {0}")]
+    Map(#[from] glib::BoolError),
+    #[error("no output buffer: {0}")]
+    Allocate(gst::FlowError),
+}
+
+impl Active {
+    fn frames(&self, buffer: &gst::BufferRef) -> usize {
+        match buffer.meta::<gst_audio::AudioMeta>() {
+            Some(meta) => meta.samples(),
+            None => buffer.size() / self.input.bpf().max(1) as usize,
+        }
+    }
+}
+
+impl AudioConvert {
+    /// The output for `inbuf`, and the media that it covers.
+    fn process(&self, inbuf: gst::Buffer) -> Result<(gst::Buffer, Span), gst::FlowError> {
+        let converted = {
+            let mut state = lock(&self.state);
+            // Buffers come after caps: without them `submit_input_buffer` refuses.
+            let active = state.active.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
+            let frames = active.frames(&inbuf);
+            let span = span(&inbuf, frames as u64, active.input.rate());
+            if active.converter.is_passthrough() && self.obj().is_passthrough() {
+                Ok((inbuf, span))
+            } else {
+                self.convert(active, inbuf, frames).map(|out| (out, span))
+            }
+        };
+        // The lock is released: an application may ask for a property while it gets the error.
+        converted.map_err(|e| self.fail(e))
+    }
+
+    /// The output of one buffer; `inbuf` itself where that can be done in place.
+    fn convert(
+        &self,
+        active: &mut Active,
+        mut inbuf: gst::Buffer,
+        frames: usize,
+    ) -> Result<gst::Buffer, BufferError> {
+        let gap = inbuf.flags().contains(gst::BufferFlags::GAP);
+        if active.converter.is_in_place()
+            && inbuf.meta::<gst_audio::AudioMeta>().is_none()
+            && let Some(buffer) = inbuf.get_mut()
+        {
+            let mut map = buffer.map_writable()?;
+            if gap {
+                active.converter.silence(&mut map);
+            } else {
+                active.converter.convert_in_place(&mut map)?;
+            }
+            drop(map);
+            return Ok(inbuf);
+        }
+        let mut outbuf = self.output_buffer(&inbuf, frames * active.output.bpf() as usize)?;
+        let out = outbuf.make_mut();
+        {
+            let mut dst = out.map_writable()?;
+            if gap {
+                active.converter.silence(&mut dst);
+            } else {
+                let src = inbuf.map_readable()?;
+                let meta = inbuf.meta::<gst_audio::AudioMeta>();
+                let offsets = meta.as_ref().map_or(&[][..], |m| m.offsets());
+                let source = Source {
+                    data: &src,
+                    offsets,
+                };
+                active.converter.convert(source, &mut dst, frames)?;
+            }
+        }
+        if active.planar && frames > 0 {
+            gst_audio::AudioMeta::add(out, &active.output, frames, &[])?;
+        }
+        Ok(outbuf)
+    }
+
+    /// A buffer of `size` bytes with what else there is in `inbuf`.
+    fn output_buffer(
+        &self,
+        inbuf: &gst::BufferRef,
+        size: usize,
+    ) -> Result<gst::Buffer, BufferError> {
+        use gst_base::subclass::base_transform::{InputBuffer, PrepareOutputBufferSuccess};
+        if !self.plain_memory.load(Ordering::Relaxed)
+            && let PrepareOutputBufferSuccess::Buffer(mut buffer) = self
+                .parent_prepare_output_buffer(InputBuffer::Readable(inbuf))
+                .map_err(BufferError::Allocate)?
+            && buffer.size() >= size
+        {
+            buffer.make_mut().set_size(size);
+            return Ok(buffer);
+        }
+        let mut buffer = gst::Buffer::with_size(size)?;
+        self.parent_copy_metadata(inbuf, buffer.make_mut())
+            .map_err(|e| {
+                tracing::warn!(target: TARGET, "metadata not copied: {e}");
+                BufferError::Allocate(gst::FlowError::Error)
+            })?;
+        Ok(buffer)
+    }
+
+    /// The part of `buffer` that lies in the segment.
+    fn clipped(&self, buffer: gst::Buffer) -> Result<Option<gst::Buffer>, gst::FlowError> {
+        let state = lock(&self.state);
+        let Some(segment) = &state.segment else {
+            return Ok(Some(buffer));
+        };
+        let Some(time) = segment.downcast_ref::<gst::ClockTime>() else {
+            return Ok(Some(buffer));
+        };
+        let Some(active) = &state.active else {
+            return Err(gst::FlowError::NotNegotiated);
+        };
+        // Nearly every buffer lies within the segment as a whole.
+        let whole = match (buffer.pts(), time.start(), time.stop()) {
+            (Some(pts), Some(start), None) => pts >= start,
+            _ => false,
+        };
+        if whole {
+            return Ok(Some(buffer));
+        }
+        Ok(gst_audio::audio_buffer_clip(
+            buffer,
+            segment,
+            active.input.rate(),
+            active.input.bpf(),
+        ))
+    }
+
+    /// Starts converting between two kinds of buffers.
+    fn activate(
+        &self,
+        input: gst_audio::AudioInfo,
+        output: gst_audio::AudioInfo,
+    ) -> Result<(), SetupError> {
+        self.dirty.store(false, Ordering::Release);
+        let settings = lock(&self.settings).clone();
+        let converter = settings.converter(&input, &output, self.seed)?;
+        let (passthrough, in_place) = (converter.is_passthrough(), converter.is_in_place());
+        self.metrics.set_memory(converter.memory() as u64);
+        lock(&self.state).active = Some(Active {
+            planar: output.layout() == gst_audio::AudioLayout::NonInterleaved,
+            converter,
+            input,
+            output,
+        });
+        let element = self.obj();
+        element.set_in_place(in_place);
+        element.set_passthrough(passthrough);
+        tracing::debug!(
+            target: TARGET, element = %element.name(), passthrough, in_place, "converter made"
+        );
+        Ok(())
+    }
+
+    /// Takes up changed settings, from the streaming thread.
+    fn rebuild(&self) -> Result<(), gst::FlowError> {
+        let infos = lock(&self.state)
+            .active
+            .as_ref()
+            .map(|a| (a.input.clone(), a.output.clone()));
+        let Some((input, output)) = infos else {
+            return Ok(());
+        };
+        self.activate(input, output).map_err(|e| {
+            self.metrics.add_error(&e.to_string());
+            gst::element_imp_error!(self, gst::StreamError::Format, ("{e}"));
+            gst::FlowError::NotNegotiated
+        })
+    }
+
+    fn settings_changed(&self, channels: bool) {
+        self.dirty.store(true, Ordering::Release);
+        if channels {
+            let element = self.obj();
+            // Whether something is left to do is known when the next buffer comes.
+            element.set_passthrough(false);
+            element.reconfigure_sink();
+            element.reconfigure_src();
+        }
+    }
+
+    fn set_mix_matrix(&self, value: &glib::Value) {
+        match settings::matrix_from_value(value) {
+            Ok(matrix) => {
+                lock(&self.settings).mix_matrix = matrix;
+                self.settings_changed(true);
+            }
+            Err(e) => {
+                tracing::warn!(target: TARGET, element = %self.obj().name(), "mix-matrix: {e}");
+            }
+        }
+    }
+
+    fn refuse(&self, error: &SetupError, incaps: &gst::Caps, outcaps: &gst::Caps) {
+        self.metrics.add_error(&error.to_string());
+        gst::element_imp_error!(
+            self,
+            gst::CoreError::Negotiation,
+            ("{error}"),
+            ["input {incaps}, output {outcaps}"]
+        );
+    }
+
+    fn fail(&self, error: BufferError) -> gst::FlowError {
+        self.metrics.add_error(&error.to_string());
+        match error {
+            BufferError::Allocate(flow) => flow,
+            error => {
+                gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
+                gst::FlowError::Error
+            }
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! Properties, and the conversion that they and the caps ask for.
+
+use gst::glib;
+use gst::prelude::*;
+
+use crate::dsp::convert::{
+    ChannelOrder, Channels, Converter, Dither, Matrix, MatrixError, NoiseShaping, Position,
+    Quantisation, Side,
+};
+use crate::elements::support::format::sample_format;
+
+/// Which positions channels are given, by their index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstRustAudioConvertInputChannelsReorder")]
+#[repr(i32)]
+pub enum ChannelsReorder {
+    #[default]
+    #[enum_value(
+        name = "Reorder the input channels using the default GStreamer order",
+        nick = "gst"
+    )]
+    Gst,
+    #[enum_value(
+        name = "Reorder the input channels using the SMPTE order",
+        nick = "smpte"
+    )]
+    Smpte,
+    #[enum_value(
+        name = "Reorder the input channels using the CINE order",
+        nick = "cine"
+    )]
+    Cine,
+    #[enum_value(name = "Reorder the input channels using the AC3 order", nick = "ac3")]
+    Ac3,
+    #[enum_value(name = "Reorder the input channels using the AAC order", nick = "aac")]
+    Aac,
+    #[enum_value(
+        name = "Reorder and mix all input channels to a single mono channel",
+        nick = "mono"
+    )]
+    Mono,
+    #[enum_value(
+        name = "Reorder and mix all input channels to a single left and a single right stereo \
+                channels alternately",
+        nick = "alternate"
+    )]
+    Alternate,
+}
+
+/// When they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstRustAudioConvertInputChannelsReorderMode")]
+#[repr(i32)]
+pub enum ChannelsReorderMode {
+    #[default]
+    #[enum_value(name = "Never reorder the input channels", nick = "none")]
+    None,
+    #[enum_value(
+        name = "Reorder the input channels only if they are unpositioned",
+        nick = "unpositioned"
+    )]
+    Unpositioned,
+    #[enum_value(
+        name = "Always reorder the input channels according to the selected configuration",
+        nick = "force"
+    )]
+    Force,
+}
+
+/// The properties of the element.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub dithering: gst_audio::AudioDitherMethod,
+    pub dithering_threshold: u32,
+    pub noise_shaping: gst_audio::AudioNoiseShapingMethod,
+    /// Rows of coefficients; empty for the identity, `None` for the mix by position.
+    pub mix_matrix: Option<Vec<Vec<f32>>>,
+    pub reorder: ChannelsReorder,
+    pub reorder_mode: ChannelsReorderMode,
+}
+
+const DEFAULT_THRESHOLD: u32 = 20;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            dithering: gst_audio::AudioDitherMethod::Tpdf,
+            dithering_threshold: DEFAULT_THRESHOLD,
+            noise_shaping: gst_audio::AudioNoiseShapingMethod::None,
+            mix_matrix: None,
+            reorder: ChannelsReorder::default(),
+            reorder_mode: ChannelsReorderMode::default(),
+        }
+    }
+}
+
+/// Their specifications, the shared ones of metrics aside.
+pub fn properties() -> Vec<glib::ParamSpec> {
+    let defaults = Settings::default();
+    let coefficient = glib::ParamSpecFloat::builder("matrix-cols")
+        .minimum(-1.0)
+        .maximum(1.0)
+        .nick("cols")
+        .blurb("Gain of one input channel")
+        .build();
+    let row = gst::ParamSpecArray::builder("matrix-rows")
+        .nick("rows")
+        .blurb("Gains of all input channels in one output channel")
+        .element_spec(&coefficient)
+        .build();
+    vec![
+        glib::ParamSpecEnum::builder_with_default("dithering", defaults.dithering)
+            .nick("Dithering")
+            .blurb("Noise added before bits are given up")
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("dithering-threshold")
+            .nick("Dithering threshold")
+            .blurb("Output depth in bits at and below which dithering and noise shaping apply")
+            .maximum(32)
+            .default_value(DEFAULT_THRESHOLD)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("noise-shaping", defaults.noise_shaping)
+            .nick("Noise shaping")
+            .blurb("Filter that moves the rounding noise to where it is heard less")
+            .mutable_playing()
+            .build(),
+        gst::ParamSpecArray::builder("mix-matrix")
+            .nick("Input/output channel matrix")
+            .blurb(
+                "Gains, a row of input channels for each output channel; an empty matrix is the \
+                 identity, none at all the mix by channel positions",
+            )
+            .element_spec(&row)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("input-channels-reorder", defaults.reorder)
+            .nick("Input channels reorder")
+            .blurb("Order of positions that input channels are taken to come in")
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default(
+            "input-channels-reorder-mode",
+            defaults.reorder_mode,
+        )
+        .nick("Input channels reorder mode")
+        .blurb("When input-channels-reorder replaces the positions of the caps")
+        .mutable_playing()
+        .build(),
+    ]
+}
+
+/// Rows of a matrix as GStreamer holds it; the matrix of one empty row is none at all.
+pub fn matrix_from_value(value: &glib::Value) -> Result<Option<Vec<Vec<f32>>>, String> {
+    let rows = value
+        .get::<gst::ArrayRef>()
+        .map_err(|_| "the matrix is no array of rows")?;
+    let rows: Vec<Vec<f32>> = rows
+        .iter()
+        .map(|row| {
+            let row = row
+                .get::<gst::ArrayRef>()
+                .map_err(|_| "a row of the matrix is no array")?;
+            row.iter().map(|v| number(v)).collect()
+        })
+        .collect::<Result<_, String>>()?;
+    Ok(match rows.first() {
+        Some(first) if first.is_empty() => None,
+        _ => Some(rows),
+    })
+}
+
+fn number(value: &glib::Value) -> Result<f32, String> {
+    if let Ok(v) = value.get::<f32>() {
+        Ok(v)
+    } else if let Ok(v) = value.get::<f64>() {
+        Ok(v as f32)
+    } else if let Ok(v) = value.get::<i32>() {
+        Ok(v as f32)
+    } else {
+        Err(format!("{value:?} in the matrix is no number"))
+    }
+}
+
+/// The reverse of [`matrix_from_value`].
+pub fn matrix_to_value(rows: &[Vec<f32>]) -> glib::Value {
+    gst::Array::new(rows.iter().map(|row| gst::Array::new(row.iter()))).to_value()
+}
+
+/// Why caps and properties make no conversion.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    #[error("the sample format {0} is not supported")]
+    Format(gst_audio::AudioFormat),
+    #[error("input at {input} Hz and output at {output} Hz: rates are not converted")]
+    Rate { input: u32, output: u32 },
+    #[error(transparent)]
+    Matrix(#[from] MatrixError),
+}
+
+/// How samples described by `info` lie in memory.
+pub fn side(info: &gst_audio::AudioInfo) -> Result<Side, SetupError> {
+    Ok(Side {
+        format: sample_format(info.format()).ok_or(SetupError::Format(info.format()))?,
+        channels: info.channels() as usize,
+        planar: info.layout() == gst_audio::AudioLayout::NonInterleaved,
+    })
+}
+
+fn channels(info: &gst_audio::AudioInfo) -> Channels {
+    use gst::glib::translate::IntoGlib;
+    match info.positions() {
+        Some(positions) => Channels::Positioned(
+            positions
+                .iter()
+                .map(|p| match p.into_glib() {
+                    // GST_AUDIO_CHANNEL_POSITION_MONO
+                    -2 => Position::Mono,
+                    bit if (0..64).contains(&bit) => Position::from_mask(1 << bit)[0],
+                    _ => Position::Invalid,
+                })
+                .collect(),
+        ),
+        None => Channels::Unpositioned(info.channels() as usize),
+    }
+}
+
+impl Settings {
+    /// The converter between two kinds of buffers; `seed` starts its dither noise.
+    pub fn converter(
+        &self,
+        input: &gst_audio::AudioInfo,
+        output: &gst_audio::AudioInfo,
+        seed: u64,
+    ) -> Result<Converter, SetupError> {
+        if input.rate() != output.rate() {
+            return Err(SetupError::Rate {
+                input: input.rate(),
+                output: output.rate(),
+            });
+        }
+        let matrix = self.matrix(input, output)?;
+        let (from, to) = (side(input)?, side(output)?);
+        Ok(Converter::new(
+            from,
+            to,
+            &matrix,
+            self.quantisation(output.rate()),
+            seed,
+        )?)
+    }
+
+    fn matrix(
+        &self,
+        input: &gst_audio::AudioInfo,
+        output: &gst_audio::AudioInfo,
+    ) -> Result<Matrix, MatrixError> {
+        match &self.mix_matrix {
+            Some(rows) if rows.is_empty() => Ok(Matrix::identity(
+                input.channels() as usize,
+                output.channels() as usize,
+            )),
+            Some(rows) => Matrix::from_rows(rows),
+            None => {
+                let mut from = channels(input);
+                let undefined = matches!(from, Channels::Unpositioned(_));
+                if self.reorder_mode == ChannelsReorderMode::Force
+                    || self.reorder_mode == ChannelsReorderMode::Unpositioned && undefined
+                {
+                    from = Channels::Positioned(self.order().positions(from.count()));
+                }
+                Matrix::between(&from, &channels(output))
+            }
+        }
+    }
+
+    fn order(&self) -> ChannelOrder {
+        match self.reorder {
+            ChannelsReorder::Gst => ChannelOrder::Gst,
+            ChannelsReorder::Smpte => ChannelOrder::Smpte,
+            ChannelsReorder::Cine => ChannelOrder::Cine,
+            ChannelsReorder::Ac3 => ChannelOrder::Ac3,
+            ChannelsReorder::Aac => ChannelOrder::Aac,
+            ChannelsReorder::Mono => ChannelOrder::Mono,
+            ChannelsReorder::Alternate => ChannelOrder::Alternate,
+        }
+    }
+
+    fn quantisation(&self, rate: u32) -> Quantisation {
+        use gst_audio::{AudioDitherMethod as D, AudioNoiseShapingMethod as S};
+        Quantisation {
+            dither: match self.dithering {
+                D::Rpdf => Dither::Rpdf,
+                D::Tpdf => Dither::Tpdf,
+                D::TpdfHf => Dither::TpdfHf,
+                _ => Dither::None,
+            },
+            shaping: match self.noise_shaping {
+                S::ErrorFeedback => NoiseShaping::ErrorFeedback,
+                S::Simple => NoiseShaping::Simple,
+                S::Medium => NoiseShaping::Medium,
+                S::High => NoiseShaping::High,
+                _ => NoiseShaping::None,
+            },
+            threshold: self.dithering_threshold,
+            rate,
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The elements: glue between GStreamer and the signal processing.
+
+pub mod audioconvert;
+pub mod pypipelinenode;
+pub mod resample;
+pub mod support;
+pub mod vad;
+
+/// Registers all elements with `plugin`.
+pub fn register(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
+    audioconvert::register(plugin)?;
+    resample::register(plugin)?;
+    vad::register(plugin)?;
+    pypipelinenode::register(plugin)?;
+    Ok(())
+}

@@ -1,0 +1,353 @@
+//! Cuts the stream into what one call gets: buffers, equal durations, or utterances.
+
+use std::collections::VecDeque;
+
+use crate::elements::support::timeline::{Timeline, frames_to_time, time_to_frames};
+
+/// What one call gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    Buffer,
+    /// This many frames.
+    Frames(u64),
+    /// From a start of speech to its end, in pieces of at most this many frames (0 = whole).
+    Utterance(u64),
+}
+
+/// Audio for the node, or audio that passes it by.
+#[derive(Debug)]
+pub struct Chunk {
+    pub buffer: gst::Buffer,
+    pub frames: u64,
+    pub speech: Option<bool>,
+    /// Number of the speech segment, from 1; 0 outside of one.
+    pub utterance: u64,
+    /// The node gets it; otherwise it lies between utterances.
+    pub call: bool,
+}
+
+/// A start or end of speech, announced by rustvad.
+#[derive(Clone, Copy, Debug)]
+struct Change {
+    at: Option<gst::ClockTime>,
+    speech: bool,
+    segment: u64,
+}
+
+/// Largest step between timestamps that is still jitter of one stream.
+const JITTER: gst::ClockTime = gst::ClockTime::from_mseconds(40);
+
+pub struct Chunker {
+    cut: Cut,
+    info: gst_audio::AudioInfo,
+    /// Samples that wait: one plane for interleaved audio, one per channel otherwise.
+    planes: Vec<Vec<u8>>,
+    frames: u64,
+    /// At the first frame that waits.
+    timeline: Option<Timeline>,
+    discont: bool,
+    changes: VecDeque<Change>,
+    speech: Option<bool>,
+    utterance: u64,
+}
+
+/// Bytes of each plane of `buffer`, and its frames. `None` where the buffer contradicts itself.
+fn planes<'a>(
+    data: &'a [u8],
+    buffer: &gst::BufferRef,
+    info: &gst_audio::AudioInfo,
+) -> Option<(Vec<&'a [u8]>, u64)> {
+    let bps = info.bps() as usize;
+    let channels = info.channels() as usize;
+    if info.layout() == gst_audio::AudioLayout::Interleaved {
+        let frames = data.len() / (bps * channels).max(1);
+        return Some((vec![&data[..frames * bps * channels]], frames as u64));
+    }
+    let Some(meta) = buffer.meta::<gst_audio::AudioMeta>() else {
+        let frames = data.len() / (bps * channels).max(1);
+        let all = data.chunks_exact((frames * bps).max(1)).take(channels);
+        return Some((all.collect(), frames as u64));
+    };
+    let size = meta.samples().checked_mul(bps)?;
+    let all: Option<Vec<_>> = meta
+        .offsets()
+        .iter()
+        .map(|&offset| data.get(offset..offset.checked_add(size)?))
+        .collect();
+    all.filter(|a| a.len() == channels)
+        .map(|a| (a, meta.samples() as u64))
+}
+
+/// Frames in `buffer`.
+pub fn frames_of(buffer: &gst::BufferRef, info: &gst_audio::AudioInfo) -> u64 {
+    match buffer.meta::<gst_audio::AudioMeta>() {
+        Some(meta) if info.layout() == gst_audio::AudioLayout::NonInterleaved => {
+            meta.samples() as u64
+        }
+        _ => (buffer.size() / (info.bpf() as usize).max(1)) as u64,
+    }
+}
+
+impl Chunker {
+    pub fn new(cut: Cut, info: gst_audio::AudioInfo) -> Self {
+        let planar = info.layout() == gst_audio::AudioLayout::NonInterleaved;
+        let planes = if planar { info.channels() as usize } else { 1 };
+        Self {
+            cut,
+            info,
+            planes: vec![Vec::new(); planes],
+            frames: 0,
+            timeline: None,
+            discont: false,
+            changes: VecDeque::new(),
+            speech: None,
+            utterance: 0,
+        }
+    }
+
+    /// Bytes that wait.
+    pub fn memory(&self) -> usize {
+        self.planes.iter().map(Vec::capacity).sum()
+    }
+
+    /// Speech starts or ends at `at`, in the stream's timestamps.
+    pub fn mark(&mut self, at: Option<gst::ClockTime>, speech: bool, segment: u64) {
+        self.changes.push_back(Change {
+            at,
+            speech,
+            segment,
+        });
+    }
+
+    /// Forgets what waits, and what was known of speech.
+    pub fn flush(&mut self) {
+        self.planes.iter_mut().for_each(Vec::clear);
+        self.frames = 0;
+        self.timeline = None;
+        self.discont = false;
+        self.changes.clear();
+        self.speech = None;
+        self.utterance = 0;
+    }
+
+    fn apply(&mut self, change: Change) {
+        self.speech = Some(change.speech);
+        self.utterance = if change.speech { change.segment } else { 0 };
+    }
+
+    fn in_utterance(&self) -> bool {
+        self.speech == Some(true)
+    }
+
+    fn whole(&self, buffer: gst::Buffer, frames: u64, call: bool) -> Chunk {
+        Chunk {
+            buffer,
+            frames,
+            speech: self.speech,
+            utterance: self.utterance,
+            call,
+        }
+    }
+
+    /// Takes `buffer`, and gives what is complete.
+    pub fn push(
+        &mut self,
+        buffer: gst::Buffer,
+        out: &mut Vec<Chunk>,
+    ) -> Result<(), gst::FlowError> {
+        if self.cut == Cut::Buffer {
+            let frames = frames_of(&buffer, &self.info);
+            // The state that most of the buffer is in.
+            let middle = buffer
+                .pts()
+                .map(|pts| pts + frames_to_time(frames, self.info.rate()) / 2);
+            while let Some(change) = self.changes.front().copied()
+                && change
+                    .at
+                    .zip(middle)
+                    .is_none_or(|(at, middle)| at <= middle)
+            {
+                self.changes.pop_front();
+                self.apply(change);
+            }
+            out.push(self.whole(buffer, frames, true));
+            return Ok(());
+        }
+        if self.is_break(&buffer) {
+            self.drain(out);
+            self.timeline = None;
+            self.discont = true;
+        }
+        if self.frames == 0 && self.passes_by(&buffer) {
+            let frames = frames_of(&buffer, &self.info);
+            self.timeline = None;
+            out.push(self.whole(buffer, frames, false));
+            return Ok(());
+        }
+        self.append(&buffer)?;
+        drop(buffer);
+        self.cut_ready(out);
+        Ok(())
+    }
+
+    /// The buffer does not follow on what waits.
+    fn is_break(&self, buffer: &gst::BufferRef) -> bool {
+        let expected = self.timeline.and_then(|t| t.at(t.frames() + self.frames));
+        let jumped = match (buffer.pts(), expected) {
+            (Some(pts), Some(expected)) => {
+                pts.max(expected).saturating_sub(pts.min(expected)) > JITTER
+            }
+            _ => false,
+        };
+        jumped || buffer.flags().contains(gst::BufferFlags::DISCONT)
+    }
+
+    /// All of the buffer lies between utterances.
+    fn passes_by(&self, buffer: &gst::BufferRef) -> bool {
+        if !matches!(self.cut, Cut::Utterance(_)) || self.in_utterance() {
+            return false;
+        }
+        let Some(change) = self.changes.front() else {
+            return true;
+        };
+        let frames = frames_of(buffer, &self.info);
+        let end = buffer
+            .pts()
+            .map(|pts| pts + frames_to_time(frames, self.info.rate()));
+        change.at.zip(end).is_some_and(|(at, end)| at >= end)
+    }
+
+    fn append(&mut self, buffer: &gst::BufferRef) -> Result<(), gst::FlowError> {
+        let map = buffer.map_readable().map_err(|_| gst::FlowError::Error)?;
+        let (parts, frames) = planes(&map, buffer, &self.info).ok_or(gst::FlowError::Error)?;
+        if self.timeline.is_none() {
+            self.timeline = Some(Timeline::new(buffer.pts(), self.info.rate()));
+        }
+        for (plane, part) in self.planes.iter_mut().zip(parts) {
+            plane.extend_from_slice(part);
+        }
+        self.frames += frames;
+        Ok(())
+    }
+
+    fn cut_ready(&mut self, out: &mut Vec<Chunk>) {
+        match self.cut {
+            Cut::Buffer => {}
+            Cut::Frames(size) => {
+                while self.frames >= size.max(1) {
+                    self.settle(size);
+                    self.take(size, true, out);
+                }
+            }
+            Cut::Utterance(limit) => {
+                while let Some(change) = self.changes.front().copied() {
+                    let at = self.frames_until(change.at);
+                    if at > self.frames {
+                        break;
+                    }
+                    self.changes.pop_front();
+                    self.take_limited(at, limit, out);
+                    self.apply(change);
+                }
+                if !self.in_utterance() {
+                    let before = self.changes.front().map(|c| self.frames_until(c.at));
+                    let n = before.map_or(self.frames, |b| b.min(self.frames));
+                    self.take(n, false, out);
+                } else if limit > 0 {
+                    while self.frames >= limit {
+                        self.take(limit, true, out);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes up the changes that lie in the first half of the next `size` frames.
+    fn settle(&mut self, size: u64) {
+        while let Some(change) = self.changes.front().copied()
+            && self.frames_until(change.at) <= size / 2
+        {
+            self.changes.pop_front();
+            self.apply(change);
+        }
+    }
+
+    /// Frames that wait before `at`.
+    fn frames_until(&self, at: Option<gst::ClockTime>) -> u64 {
+        let first = self.timeline.and_then(|t| t.position());
+        match (at, first) {
+            (Some(at), Some(first)) => time_to_frames(at.saturating_sub(first), self.info.rate()),
+            _ => 0,
+        }
+    }
+
+    fn take_limited(&mut self, frames: u64, limit: u64, out: &mut Vec<Chunk>) {
+        let mut left = frames;
+        let call = self.in_utterance();
+        while left > 0 {
+            let n = if limit > 0 && call {
+                left.min(limit)
+            } else {
+                left
+            };
+            self.take(n, call, out);
+            left -= n;
+        }
+    }
+
+    /// Cuts off `frames` frames as a chunk of its own.
+    fn take(&mut self, frames: u64, call: bool, out: &mut Vec<Chunk>) {
+        if frames == 0 {
+            return;
+        }
+        let planar =
+            self.planes.len() > 1 || self.info.layout() == gst_audio::AudioLayout::NonInterleaved;
+        let width = if planar {
+            self.info.bps()
+        } else {
+            self.info.bpf()
+        } as usize;
+        let size = frames as usize * width;
+        let mut samples = Vec::with_capacity(size * self.planes.len());
+        for plane in &mut self.planes {
+            samples.extend(plane.drain(..size.min(plane.len())));
+        }
+        self.frames -= frames.min(self.frames);
+        let mut buffer = gst::Buffer::from_mut_slice(samples);
+        if let Some(b) = buffer.get_mut() {
+            if let Some(timeline) = &mut self.timeline {
+                let (pts, duration) = timeline.advance(frames);
+                b.set_pts(pts);
+                b.set_duration(duration);
+            }
+            if std::mem::take(&mut self.discont) {
+                b.set_flags(gst::BufferFlags::DISCONT);
+            }
+            if planar {
+                add_audio_meta(b, &self.info, frames as usize);
+            }
+        }
+        out.push(self.whole(buffer, frames, call));
+    }
+
+    /// Gives all that waits.
+    pub fn drain(&mut self, out: &mut Vec<Chunk>) {
+        match self.cut {
+            Cut::Buffer => {}
+            Cut::Frames(_) => self.take(self.frames, true, out),
+            Cut::Utterance(limit) => {
+                self.cut_ready(out);
+                self.take_limited(self.frames, limit, out);
+            }
+        }
+        self.planes.iter_mut().for_each(|p| p.shrink_to(1 << 20));
+    }
+}
+
+/// Says where the planes of contiguous planar audio are.
+pub fn add_audio_meta(buffer: &mut gst::BufferRef, info: &gst_audio::AudioInfo, frames: usize) {
+    let plane = frames * info.bps() as usize;
+    let offsets: Vec<usize> = (0..info.channels() as usize).map(|c| c * plane).collect();
+    // Fails only where the buffer is too small, which a plane of `frames` rules out.
+    let _ = gst_audio::AudioMeta::add(buffer, info, frames, &offsets);
+}

@@ -1,0 +1,508 @@
+//! Glue: pads, events, queries, states.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock, Mutex};
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use super::engine::{Engine, Surroundings, fail};
+use super::messages;
+use super::settings::{Isolation, Settings};
+use super::stats::Stats;
+use crate::elements::support::metrics::ElementMetrics;
+use crate::python::{Callbacks, Failure, InProcess, Node, Runtime, Worker};
+use crate::resilience::{Classifier, Interrupt};
+use crate::sync::lock;
+
+const FACTORY: &str = "pypipelinenode";
+
+/// Settings, and what is derived from them, as the streaming thread uses them.
+struct Active {
+    settings: Settings,
+    classifier: Classifier,
+}
+
+impl Active {
+    fn new(settings: Settings) -> Self {
+        Self {
+            classifier: Classifier::new(settings.retry_on.as_deref().unwrap_or_default()),
+            settings,
+        }
+    }
+}
+
+pub struct PyPipelineNode {
+    sink: gst::Pad,
+    src: gst::Pad,
+    settings: Mutex<Arc<Active>>,
+    /// Taken out while it works, so that nobody waits for Python on this lock.
+    engine: Mutex<Option<Box<Engine>>>,
+    /// Room for what one call gives; the streaming thread's own.
+    out: Mutex<Vec<gst::Buffer>>,
+    interrupt: Arc<Interrupt>,
+    /// As the worker process reads it, in ns.
+    timeout: Arc<AtomicU64>,
+    metrics: ElementMetrics,
+    stats: Arc<Stats>,
+    /// The node decides on its output caps.
+    own_caps: AtomicBool,
+    latency: AtomicU64,
+}
+
+/// `ctx.post` and `ctx.log` of a node, which may outlive the element.
+struct ToElement(glib::WeakRef<super::PyPipelineNode>);
+
+impl Callbacks for ToElement {
+    fn post(&self, name: &str, fields: serde_json::Map<String, serde_json::Value>) {
+        let Some(element) = self.0.upgrade() else {
+            return;
+        };
+        match messages::from_node(name, fields) {
+            Some(structure) => {
+                let message = gst::message::Element::builder(structure)
+                    .src(&element)
+                    .build();
+                let _ = element.post_message(message);
+            }
+            None => tracing::warn!(
+                target: "pypipelinenode", element = %element.name(),
+                "{name:?} cannot be the name of a message"
+            ),
+        }
+    }
+
+    fn log(&self, level: &str, line: &str) {
+        let name = self.0.upgrade().map(|e| e.name().to_string());
+        let element = name.as_deref().unwrap_or("?");
+        match level {
+            "error" => tracing::error!(target: "pypipelinenode", element, "{line}"),
+            "warning" => tracing::warn!(target: "pypipelinenode", element, "{line}"),
+            "info" => tracing::info!(target: "pypipelinenode", element, "{line}"),
+            "debug" => tracing::debug!(target: "pypipelinenode", element, "{line}"),
+            _ => tracing::trace!(target: "pypipelinenode", element, "{line}"),
+        }
+    }
+}
+
+impl PyPipelineNode {
+    /// Runs `work` with the engine taken out; pushes what it gives with nothing held.
+    fn with_engine<R>(
+        &self,
+        work: impl FnOnce(&mut Engine, &Surroundings<'_>, &mut Vec<gst::Buffer>) -> R,
+    ) -> Option<(R, Result<gst::FlowSuccess, gst::FlowError>)> {
+        let mut engine = lock(&self.engine).take()?;
+        let active = lock(&self.settings).clone();
+        let element = self.obj();
+        let env = Surroundings {
+            element: element.upcast_ref(),
+            metrics: &self.metrics,
+            stats: &self.stats,
+            interrupt: &self.interrupt,
+            settings: &active.settings,
+            classifier: &active.classifier,
+        };
+        let mut out = std::mem::take(&mut *lock(&self.out));
+        let result = work(&mut engine, &env, &mut out);
+        *lock(&self.engine) = Some(engine);
+        let mut flow = Ok(gst::FlowSuccess::Ok);
+        for buffer in out.drain(..) {
+            if flow.is_ok() {
+                flow = self.src.push(buffer);
+            }
+        }
+        *lock(&self.out) = out;
+        Some((result, flow))
+    }
+
+    fn chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        match self.with_engine(|engine, env, out| engine.push(buffer, env, out)) {
+            Some((Ok(()), flow)) => flow,
+            Some((Err(gst::FlowError::Flushing), _)) => Err(gst::FlowError::Flushing),
+            Some((Err(error), _)) => {
+                if error == gst::FlowError::NotNegotiated {
+                    gst::element_imp_error!(self, gst::CoreError::Negotiation, ["no caps yet"]);
+                }
+                Err(error)
+            }
+            None => Err(gst::FlowError::Flushing),
+        }
+    }
+
+    /// Hands on all that waits; false where that failed.
+    fn drain(&self) -> bool {
+        self.with_engine(|engine, env, out| engine.drain(env, out))
+            .is_none_or(|(result, flow)| result.is_ok() && flow.is_ok())
+    }
+
+    fn sink_event(&self, event: gst::Event) -> bool {
+        use gst::EventView;
+        match event.view() {
+            EventView::Caps(e) => self.set_caps(e.caps_owned(), &event),
+            EventView::Segment(e) => {
+                self.drain();
+                match e.segment().downcast_ref::<gst::ClockTime>() {
+                    Some(segment) => {
+                        self.metrics.set_segment(segment);
+                        self.with_engine(|engine, _, _| engine.set_segment(segment));
+                    }
+                    None => {
+                        gst::element_imp_error!(
+                            self,
+                            gst::StreamError::Format,
+                            ["only segments in time are supported"]
+                        );
+                        return false;
+                    }
+                }
+                self.src.push_event(event)
+            }
+            EventView::FlushStart(_) => {
+                self.interrupt.raise();
+                self.src.push_event(event)
+            }
+            EventView::FlushStop(_) => {
+                self.interrupt.clear();
+                self.with_engine(|engine, _, _| engine.flush());
+                self.src.push_event(event)
+            }
+            EventView::Eos(_) => {
+                self.drain();
+                self.metrics.finish(&*self.obj());
+                self.src.push_event(event)
+            }
+            EventView::StreamStart(_) | EventView::Gap(_) => {
+                self.drain();
+                self.src.push_event(event)
+            }
+            EventView::CustomDownstream(e) => {
+                if let Some(s) = e.structure().filter(|s| s.name() == "rustvad") {
+                    let at = s
+                        .get::<u64>("timestamp")
+                        .ok()
+                        .filter(|t| *t != u64::MAX)
+                        .map(gst::ClockTime::from_nseconds);
+                    let speech = s.get::<bool>("speech").unwrap_or(false);
+                    let segment = s.get::<u64>("segment").unwrap_or(0);
+                    self.with_engine(|engine, _, _| engine.mark(at, speech, segment));
+                }
+                self.src.push_event(event)
+            }
+            _ => gst::Pad::event_default(&self.sink, Some(&*self.obj()), event),
+        }
+    }
+
+    fn set_caps(&self, caps: gst::Caps, event: &gst::Event) -> bool {
+        self.drain();
+        let Ok(info) = gst_audio::AudioInfo::from_caps(&caps) else {
+            gst::element_imp_error!(self, gst::CoreError::Negotiation, ["bad caps {caps}"]);
+            return false;
+        };
+        let started = self.with_engine(|engine, env, _| {
+            engine
+                .start(&info, &caps, env)
+                .map_err(|failure| fail(env, &failure))
+        });
+        let Some((Ok(output), _)) = started else {
+            return false;
+        };
+        if output == info {
+            return self.src.push_event(event.clone());
+        }
+        match output.to_caps() {
+            Ok(caps) => self.src.push_event(
+                gst::event::Caps::builder(&caps)
+                    .seqnum(event.seqnum())
+                    .build(),
+            ),
+            Err(error) => {
+                gst::element_imp_error!(self, gst::CoreError::Negotiation, ["{error}"]);
+                false
+            }
+        }
+    }
+
+    fn sink_query(&self, query: &mut gst::QueryRef) -> bool {
+        match query.view_mut() {
+            gst::QueryViewMut::Caps(q) if self.own_caps.load(Relaxed) => {
+                let mut caps = self.sink.pad_template_caps();
+                if let Some(filter) = q.filter() {
+                    caps = filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First);
+                }
+                q.set_result(&caps);
+                true
+            }
+            _ => gst::Pad::query_default(&self.sink, Some(&*self.obj()), query),
+        }
+    }
+
+    fn src_query(&self, query: &mut gst::QueryRef) -> bool {
+        match query.view_mut() {
+            gst::QueryViewMut::Caps(q) if self.own_caps.load(Relaxed) => {
+                let mut caps = self.src.pad_template_caps();
+                if let Some(filter) = q.filter() {
+                    caps = filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First);
+                }
+                q.set_result(&caps);
+                true
+            }
+            gst::QueryViewMut::Latency(q) => {
+                let mut peer = gst::query::Latency::new();
+                if !self.sink.peer_query(&mut peer) {
+                    return false;
+                }
+                let (live, min, max) = peer.result();
+                let own = gst::ClockTime::from_nseconds(self.latency.load(Relaxed));
+                q.set(live, min + own, max.map(|max| max + own));
+                true
+            }
+            _ => gst::Pad::query_default(&self.src, Some(&*self.obj()), query),
+        }
+    }
+
+    /// Loads the interpreter and the node.
+    fn open(&self) -> Result<(), (Failure, String)> {
+        let settings = lock(&self.settings).settings.clone();
+        let configuration = |text: String| (Failure::new("ConfigurationError", &text), text);
+        let spec = settings.spec().map_err(configuration)?;
+        let callbacks: crate::python::SharedCallbacks = Arc::new(ToElement(self.obj().downgrade()));
+        let node: Box<dyn Node> = match settings.isolation {
+            Isolation::Process => {
+                let node = Worker::new(
+                    settings.python_home.as_deref(),
+                    &spec,
+                    callbacks,
+                    self.interrupt.clone(),
+                    self.timeout.clone(),
+                )
+                .map_err(|failure| (failure.clone(), failure.to_string()))?;
+                Box::new(node)
+            }
+            Isolation::InProcess => {
+                let runtime = Runtime::get(settings.python_home.as_deref())
+                    .map_err(|e| configuration(e.to_string()))?;
+                let node = InProcess::new(runtime, &spec, callbacks)
+                    .map_err(|failure| (failure.clone(), failure.to_string()))?;
+                Box::new(node)
+            }
+        };
+        self.own_caps.store(node.about().has_output_caps, Relaxed);
+        *lock(&self.engine) = Some(Box::new(Engine::new(node)));
+        Ok(())
+    }
+
+    fn stop(&self) {
+        let mut engine = lock(&self.engine).take();
+        if let Some(Err(failure)) = engine.as_mut().map(|e| e.stop())
+            && !failure.closed
+        {
+            self.metrics.add_error(&failure.to_string());
+            gst::element_imp_warning!(
+                self,
+                gst::LibraryError::Shutdown,
+                ("the node's stop failed: {failure}"),
+                ["{}", failure.traceback]
+            );
+        }
+        *lock(&self.engine) = engine;
+    }
+}
+
+static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+    use gst_audio::{AudioFormat as F, AudioLayout};
+    // What numpy has a type for.
+    let formats = [
+        gst_audio::AUDIO_FORMAT_F32,
+        gst_audio::AUDIO_FORMAT_F64,
+        gst_audio::AUDIO_FORMAT_S16,
+        gst_audio::AUDIO_FORMAT_S32,
+        F::S8,
+        F::U8,
+        gst_audio::AUDIO_FORMAT_U16,
+        gst_audio::AUDIO_FORMAT_U32,
+    ];
+    let caps = gst_audio::AudioCapsBuilder::new()
+        .format_list(formats)
+        .layout_list([AudioLayout::Interleaved, AudioLayout::NonInterleaved])
+        .build();
+    [
+        ("sink", gst::PadDirection::Sink),
+        ("src", gst::PadDirection::Src),
+    ]
+    .into_iter()
+    .filter_map(|(name, direction)| {
+        gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
+    })
+    .collect()
+});
+
+#[glib::object_subclass]
+impl ObjectSubclass for PyPipelineNode {
+    const NAME: &'static str = "GstPyPipelineNode";
+    type Type = super::PyPipelineNode;
+    type ParentType = gst::Element;
+
+    fn with_class(klass: &Self::Class) -> Self {
+        let template = |name: &str| klass.pad_template(name);
+        let sink = match template("sink") {
+            Some(t) => gst::Pad::builder_from_template(&t),
+            None => gst::Pad::builder(gst::PadDirection::Sink).name("sink"),
+        };
+        let src = match template("src") {
+            Some(t) => gst::Pad::builder_from_template(&t),
+            None => gst::Pad::builder(gst::PadDirection::Src).name("src"),
+        };
+        let sink = sink
+            .chain_function(|pad, parent, buffer| {
+                Self::catch_panic_pad_function(
+                    parent,
+                    || Err(gst::FlowError::Error),
+                    |this| {
+                        let _ = pad;
+                        this.chain(buffer)
+                    },
+                )
+            })
+            .event_function(|_, parent, event| {
+                Self::catch_panic_pad_function(parent, || false, |this| this.sink_event(event))
+            })
+            .query_function(|_, parent, query| {
+                Self::catch_panic_pad_function(parent, || false, |this| this.sink_query(query))
+            })
+            .flags(gst::PadFlags::PROXY_CAPS | gst::PadFlags::ACCEPT_TEMPLATE)
+            .build();
+        let src = src
+            .query_function(|_, parent, query| {
+                Self::catch_panic_pad_function(parent, || false, |this| this.src_query(query))
+            })
+            .flags(gst::PadFlags::PROXY_CAPS)
+            .build();
+        Self {
+            sink,
+            src,
+            settings: Mutex::new(Arc::new(Active::new(Settings::default()))),
+            engine: Mutex::default(),
+            out: Mutex::default(),
+            interrupt: Arc::default(),
+            timeout: Arc::default(),
+            metrics: ElementMetrics::default(),
+            stats: Arc::default(),
+            own_caps: AtomicBool::new(false),
+            latency: AtomicU64::new(0),
+        }
+    }
+}
+
+impl ObjectImpl for PyPipelineNode {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static ALL: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            let mut all = Settings::properties();
+            all.extend(ElementMetrics::properties(FACTORY));
+            all
+        });
+        &ALL
+    }
+
+    fn constructed(&self) {
+        self.parent_constructed();
+        let stats = self.stats.clone();
+        self.metrics.set_extra(move || stats.fields());
+        let element = self.obj();
+        for pad in [&self.sink, &self.src] {
+            if let Err(error) = element.add_pad(pad) {
+                tracing::error!(target: "pypipelinenode", "{error}");
+            }
+        }
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        if self.metrics.set_property(value, pspec) {
+            return;
+        }
+        let mut guard = lock(&self.settings);
+        let mut settings = guard.settings.clone();
+        if settings.set(pspec.name(), value) {
+            self.timeout.store(settings.timeout, Relaxed);
+            *guard = Arc::new(Active::new(settings));
+        }
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        self.metrics
+            .property(&*self.obj(), pspec)
+            .or_else(|| lock(&self.settings).settings.get(pspec.name()))
+            .unwrap_or_else(|| pspec.default_value().clone())
+    }
+}
+
+impl GstObjectImpl for PyPipelineNode {}
+
+impl ElementImpl for PyPipelineNode {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Python pipeline node",
+                "Filter/Effect/Audio",
+                "Runs a Python class or function on numpy views of the audio, with retries, a \
+                 circuit breaker and metrics",
+                "gst-plugin-rustaudio developers",
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        &TEMPLATES
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        self.metrics.transition(&*self.obj(), transition);
+        match transition {
+            gst::StateChange::NullToReady => {
+                crate::logging::refresh();
+                self.interrupt.clear();
+                self.open().map_err(|(failure, text)| {
+                    self.metrics.add_error(&text);
+                    gst::element_imp_error!(
+                        self,
+                        gst::LibraryError::Init,
+                        ("{text}"),
+                        ["{}", failure.traceback]
+                    );
+                    gst::StateChangeError
+                })?;
+            }
+            gst::StateChange::ReadyToPaused => {
+                let active = lock(&self.settings).clone();
+                self.interrupt.clear();
+                self.stats.reset();
+                self.metrics.start();
+                self.latency.store(active.settings.latency(), Relaxed);
+                self.metrics.set_latency(active.settings.latency());
+                if let Some(engine) = lock(&self.engine).as_mut() {
+                    engine.reset(&active.settings);
+                }
+            }
+            // Ends a wait for the next attempt, which holds the stream lock.
+            gst::StateChange::PausedToReady => self.interrupt.raise(),
+            _ => {}
+        }
+        let done = self.parent_change_state(transition)?;
+        match transition {
+            gst::StateChange::PausedToReady => {
+                self.stop();
+                self.metrics.finish(&*self.obj());
+            }
+            gst::StateChange::ReadyToNull => {
+                let engine = lock(&self.engine).take();
+                drop(engine);
+            }
+            _ => {}
+        }
+        Ok(done)
+    }
+}

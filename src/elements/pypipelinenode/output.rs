@@ -1,0 +1,128 @@
+//! What a node gave back, as buffers with timestamps.
+
+use crate::elements::support::timeline::{Timeline, frames_to_time};
+use crate::python::{Memory, Returned};
+
+use super::chunker::{Chunk, add_audio_meta};
+
+/// Makes buffers of the output format, and says when they are.
+pub struct Outputs {
+    input: gst_audio::AudioInfo,
+    output: gst_audio::AudioInfo,
+    /// Follows the returned audio; anchored at the first input since a discontinuity.
+    timeline: Option<Timeline>,
+    /// Frames returned less frames given since the anchor, times both rates: 0 where the node holds
+    /// nothing back.
+    owed: i128,
+    discont: bool,
+}
+
+impl Outputs {
+    pub fn new(input: gst_audio::AudioInfo, output: gst_audio::AudioInfo) -> Self {
+        Self {
+            input,
+            output,
+            timeline: None,
+            owed: 0,
+            discont: false,
+        }
+    }
+
+    /// Input and output have the same caps, so the one may pass for the other.
+    pub fn is_same(&self) -> bool {
+        self.input == self.output
+    }
+
+    /// The next output does not follow on the last.
+    pub fn break_off(&mut self) {
+        self.anchor_anew();
+        self.discont = true;
+    }
+
+    /// Input goes out in the place of output.
+    pub fn pass(&mut self, buffer: &mut gst::Buffer) {
+        self.anchor_anew();
+        self.mark(buffer);
+    }
+
+    fn anchor_anew(&mut self) {
+        self.timeline = None;
+        self.owed = 0;
+    }
+
+    /// Marks what goes out after something was left out.
+    fn mark(&mut self, buffer: &mut gst::Buffer) {
+        if std::mem::take(&mut self.discont) {
+            buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);
+        }
+    }
+
+    /// Buffers over the returned arrays. Where they are as long as the input, and nothing is held
+    /// back, they are where it is; otherwise they follow on one another.
+    pub fn buffers(
+        &mut self,
+        pts: Option<gst::ClockTime>,
+        frames: u64,
+        discont: bool,
+        returned: Vec<Returned>,
+        out: &mut Vec<gst::Buffer>,
+    ) {
+        let (rate_in, rate_out) = (self.input.rate(), self.output.rate());
+        let total: u64 = returned.iter().map(|r| r.frames as u64).sum();
+        if discont {
+            self.break_off();
+        }
+        let before = self.owed;
+        self.owed +=
+            i128::from(total) * i128::from(rate_in) - i128::from(frames) * i128::from(rate_out);
+        let even = before == 0 && self.owed == 0;
+        let mut timeline = match self.timeline {
+            Some(timeline) if !even => timeline,
+            _ => Timeline::new(pts, rate_out),
+        };
+        for part in returned.into_iter().filter(|r| r.frames > 0) {
+            let mut buffer = match part.memory {
+                Memory::Array(memory) => memory.into_buffer(),
+                Memory::Copied(samples) => gst::Buffer::from_mut_slice(samples),
+            };
+            let b = buffer.make_mut();
+            let (pts, duration) = timeline.advance(part.frames as u64);
+            b.set_pts(pts);
+            b.set_duration(duration);
+            if self.output.layout() == gst_audio::AudioLayout::NonInterleaved {
+                add_audio_meta(b, &self.output, part.frames);
+            }
+            self.mark(&mut buffer);
+            out.push(buffer);
+        }
+        self.timeline = Some(timeline);
+    }
+
+    /// Silence in the place of `chunk`.
+    pub fn silence(&mut self, chunk: &Chunk, out: &mut Vec<gst::Buffer>) {
+        self.anchor_anew();
+        let frames = u128::from(chunk.frames) * u128::from(self.output.rate())
+            / u128::from(self.input.rate().max(1));
+        let frames = usize::try_from(frames).unwrap_or(0);
+        let mut samples = vec![0; frames * self.output.bpf() as usize];
+        self.output.format_info().fill_silence(&mut samples);
+        let mut buffer = gst::Buffer::from_mut_slice(samples);
+        let b = buffer.make_mut();
+        b.set_pts(chunk.buffer.pts());
+        b.set_duration(
+            chunk
+                .buffer
+                .duration()
+                .unwrap_or_else(|| frames_to_time(frames as u64, self.output.rate())),
+        );
+        b.set_flags(gst::BufferFlags::GAP);
+        if chunk.buffer.flags().contains(gst::BufferFlags::DISCONT) {
+            b.set_flags(gst::BufferFlags::DISCONT);
+        }
+        if self.output.layout() == gst_audio::AudioLayout::NonInterleaved {
+            add_audio_meta(b, &self.output, frames);
+        }
+        self.mark(&mut buffer);
+        out.push(buffer);
+    }
+}

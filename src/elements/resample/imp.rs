@@ -1,0 +1,468 @@
+//! Glue between the resampler and `GstBaseTransform`.
+
+use std::sync::{LazyLock, Mutex};
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst_base::prelude::*;
+use gst_base::subclass::base_transform::GenerateOutputSuccess;
+use gst_base::subclass::prelude::*;
+
+use super::settings::Settings;
+use super::state::{State, StateError};
+use crate::elements::support::metrics::{self, ElementMetrics};
+use crate::sync::lock;
+
+const FACTORY: &str = "rustresample";
+
+#[derive(Default)]
+pub struct RustResample {
+    settings: Mutex<Shared>,
+    /// Locked before `settings` where both are; neither is held while pushing or posting.
+    running: Mutex<Running>,
+    metrics: ElementMetrics,
+}
+
+#[derive(Default)]
+struct Shared {
+    settings: Settings,
+    changed: bool,
+}
+
+#[derive(Default)]
+struct Running {
+    /// `None`: not negotiated, or passthrough.
+    state: Option<State>,
+    infos: Option<(gst_audio::AudioInfo, gst_audio::AudioInfo)>,
+    reversed: bool,
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for RustResample {
+    const NAME: &'static str = "GstRustResample";
+    type Type = super::RustResample;
+    type ParentType = gst_base::BaseTransform;
+}
+
+impl ObjectImpl for RustResample {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            let mut properties = Settings::properties();
+            properties.push(
+                glib::ParamSpecString::builder("active-engine")
+                    .nick("Active engine")
+                    .blurb(
+                        "Engine in use: polyphase, fft, sinc, passthrough, or none before caps \
+                         (no unit)",
+                    )
+                    .default_value("none")
+                    .read_only()
+                    .build(),
+            );
+            properties.extend(ElementMetrics::properties(FACTORY));
+            properties
+        });
+        PROPERTIES.as_ref()
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        if self.metrics.set_property(value, pspec) {
+            return;
+        }
+        let mut shared = lock(&self.settings);
+        shared.changed |= shared.settings.set(value, pspec);
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        if let Some(value) = self.metrics.property(&*self.obj(), pspec) {
+            return value;
+        }
+        if pspec.name() == "active-engine" {
+            let running = lock(&self.running);
+            return match (&running.state, &running.infos) {
+                (Some(state), _) => state.engine().name(),
+                (None, Some(_)) => "passthrough",
+                (None, None) => "none",
+            }
+            .to_value();
+        }
+        let value = lock(&self.settings).settings.get(pspec.name());
+        value.unwrap_or_else(|| pspec.default_value().clone())
+    }
+}
+
+impl GstObjectImpl for RustResample {}
+
+impl ElementImpl for RustResample {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Rust audio resampler",
+                "Filter/Converter/Audio",
+                "Converts sample rates with exact filters, exact timestamps and metrics",
+                env!("CARGO_PKG_NAME"),
+            )
+        });
+        Some(&*METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            let caps = gst_audio::AudioCapsBuilder::new().build();
+            [
+                ("sink", gst::PadDirection::Sink),
+                ("src", gst::PadDirection::Src),
+            ]
+            .into_iter()
+            .filter_map(|(name, direction)| {
+                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
+            })
+            .collect()
+        });
+        TEMPLATES.as_ref()
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        self.metrics.transition(&*self.obj(), transition);
+        self.parent_change_state(transition)
+    }
+}
+
+impl RustResample {
+    fn set_up(
+        &self,
+        running: &mut Running,
+        in_info: &gst_audio::AudioInfo,
+        out_info: &gst_audio::AudioInfo,
+    ) -> Result<(), StateError> {
+        let mut shared = lock(&self.settings);
+        shared.changed = false;
+        let settings = &shared.settings;
+        running.state = if in_info == out_info && settings.may_pass() {
+            None
+        } else {
+            let (i, o) = (in_info.clone(), out_info.clone());
+            Some(State::new(i, o, settings, running.reversed)?)
+        };
+        running.infos = Some((in_info.clone(), out_info.clone()));
+        Ok(())
+    }
+
+    /// Takes over changed properties in the streaming thread.
+    fn take_up_settings(&self) -> Result<(), StateError> {
+        let before = {
+            let running = lock(&self.running);
+            let mut shared = lock(&self.settings);
+            if !std::mem::take(&mut shared.changed) {
+                return Ok(());
+            }
+            running.state.as_ref().map(State::latency)
+        };
+        let mut running = lock(&self.running);
+        let settings = lock(&self.settings).settings.clone();
+        match &mut running.state {
+            Some(state) => state.apply(&settings)?,
+            None => {
+                if let Some((in_info, out_info)) = running.infos.clone() {
+                    self.set_up(&mut running, &in_info, &out_info)?;
+                }
+            }
+        }
+        let after = running.state.as_ref().map(State::latency);
+        drop(running);
+        self.publish(before != after);
+        Ok(())
+    }
+
+    /// Tells passthrough, latency and memory to whom they concern.
+    fn publish(&self, latency_changed: bool) {
+        let (latency, memory, active) = {
+            let running = lock(&self.running);
+            let state = running.state.as_ref();
+            (
+                state.map_or(gst::ClockTime::ZERO, State::latency),
+                state.map_or(0, State::memory),
+                state.is_some(),
+            )
+        };
+        let element = self.obj();
+        element.set_passthrough(!active);
+        self.metrics.set_latency(latency.nseconds());
+        self.metrics.set_memory(memory as u64);
+        if latency_changed {
+            let _ = element.post_message(gst::message::Latency::builder().src(&*element).build());
+        }
+    }
+
+    /// Sends out the tail of the stream.
+    fn drain(&self) {
+        let tail = lock(&self.running).state.as_mut().map(State::drain);
+        match tail {
+            Some(Ok(Some(buffer))) => {
+                if let Err(flow) = self.obj().src_pad().push(buffer) {
+                    tracing::debug!(target: "rustresample", element = %self.obj().name(), ?flow, "tail was not taken");
+                }
+            }
+            Some(Err(error)) => self.fail(&error),
+            _ => {}
+        }
+    }
+
+    /// Posts `error` as an element error.
+    fn fail(&self, error: &StateError) {
+        self.metrics.add_error(&error.to_string());
+        match error {
+            StateError::Resample(_) | StateError::Format(_) => {
+                gst::element_imp_error!(self, gst::LibraryError::Settings, ("{}", error));
+            }
+            _ => gst::element_imp_error!(self, gst::StreamError::Failed, ("{}", error)),
+        }
+    }
+
+    fn process(&self, input: &gst::Buffer) -> Result<Option<gst::Buffer>, StateError> {
+        let mut running = lock(&self.running);
+        let Some(state) = running.state.as_mut() else {
+            return Ok(Some(input.clone()));
+        };
+        state.push(input)?;
+        let mut output = state.pull()?;
+        drop(running);
+        if let Some(output) = output.as_mut().and_then(gst::Buffer::get_mut) {
+            let _ = self.copy_metas(input, output);
+        }
+        Ok(output)
+    }
+
+    /// Metas that say nothing about rate or layout survive.
+    fn copy_metas(
+        &self,
+        input: &gst::BufferRef,
+        output: &mut gst::BufferRef,
+    ) -> Result<(), glib::BoolError> {
+        for meta in input.iter_meta::<gst::Meta>() {
+            if meta.tags().is_empty() || meta.tags_contain_only(&["audio"]) {
+                meta.transform(output, &gst::meta::MetaTransformCopy::new(..))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl BaseTransformImpl for RustResample {
+    const MODE: gst_base::subclass::BaseTransformMode =
+        gst_base::subclass::BaseTransformMode::NeverInPlace;
+    const PASSTHROUGH_ON_SAME_CAPS: bool = false;
+    const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
+
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        self.metrics.start();
+        *lock(&self.running) = Running::default();
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        self.metrics.finish(&*self.obj());
+        *lock(&self.running) = Running::default();
+        Ok(())
+    }
+
+    fn transform_caps(
+        &self,
+        _direction: gst::PadDirection,
+        caps: &gst::Caps,
+        filter: Option<&gst::Caps>,
+    ) -> Option<gst::Caps> {
+        let mut any_rate = caps.clone();
+        for structure in any_rate.make_mut().iter_mut() {
+            structure.set("rate", gst::IntRange::new(1, i32::MAX));
+        }
+        Some(match filter {
+            Some(filter) => filter.intersect_with_mode(&any_rate, gst::CapsIntersectMode::First),
+            None => any_rate,
+        })
+    }
+
+    fn fixate_caps(
+        &self,
+        _direction: gst::PadDirection,
+        caps: &gst::Caps,
+        mut othercaps: gst::Caps,
+    ) -> gst::Caps {
+        let rate = caps.structure(0).and_then(|s| s.get::<i32>("rate").ok());
+        othercaps.truncate();
+        if let (Some(rate), Some(structure)) = (rate, othercaps.make_mut().structure_mut(0)) {
+            structure.fixate_field_nearest_int("rate", rate);
+        }
+        othercaps.fixate();
+        othercaps
+    }
+
+    fn set_caps(&self, incaps: &gst::Caps, outcaps: &gst::Caps) -> Result<(), gst::LoggableError> {
+        let parse = |caps| {
+            gst_audio::AudioInfo::from_caps(caps).map_err(|_| {
+                gst::loggable_error!(gst::CAT_RUST, "caps are not raw audio: {}", caps)
+            })
+        };
+        let (in_info, out_info) = (parse(incaps)?, parse(outcaps)?);
+        let infos = Some((in_info.clone(), out_info.clone()));
+        if lock(&self.running).infos == infos {
+            return Ok(());
+        }
+        self.drain();
+        let done = self.set_up(&mut lock(&self.running), &in_info, &out_info);
+        if let Err(error) = done {
+            self.fail(&error);
+            return Err(gst::loggable_error!(gst::CAT_RUST, "{}", error));
+        }
+        self.publish(true);
+        let running = lock(&self.running);
+        if let Some(state) = &running.state {
+            tracing::info!(
+                target: "rustresample", element = %self.obj().name(), engine = state.engine().name(),
+                in_rate = in_info.rate(), out_rate = out_info.rate(), channels = in_info.channels(),
+                latency = state.latency().nseconds(), memory = state.memory(), "negotiated"
+            );
+        }
+        Ok(())
+    }
+
+    fn unit_size(&self, caps: &gst::Caps) -> Option<usize> {
+        let info = gst_audio::AudioInfo::from_caps(caps).ok()?;
+        Some(info.bpf() as usize)
+    }
+
+    fn transform_size(
+        &self,
+        direction: gst::PadDirection,
+        caps: &gst::Caps,
+        size: usize,
+        othercaps: &gst::Caps,
+    ) -> Option<usize> {
+        let info = gst_audio::AudioInfo::from_caps(caps).ok()?;
+        let other = gst_audio::AudioInfo::from_caps(othercaps).ok()?;
+        let frames = (size / info.bpf() as usize) as u64;
+        let (to, from) = (u64::from(other.rate()), u64::from(info.rate()));
+        let frames = match direction {
+            gst::PadDirection::Sink => frames.mul_div_ceil(to, from)?,
+            _ => frames.mul_div_floor(to, from)?,
+        };
+        Some(frames as usize * other.bpf() as usize)
+    }
+
+    fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
+        let own = lock(&self.running).state.as_ref().map(State::latency);
+        if let (gst::PadDirection::Src, gst::QueryViewMut::Latency(q), Some(own)) =
+            (direction, query.view_mut(), own)
+        {
+            if !self.obj().sink_pad().peer_query(q.query_mut()) {
+                return false;
+            }
+            let (live, min, max) = q.result();
+            q.set(live, min + own, max.map(|max| max + own));
+            return true;
+        }
+        BaseTransformImplExt::parent_query(self, direction, query)
+    }
+
+    fn sink_event(&self, event: gst::Event) -> bool {
+        match event.view() {
+            gst::EventView::FlushStop(_) => {
+                let mut running = lock(&self.running);
+                let reversed = running.reversed;
+                if let Some(state) = &mut running.state {
+                    state.reset(reversed);
+                }
+            }
+            gst::EventView::Segment(e) => {
+                self.drain();
+                let reversed = e.segment().rate() < 0.0;
+                if let Some(segment) = e.segment().downcast_ref::<gst::ClockTime>() {
+                    self.metrics.set_segment(segment);
+                }
+                let mut running = lock(&self.running);
+                running.reversed = reversed;
+                if let Some(state) = &mut running.state {
+                    state.reset(reversed);
+                }
+            }
+            // What is between here and the next buffer is no audio: the stream ends here, and the
+            // next buffer starts at its own timestamp.
+            gst::EventView::StreamStart(_) | gst::EventView::Gap(_) => self.drain(),
+            gst::EventView::Eos(_) => {
+                self.drain();
+                self.metrics.finish(&*self.obj());
+            }
+            _ => {}
+        }
+        self.parent_sink_event(event)
+    }
+
+    fn submit_input_buffer(
+        &self,
+        is_discont: bool,
+        buffer: gst::Buffer,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if let Err(error) = self.take_up_settings() {
+            self.fail(&error);
+            return Err(gst::FlowError::Error);
+        }
+        let element = self.obj();
+        let info = lock(&self.running)
+            .state
+            .as_ref()
+            .map(|s| s.in_info.clone());
+        let Some(info) = info else {
+            return self.parent_submit_input_buffer(is_discont, buffer);
+        };
+        let segment = element.segment();
+        let clipped = if segment.format() == gst::Format::Time {
+            gst_audio::audio_buffer_clip(buffer, &segment, info.rate(), info.bpf())
+        } else {
+            Some(buffer)
+        };
+        match clipped {
+            Some(buffer) => self.parent_submit_input_buffer(is_discont, buffer),
+            None => {
+                self.metrics.add_dropped(1);
+                Ok(gst::FlowSuccess::Ok)
+            }
+        }
+    }
+
+    fn generate_output(&self) -> Result<GenerateOutputSuccess, gst::FlowError> {
+        let element = self.obj();
+        let Some(buffer) = self.take_queued_buffer() else {
+            return Ok(GenerateOutputSuccess::NoOutput);
+        };
+        let jumps = lock(&self.running)
+            .state
+            .as_ref()
+            .is_some_and(|state| state.jumps(&buffer));
+        if jumps {
+            // Pushed rather than returned: the base class would mark it as discontinuous in place
+            // of the buffer after it.
+            self.drain();
+        }
+        let work = self.metrics.begin();
+        let output = self.process(&buffer);
+        let (bpf, rate) = match &lock(&self.running).infos {
+            Some((info, _)) => (info.bpf() as usize, info.rate()),
+            None => (0, 0),
+        };
+        let frames = (buffer.size() / bpf.max(1)) as u64;
+        self.metrics
+            .end(&*element, work, &metrics::span(&buffer, frames, rate));
+        match output {
+            Ok(Some(output)) => Ok(GenerateOutputSuccess::Buffer(output)),
+            Ok(None) => Ok(GenerateOutputSuccess::NoOutput),
+            Err(error) => {
+                self.fail(&error);
+                Err(gst::FlowError::Error)
+            }
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The stream between two caps: buffers in, buffers out, and the time they lie at.
+
+use gst::prelude::*;
+
+use super::settings::Settings;
+use crate::dsp::resample::{EngineKind, Layout, ResampleError, Source, Stream};
+use crate::elements::support::format::sample_format;
+use crate::elements::support::timeline::{frames_to_time, time_to_frames};
+
+/// Timestamps may be off by this much, in parts of a second, before the stream starts anew
+/// (as `audioresample`).
+const TOLERANCE_PARTS: u64 = 32;
+
+/// `GST_BUFFER_OFFSET_NONE`.
+const NO_OFFSET: u64 = u64::MAX;
+
+/// Why a buffer or caps cannot be handled.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    #[error("sample format {0} is not supported")]
+    Format(String),
+    #[error(transparent)]
+    Resample(#[from] ResampleError),
+    #[error("buffer cannot be mapped: {0}")]
+    Map(#[from] gst::glib::BoolError),
+    #[error("buffer of {size} bytes does not hold whole frames of {bpf} bytes")]
+    Size { size: usize, bpf: usize },
+}
+
+/// A running conversion.
+pub struct State {
+    pub in_info: gst_audio::AudioInfo,
+    pub out_info: gst_audio::AudioInfo,
+    stream: Stream,
+    clock: Option<Clock>,
+    /// The next output does not follow the last.
+    discont: bool,
+    reversed: bool,
+}
+
+/// Where frame 0 lies.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    /// Instant of the first frame that was consumed, which with a negative rate is the last.
+    base: Option<gst::ClockTime>,
+    /// Offset of output frame 0.
+    offset: Option<u64>,
+}
+
+impl State {
+    pub fn new(
+        in_info: gst_audio::AudioInfo,
+        out_info: gst_audio::AudioInfo,
+        settings: &Settings,
+        reversed: bool,
+    ) -> Result<Self, StateError> {
+        let format = sample_format(in_info.format())
+            .ok_or_else(|| StateError::Format(in_info.format().to_string()))?;
+        let layout = match in_info.layout() {
+            gst_audio::AudioLayout::NonInterleaved => Layout::Planar,
+            _ => Layout::Interleaved,
+        };
+        let spec = settings.spec(in_info.rate(), out_info.rate(), in_info.channels());
+        Ok(Self {
+            stream: Stream::new(&spec, format, layout, reversed)?,
+            in_info,
+            out_info,
+            clock: None,
+            discont: true,
+            reversed,
+        })
+    }
+
+    pub fn engine(&self) -> EngineKind {
+        self.stream.kind()
+    }
+
+    /// Worst-case delay.
+    pub fn latency(&self) -> gst::ClockTime {
+        frames_to_time(self.stream.latency(), self.in_info.rate())
+    }
+
+    /// Bytes held.
+    pub fn memory(&self) -> usize {
+        self.stream.memory()
+    }
+
+    /// Takes over changed settings from the next output on.
+    pub fn apply(&mut self, settings: &Settings) -> Result<(), StateError> {
+        let spec = settings.spec(
+            self.in_info.rate(),
+            self.out_info.rate(),
+            self.in_info.channels(),
+        );
+        Ok(self.stream.reconfigure(&spec)?)
+    }
+
+    /// Forgets the stream so far; time runs backwards from here if `reversed`.
+    pub fn reset(&mut self, reversed: bool) {
+        self.stream.reset();
+        self.stream.set_reversed(reversed);
+        self.reversed = reversed;
+        self.clock = None;
+        self.discont = true;
+    }
+
+    /// Whether `buffer` does not follow what came before it.
+    pub fn jumps(&self, buffer: &gst::BufferRef) -> bool {
+        let Some(clock) = self.clock else {
+            return false;
+        };
+        if buffer.flags().contains(gst::BufferFlags::DISCONT) {
+            return true;
+        }
+        let (Some(base), Some(pts)) = (clock.base, buffer.pts()) else {
+            return false;
+        };
+        let rate = self.in_info.rate();
+        let at = |frames| {
+            let time = frames_to_time(frames, rate);
+            if self.reversed {
+                base.checked_sub(time)
+            } else {
+                Some(base.saturating_add(time))
+            }
+        };
+        let first = if self.reversed {
+            self.last_frame(pts, buffer)
+        } else {
+            pts
+        };
+        let error = |expected: Option<gst::ClockTime>| {
+            expected.is_none_or(|t| {
+                let distance = t.nseconds().abs_diff(first.nseconds());
+                time_to_frames(gst::ClockTime::from_nseconds(distance), rate)
+                    > u64::from(rate) / TOLERANCE_PARTS
+            })
+        };
+        // A source whose rate is being corrected counts its frames either as nominal ones or by
+        // the clock that it is corrected to.
+        let ratio = f64::from(rate) / f64::from(self.out_info.rate());
+        let corrected = (self.stream.frames_due() * ratio).max(0.0).round() as u64;
+        error(at(self.stream.frames_in())) && error(at(corrected))
+    }
+
+    /// Instant of the last frame of `buffer`.
+    fn last_frame(&self, pts: gst::ClockTime, buffer: &gst::BufferRef) -> gst::ClockTime {
+        let frames = (buffer.size() / self.in_info.bpf() as usize) as u64;
+        pts.saturating_add(frames_to_time(
+            frames.saturating_sub(1),
+            self.in_info.rate(),
+        ))
+    }
+
+    /// Consumes `buffer`; its frames.
+    pub fn push(&mut self, buffer: &gst::BufferRef) -> Result<u64, StateError> {
+        let (size, bpf) = (buffer.size(), self.in_info.bpf() as usize);
+        if bpf == 0 || size % bpf != 0 {
+            return Err(StateError::Size { size, bpf });
+        }
+        let frames = size / bpf;
+        if self.clock.is_none() {
+            let (l, m) = (self.out_info.rate().into(), self.in_info.rate().into());
+            self.clock = Some(Clock {
+                base: buffer.pts().map(|pts| {
+                    if self.reversed {
+                        self.last_frame(pts, buffer)
+                    } else {
+                        pts
+                    }
+                }),
+                offset: Some(buffer.offset())
+                    .filter(|o| *o != NO_OFFSET && !self.reversed)
+                    .and_then(|o| o.mul_div_round(l, m)),
+            });
+        }
+        if buffer.flags().contains(gst::BufferFlags::GAP) {
+            self.stream.push(frames, Source::Silence);
+        } else if self.in_info.layout() == gst_audio::AudioLayout::NonInterleaved {
+            let mapped =
+                gst_audio::AudioBufferRef::from_buffer_ref_readable(buffer, &self.in_info)?;
+            // The buffer has a plane per channel, as its meta says.
+            let plane = |channel| mapped.plane_data(channel as u32).unwrap_or_default();
+            self.stream.push(frames, Source::Planar(&plane));
+        } else {
+            let mapped = buffer.map_readable()?;
+            self.stream.push(frames, Source::Interleaved(&mapped));
+        }
+        Ok(frames as u64)
+    }
+
+    /// All output that can be made, as one buffer without metas.
+    pub fn pull(&mut self) -> Result<Option<gst::Buffer>, StateError> {
+        let frames = self.stream.available();
+        let Some(clock) = self.clock.filter(|_| frames > 0) else {
+            return Ok(None);
+        };
+        let size = frames * self.out_info.bpf() as usize;
+        let mut buffer = gst::Buffer::with_size(size)?;
+        let writable = buffer.make_mut();
+        let silent = self.stream.is_silent();
+        let start = self.stream.frames_out();
+        {
+            let mut mapped = writable.map_writable()?;
+            self.stream.pull(frames, &mut mapped);
+        }
+        let end = start + frames as u64;
+        let rate = self.out_info.rate();
+        let span = frames_to_time(end, rate) - frames_to_time(start, rate);
+        writable.set_pts(clock.base.and_then(|base| {
+            if self.reversed {
+                base.checked_sub(frames_to_time(end - 1, rate))
+            } else {
+                Some(base.saturating_add(frames_to_time(start, rate)))
+            }
+        }));
+        writable.set_duration(span);
+        if let Some(offset) = clock.offset {
+            writable.set_offset(offset + start);
+            writable.set_offset_end(offset + end);
+        }
+        if silent {
+            writable.set_flags(gst::BufferFlags::GAP);
+        }
+        if std::mem::take(&mut self.discont) {
+            writable.set_flags(gst::BufferFlags::DISCONT);
+        }
+        if self.out_info.layout() == gst_audio::AudioLayout::NonInterleaved {
+            gst_audio::AudioMeta::add(writable, &self.out_info, frames, &[])?;
+        }
+        Ok(Some(buffer))
+    }
+
+    /// Ends the stream and gives its tail; the next buffer starts a new one.
+    pub fn drain(&mut self) -> Result<Option<gst::Buffer>, StateError> {
+        let tail = if self.clock.is_some() {
+            self.stream.finish();
+            self.pull()
+        } else {
+            Ok(None)
+        };
+        self.reset(self.reversed);
+        tail
+    }
+}

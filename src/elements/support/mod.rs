@@ -1,0 +1,5 @@
+//! What all elements share: metrics, timelines, format mapping.
+
+pub mod format;
+pub mod metrics;
+pub mod timeline;

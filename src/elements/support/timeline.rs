@@ -1,0 +1,103 @@
+//! Timestamps of a stream that is counted in frames.
+
+/// Time of `frames` at `rate` Hz, rounded to the nearest ns.
+pub fn frames_to_time(frames: u64, rate: u32) -> gst::ClockTime {
+    let rate = u128::from(rate.max(1));
+    let ns = (u128::from(frames) * 1_000_000_000 + rate / 2) / rate;
+    gst::ClockTime::from_nseconds(u64::try_from(ns).unwrap_or(u64::MAX - 1))
+}
+
+/// Frames of `time` at `rate` Hz, rounded to the nearest frame.
+pub fn time_to_frames(time: gst::ClockTime, rate: u32) -> u64 {
+    let frames = (u128::from(time.nseconds()) * u128::from(rate) + 500_000_000) / 1_000_000_000;
+    u64::try_from(frames).unwrap_or(u64::MAX)
+}
+
+/// Derives timestamps from a base time and a frame count, so that rounding never adds up.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeline {
+    base: Option<gst::ClockTime>,
+    rate: u32,
+    frames: u64,
+}
+
+impl Timeline {
+    /// A timeline whose first frame is at `base`, where that is known.
+    pub fn new(base: Option<gst::ClockTime>, rate: u32) -> Self {
+        Self {
+            base,
+            rate,
+            frames: 0,
+        }
+    }
+
+    /// Time of the frame that lies `frames` after the first.
+    pub fn at(&self, frames: u64) -> Option<gst::ClockTime> {
+        self.base
+            .map(|base| base.saturating_add(frames_to_time(frames, self.rate)))
+    }
+
+    /// Time of the next frame.
+    pub fn position(&self) -> Option<gst::ClockTime> {
+        self.at(self.frames)
+    }
+
+    /// Frames since the base.
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    pub fn rate(&self) -> u32 {
+        self.rate
+    }
+
+    /// Takes `frames` off the timeline: their timestamp and duration. Durations are differences of
+    /// timestamps, so consecutive buffers touch to the ns.
+    pub fn advance(&mut self, frames: u64) -> (Option<gst::ClockTime>, gst::ClockTime) {
+        let start = frames_to_time(self.frames, self.rate);
+        let pts = self.position();
+        self.frames = self.frames.saturating_add(frames);
+        (pts, frames_to_time(self.frames, self.rate) - start)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_drifts_in_a_day_of_odd_buffers() {
+        let base = gst::ClockTime::from_nseconds(123);
+        let mut t = Timeline::new(Some(base), 44_100);
+        let (mut frames, mut next) = (0u64, base);
+        while frames < 44_100 * 60 * 60 {
+            let n = 1 + (frames * 7919) % 1021;
+            let (pts, duration) = t.advance(n);
+            assert_eq!(pts, Some(next));
+            next = pts.unwrap() + duration;
+            frames += n;
+            let exact = 123.0 + frames as f64 * 1e9 / 44_100.0;
+            assert!((next.nseconds() as f64 - exact).abs() <= 1.0);
+        }
+        assert_eq!(t.frames(), frames);
+    }
+
+    #[test]
+    fn conversions_round_to_nearest() {
+        let second = gst::ClockTime::SECOND;
+        assert_eq!(frames_to_time(48_000, 48_000), second);
+        assert_eq!(time_to_frames(second, 44_100), 44_100);
+        assert_eq!(frames_to_time(1, 3).nseconds(), 333_333_333);
+        assert_eq!(frames_to_time(2, 3).nseconds(), 666_666_667);
+        for n in 0..10_000 {
+            assert_eq!(time_to_frames(frames_to_time(n, 44_100), 44_100), n);
+        }
+    }
+
+    #[test]
+    fn without_a_base_only_durations_are_known() {
+        let mut t = Timeline::new(None, 8000);
+        assert_eq!(t.advance(80), (None, 10 * gst::ClockTime::MSECOND));
+        assert_eq!(t.position(), None);
+    }
+}

@@ -1,0 +1,151 @@
+//! A negotiated stream: the detector, what waits for it, and how its words become messages.
+
+use super::message::{Times, VadChange, VadFrame};
+use super::queue::Queue;
+use super::settings::Settings;
+use crate::dsp::vad::{self, Change, Config, Frame, Output};
+use crate::elements::support::format::sample_format;
+use crate::elements::support::timeline::frames_to_time;
+
+/// A timestamp this far off what is counted starts a new stream.
+const TOLERANCE: gst::ClockTime = gst::ClockTime::from_mseconds(40);
+
+/// A negotiated stream.
+pub struct Active {
+    pub info: gst_audio::AudioInfo,
+    pub vad: vad::Vad,
+    pub queue: Queue,
+    /// Timestamp that the next buffer should have.
+    pub expected: Option<gst::ClockTime>,
+    /// Samples of the longest buffer, and whether all but the last had that many.
+    pub longest: u64,
+    pub even: bool,
+    /// Last frame, for the changes that follow it.
+    pub frame: Frame,
+}
+
+impl Active {
+    pub fn new(info: gst_audio::AudioInfo, settings: &Settings) -> Option<Self> {
+        let layout = match info.layout() {
+            gst_audio::AudioLayout::NonInterleaved => vad::Layout::Planar,
+            _ => vad::Layout::Interleaved,
+        };
+        let config = Config {
+            format: sample_format(info.format())?,
+            layout,
+            rate: info.rate(),
+            channels: info.channels() as usize,
+            detector: settings.detector_kind(),
+        };
+        Some(Self {
+            vad: vad::Vad::new(config, settings.rules()),
+            info,
+            queue: Queue::default(),
+            expected: None,
+            longest: 0,
+            even: true,
+            frame: Frame::default(),
+        })
+    }
+
+    /// Samples per channel in `buffer`.
+    pub fn samples(&self, buffer: &gst::BufferRef) -> u64 {
+        match buffer.meta::<gst_audio::AudioMeta>() {
+            Some(meta) => meta.samples() as u64,
+            None => buffer.size() as u64 / u64::from(self.info.bpf().max(1)),
+        }
+    }
+
+    /// True if `buffer` does not go on where the last one ended.
+    pub fn is_jump(&self, buffer: &gst::BufferRef) -> bool {
+        let jumped = match (buffer.pts(), self.expected) {
+            (Some(pts), Some(expected)) => pts.absdiff(expected) > TOLERANCE,
+            _ => false,
+        };
+        jumped || buffer.flags().contains(gst::BufferFlags::DISCONT)
+    }
+
+    /// Samples that a buffer waits for those after it, at most.
+    pub fn wait(&self) -> u64 {
+        let delay = self.vad.delay();
+        let longest = self.longest.max(1);
+        // Buffers that end where frames do wait for no other frame's rest.
+        let rest = if self.vad.grid().divides(longest) {
+            0
+        } else {
+            self.vad.grid().len(0) as u64
+        };
+        if self.even {
+            (delay + rest).div_ceil(longest) * longest
+        } else {
+            delay + self.vad.grid().len(0) as u64 + longest
+        }
+    }
+}
+
+/// Where results of the detector go.
+pub struct Report<'a> {
+    pub queue: &'a mut Queue,
+    pub messages: &'a mut Vec<gst::Structure>,
+    pub segment: &'a gst::FormattedSegment<gst::ClockTime>,
+    pub settings: &'a Settings,
+    pub frame: &'a mut Frame,
+    pub grid: vad::FrameGrid,
+    pub rate: u32,
+    /// Frames and samples of the stream, where it has ended.
+    pub end: Option<(u64, u64)>,
+}
+
+impl Report<'_> {
+    pub fn take(&mut self, output: Output) {
+        match output {
+            Output::Frame(frame) => self.take_frame(frame),
+            Output::Change(change, frame) => self.take_change(change, frame),
+        }
+    }
+
+    fn times(&self, at: u64) -> Times {
+        Times::new(self.queue.time_of(at, self.rate), self.segment)
+    }
+
+    fn take_frame(&mut self, frame: Frame) {
+        *self.frame = frame;
+        if self.settings.post_frames {
+            let message = VadFrame {
+                times: self.times(self.grid.start(frame.index)),
+                duration: frames_to_time(self.grid.len(frame.index) as u64, self.rate),
+                probability: frame.probability.into(),
+                speech: frame.speech,
+                level: frame.level.into(),
+                noise_floor: frame.noise_floor.into(),
+            };
+            self.messages.push(message.into());
+        }
+    }
+
+    fn take_change(&mut self, change: Change, frame: Frame) {
+        // What is left of a frame at the end goes with the frame before it.
+        let at = match self.end {
+            Some((frames, end)) if change.at >= frames => end,
+            _ => self.grid.start(change.at),
+        };
+        let length = if change.speech {
+            0
+        } else {
+            at - self.grid.start(change.start)
+        };
+        let message = gst::Structure::from(VadChange {
+            speech: change.speech,
+            probability: frame.probability.into(),
+            level: frame.level.into(),
+            noise_floor: frame.noise_floor.into(),
+            times: self.times(at),
+            duration: frames_to_time(length, self.rate),
+            segment: change.segment,
+        });
+        if self.settings.post_messages {
+            self.messages.push(message.clone());
+        }
+        self.queue.push_edge(at, change.speech, message);
+    }
+}

@@ -1,0 +1,578 @@
+//! Glue between pads and the detector.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{LazyLock, Mutex};
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use super::active::{Active, Report};
+use super::message::VadChange;
+use super::queue::{Out, Way};
+use super::settings::{self, Settings};
+use crate::dsp::vad::Planes;
+use crate::elements::support::metrics::{ElementMetrics, span};
+use crate::elements::support::timeline::{frames_to_time, time_to_frames};
+use crate::sync::lock;
+
+const TARGET: &str = "rustvad";
+
+#[derive(Default)]
+struct State {
+    active: Option<Active>,
+    segment: gst::FormattedSegment<gst::ClockTime>,
+    /// What is to be sent once the lock is released: kept for its memory.
+    out: Vec<Out>,
+    messages: Vec<gst::Structure>,
+}
+
+/// What read-only properties show; written by the streaming thread.
+#[derive(Default)]
+struct Shown {
+    speech: AtomicBool,
+    probability: AtomicU32,
+    noise_floor: AtomicU32,
+}
+
+pub struct Vad {
+    sinkpad: gst::Pad,
+    srcpad: gst::Pad,
+    settings: Mutex<Settings>,
+    /// Settings changed since they were taken up.
+    dirty: AtomicBool,
+    state: Mutex<State>,
+    shown: Shown,
+    /// Reported, in ns.
+    latency: AtomicU64,
+    metrics: ElementMetrics,
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for Vad {
+    const NAME: &'static str = "GstRustVad";
+    type Type = super::Vad;
+    type ParentType = gst::Element;
+
+    fn with_class(class: &Self::Class) -> Self {
+        let pad = |name: &str| match class.pad_template(name) {
+            Some(template) => gst::Pad::builder_from_template(&template),
+            // Never so: `pad_templates` names both.
+            None => gst::Pad::builder(gst::PadDirection::Unknown),
+        };
+        let sinkpad = pad("sink")
+            .chain_function(|pad, parent, buffer| {
+                Self::catch_panic_pad_function(
+                    parent,
+                    || Err(gst::FlowError::Error),
+                    |vad| vad.chain(pad, buffer),
+                )
+            })
+            .event_function(|pad, parent, event| {
+                Self::catch_panic_pad_function(parent, || false, |vad| vad.sink_event(pad, event))
+            })
+            .flags(gst::PadFlags::PROXY_CAPS)
+            .build();
+        let srcpad = pad("src")
+            .query_function(|pad, parent, query| {
+                Self::catch_panic_pad_function(parent, || false, |vad| vad.src_query(pad, query))
+            })
+            .flags(gst::PadFlags::PROXY_CAPS)
+            .build();
+        Self {
+            sinkpad,
+            srcpad,
+            settings: Mutex::default(),
+            dirty: AtomicBool::new(false),
+            state: Mutex::default(),
+            shown: Shown::default(),
+            latency: AtomicU64::new(0),
+            metrics: ElementMetrics::default(),
+        }
+    }
+}
+
+impl ObjectImpl for Vad {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            let mut all = settings::properties();
+            all.extend(ElementMetrics::properties(TARGET));
+            all
+        });
+        &PROPERTIES
+    }
+
+    fn constructed(&self) {
+        self.parent_constructed();
+        self.reset_shown();
+        self.update_latency(None);
+        let element = self.obj();
+        for pad in [&self.sinkpad, &self.srcpad] {
+            if let Err(e) = element.add_pad(pad) {
+                tracing::error!(target: TARGET, element = %element.name(), "no pad: {e}");
+            }
+        }
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        if self.metrics.set_property(value, pspec) {
+            return;
+        }
+        if lock(&self.settings).set(pspec.name(), value) {
+            self.dirty.store(true, Relaxed);
+            // Before there is a stream, so that whoever asks then is told the truth.
+            if self.obj().current_state() <= gst::State::Ready {
+                self.update_latency(None);
+            }
+        }
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        if let Some(value) = self.metrics.property(&*self.obj(), pspec) {
+            return value;
+        }
+        let float = |bits: &AtomicU32| f64::from(f32::from_bits(bits.load(Relaxed)));
+        match pspec.name() {
+            "speech" => self.shown.speech.load(Relaxed).to_value(),
+            "probability" => float(&self.shown.probability).to_value(),
+            "noise-floor" => float(&self.shown.noise_floor).to_value(),
+            name => lock(&self.settings)
+                .get(name)
+                .unwrap_or_else(|| pspec.default_value().clone()),
+        }
+    }
+}
+
+impl GstObjectImpl for Vad {}
+
+impl ElementImpl for Vad {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Rust voice activity detector",
+                "Filter/Analyzer/Audio",
+                "Finds speech; passes, flags, mutes or drops the rest",
+                "gst-plugin-rustaudio developers",
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            let caps = gst_audio::AudioCapsBuilder::new()
+                .layout_list([
+                    gst_audio::AudioLayout::Interleaved,
+                    gst_audio::AudioLayout::NonInterleaved,
+                ])
+                .rate_range(8000..)
+                .build();
+            [
+                ("sink", gst::PadDirection::Sink),
+                ("src", gst::PadDirection::Src),
+            ]
+            .into_iter()
+            .filter_map(|(name, direction)| {
+                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
+            })
+            .collect()
+        });
+        &TEMPLATES
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        self.metrics.transition(&*self.obj(), transition);
+        if transition == gst::StateChange::ReadyToPaused {
+            self.metrics.start();
+            self.reset_shown();
+            self.update_latency(None);
+        }
+        let result = self.parent_change_state(transition)?;
+        if transition == gst::StateChange::PausedToReady {
+            *lock(&self.state) = State::default();
+            self.metrics.finish(&*self.obj());
+        }
+        Ok(result)
+    }
+}
+
+impl Vad {
+    fn chain(
+        &self,
+        _pad: &gst::Pad,
+        buffer: gst::Buffer,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let jump = {
+            let state = lock(&self.state);
+            let active = state.active.as_ref().ok_or(gst::FlowError::NotNegotiated)?;
+            active.is_jump(&buffer)
+        };
+        if jump {
+            self.drain()?;
+            if let Some(active) = &mut lock(&self.state).active {
+                active.vad.reset();
+                active.queue.reset();
+                active.expected = None;
+            }
+        }
+        let work = self.metrics.begin();
+        let (span, latency) = {
+            let mut state = lock(&self.state);
+            let settings = *lock(&self.settings);
+            self.take(&mut state, &settings, buffer)?
+        };
+        if let Some(latency) = latency {
+            self.update_latency(Some(latency));
+        }
+        self.metrics.end(&*self.obj(), work, &span);
+        self.send()
+    }
+
+    /// Takes a buffer in, and finds what may leave; the latency if that has changed.
+    fn take(
+        &self,
+        state: &mut State,
+        settings: &Settings,
+        buffer: gst::Buffer,
+    ) -> Result<(crate::metrics::Span, Option<gst::ClockTime>), gst::FlowError> {
+        let State {
+            active,
+            segment,
+            out,
+            messages,
+        } = state;
+        let active = active.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
+        let rate = active.info.rate();
+        let samples = active.samples(&buffer);
+        let span = span(&buffer, samples, rate);
+        let changed = self.dirty.swap(false, Relaxed);
+        if changed {
+            active.vad.set_rules(settings.rules());
+            active.vad.set_energy_threshold(settings.energy_db as f32);
+        }
+        let known = (active.longest, active.even);
+        active.even &= active.longest == 0 || active.longest == samples;
+        active.longest = active.longest.max(samples);
+        let latency = (changed || known != (active.longest, active.even))
+            .then(|| frames_to_time(active.wait(), rate));
+
+        let start = buffer.pts().or(active.expected);
+        active.expected = start.map(|t| t + frames_to_time(samples, rate));
+        // A second reference, so that the queue can tell the times of what is in it.
+        active.queue.push_buffer(buffer.clone(), samples);
+        let mut report = Report {
+            queue: &mut active.queue,
+            messages,
+            segment,
+            settings,
+            frame: &mut active.frame,
+            grid: active.vad.grid(),
+            rate,
+            end: None,
+        };
+        if buffer.flags().contains(gst::BufferFlags::GAP) {
+            active.vad.push_gap(samples, |o| report.take(o));
+        } else {
+            let map = buffer.map_readable().map_err(|e| self.fail(&e))?;
+            let meta = buffer.meta::<gst_audio::AudioMeta>();
+            let offsets = meta.as_ref().map_or(&[][..], |m| m.offsets());
+            let planes = Planes {
+                data: &map,
+                offsets,
+            };
+            active
+                .vad
+                .push(planes, samples as usize, |o| report.take(o));
+        }
+        drop(buffer);
+        let limit = active.vad.decided();
+        self.release(active, settings, limit, out)?;
+        Ok((span, latency))
+    }
+
+    /// Lets go what is decided before `limit`.
+    fn release(
+        &self,
+        active: &mut Active,
+        settings: &Settings,
+        limit: u64,
+        out: &mut Vec<Out>,
+    ) -> Result<(), gst::FlowError> {
+        let mut way = Way {
+            info: &active.info,
+            mode: settings.mode,
+            level: settings.level_meta.then_some(&mut active.vad),
+        };
+        let released = active.queue.release(limit, &mut way, out);
+        let dropped = active.queue.take_dropped();
+        if dropped > 0 {
+            self.metrics.add_dropped(dropped);
+        }
+        self.metrics
+            .set_memory(active.vad.memory() as u64 + active.queue.bytes());
+        let frame = &active.frame;
+        let store = |slot: &AtomicU32, x: f32| slot.store(x.to_bits(), Relaxed);
+        store(&self.shown.probability, frame.probability);
+        store(&self.shown.noise_floor, frame.noise_floor);
+        released.map_err(|e| self.fail(&e))
+    }
+
+    /// Decides about all that is held, and sends it.
+    fn drain(&self) -> Result<gst::FlowSuccess, gst::FlowError> {
+        {
+            let mut state = lock(&self.state);
+            let settings = *lock(&self.settings);
+            let State {
+                active,
+                segment,
+                out,
+                messages,
+            } = &mut *state;
+            let Some(active) = active else {
+                return Ok(gst::FlowSuccess::Ok);
+            };
+            let mut report = Report {
+                queue: &mut active.queue,
+                messages,
+                segment,
+                settings: &settings,
+                frame: &mut active.frame,
+                grid: active.vad.grid(),
+                rate: active.info.rate(),
+                end: Some((active.vad.frames(), active.vad.position())),
+            };
+            active.vad.flush(|o| report.take(o));
+            self.release(active, &settings, u64::MAX, out)?;
+            active.vad.reset();
+            active.queue.reset();
+            active.expected = None;
+        }
+        self.send()
+    }
+
+    /// Posts and pushes what has been found, with no lock held.
+    fn send(&self) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let (mut out, mut messages) = {
+            let mut state = lock(&self.state);
+            (
+                std::mem::take(&mut state.out),
+                std::mem::take(&mut state.messages),
+            )
+        };
+        let element = self.obj();
+        for structure in messages.drain(..) {
+            let change = VadChange::try_from(structure.as_ref()).ok();
+            if let Some(change) = &change {
+                tracing::debug!(
+                    target: TARGET, element = %element.name(), speech = change.speech,
+                    segment = change.segment, probability = change.probability, "change"
+                );
+            }
+            // Without a bus nobody listens, which is no error.
+            let _ = element.post_message(
+                gst::message::Element::builder(structure)
+                    .src(&*element)
+                    .build(),
+            );
+        }
+        let mut flow = Ok(gst::FlowSuccess::Ok);
+        for item in out.drain(..) {
+            match item {
+                Out::Buffer(buffer) => {
+                    flow = self.srcpad.push(buffer);
+                    if flow.is_err() {
+                        break;
+                    }
+                }
+                Out::Event(event) => {
+                    self.show_speech(&event);
+                    self.srcpad.push_event(event);
+                }
+            }
+        }
+        out.clear();
+        let mut state = lock(&self.state);
+        // Their memory is used again.
+        if state.out.is_empty() {
+            state.out = out;
+        }
+        if state.messages.is_empty() {
+            state.messages = messages;
+        }
+        flow
+    }
+
+    /// Keeps the `speech` property at what has been sent.
+    fn show_speech(&self, event: &gst::Event) {
+        let change = event.structure().and_then(|s| VadChange::try_from(s).ok());
+        if let Some(change) = change
+            && self.shown.speech.swap(change.speech, Relaxed) != change.speech
+        {
+            self.obj().notify("speech");
+        }
+    }
+
+    fn reset_shown(&self) {
+        self.shown.speech.store(false, Relaxed);
+        self.shown.probability.store(0f32.to_bits(), Relaxed);
+        self.shown.noise_floor.store((-120f32).to_bits(), Relaxed);
+    }
+
+    fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+        use gst::EventView;
+        let element = self.obj();
+        match event.view() {
+            EventView::Caps(e) => {
+                let drained = self.drain();
+                if !self.set_caps(e.caps()) {
+                    return false;
+                }
+                if let Err(e) = drained {
+                    tracing::debug!(target: TARGET, element = %element.name(), "drain: {e}");
+                }
+            }
+            EventView::Segment(e) => {
+                let _ = self.drain();
+                let segment = e.segment().downcast_ref::<gst::ClockTime>();
+                let segment = segment.cloned().unwrap_or_default();
+                self.metrics.set_segment(&segment);
+                lock(&self.state).segment = segment;
+            }
+            EventView::Eos(_) => {
+                let _ = self.drain();
+                self.metrics.finish(&*element);
+            }
+            EventView::StreamStart(_) | EventView::SegmentDone(_) => {
+                let _ = self.drain();
+            }
+            EventView::FlushStop(_) => self.flush(),
+            EventView::Gap(e) => {
+                let (pts, duration) = e.get();
+                if self.take_gap(&event, pts, duration) {
+                    return self.send().is_ok();
+                }
+            }
+            _ if event.is_serialized() => {
+                if let Some(active) = &mut lock(&self.state).active
+                    && !active.queue.is_empty()
+                {
+                    active.queue.push_event(event);
+                    return true;
+                }
+            }
+            _ => {}
+        }
+        gst::Pad::event_default(pad, Some(&*element), event)
+    }
+
+    fn set_caps(&self, caps: &gst::CapsRef) -> bool {
+        let settings = *lock(&self.settings);
+        let active = gst_audio::AudioInfo::from_caps(caps)
+            .ok()
+            .and_then(|info| Active::new(info, &settings));
+        let Some(active) = active else {
+            tracing::error!(target: TARGET, element = %self.obj().name(), %caps, "bad caps");
+            return false;
+        };
+        let latency = frames_to_time(active.wait(), active.info.rate());
+        self.metrics.set_memory(active.vad.memory() as u64);
+        lock(&self.state).active = Some(active);
+        self.update_latency(Some(latency));
+        true
+    }
+
+    /// Forgets what is held.
+    fn flush(&self) {
+        let mut state = lock(&self.state);
+        state.out.clear();
+        state.messages.clear();
+        state.segment = gst::FormattedSegment::new();
+        if let Some(active) = &mut state.active {
+            active.vad.reset();
+            active.queue.reset();
+            active.expected = None;
+        }
+        drop(state);
+        self.reset_shown();
+    }
+
+    /// Takes a GAP event as silence; false if there is nothing that waits for it.
+    fn take_gap(
+        &self,
+        event: &gst::Event,
+        pts: gst::ClockTime,
+        duration: Option<gst::ClockTime>,
+    ) -> bool {
+        let mut state = lock(&self.state);
+        let settings = *lock(&self.settings);
+        let State {
+            active,
+            segment,
+            out,
+            messages,
+        } = &mut *state;
+        let Some(active) = active else {
+            return false;
+        };
+        let rate = active.info.rate();
+        let duration = duration.unwrap_or(gst::ClockTime::ZERO);
+        // A segment ends in any gap that is long enough; more would be counted for nothing.
+        let enough = active.vad.delay() + 2 * u64::from(rate);
+        let samples = time_to_frames(duration, rate).min(enough);
+        active.queue.push_gap(event.clone(), pts, samples);
+        active.expected = Some(pts + duration);
+        let mut report = Report {
+            queue: &mut active.queue,
+            messages,
+            segment,
+            settings: &settings,
+            frame: &mut active.frame,
+            grid: active.vad.grid(),
+            rate,
+            end: None,
+        };
+        active.vad.push_gap(samples, |o| report.take(o));
+        let limit = active.vad.decided();
+        // Errors are posted; the next buffer tells upstream.
+        let _ = self.release(active, &settings, limit, out);
+        true
+    }
+
+    /// Takes up the latency of the stream, or what it will be without one, and tells of a change.
+    fn update_latency(&self, stream: Option<gst::ClockTime>) {
+        let latency = stream.unwrap_or_else(|| {
+            let settings = *lock(&self.settings);
+            gst::ClockTime::from_mseconds(10) * settings.delay_frames()
+        });
+        let latency = latency.nseconds();
+        self.metrics.set_latency(latency);
+        if self.latency.swap(latency, Relaxed) != latency && stream.is_some() {
+            let element = self.obj();
+            let _ = element.post_message(gst::message::Latency::builder().src(&*element).build());
+        }
+    }
+
+    fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+        let element = self.obj();
+        if let gst::QueryViewMut::Latency(q) = query.view_mut() {
+            let mut peer = gst::query::Latency::new();
+            if !self.sinkpad.peer_query(&mut peer) {
+                return false;
+            }
+            let (live, min, max) = peer.result();
+            let own = gst::ClockTime::from_nseconds(self.latency.load(Relaxed));
+            q.set(live, min + own, max.map(|max| max + own));
+            return true;
+        }
+        gst::Pad::query_default(pad, Some(&*element), query)
+    }
+
+    fn fail(&self, error: &glib::BoolError) -> gst::FlowError {
+        self.metrics.add_error(&error.to_string());
+        gst::element_imp_error!(self, gst::StreamError::Failed, ("{error}"));
+        gst::FlowError::Error
+    }
+}

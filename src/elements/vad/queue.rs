@@ -1,0 +1,319 @@
+//! Audio and events on their way through, until it is known what they are.
+//!
+//! Buffers pass whole, except where a segment starts or ends inside one.
+
+use std::collections::VecDeque;
+
+use super::settings::Mode;
+use crate::dsp::vad::Vad;
+use crate::elements::support::timeline::frames_to_time;
+
+/// What may leave.
+#[derive(Debug)]
+pub enum Out {
+    Buffer(gst::Buffer),
+    Event(gst::Event),
+}
+
+#[derive(Debug)]
+enum Item {
+    Buffer(gst::Buffer),
+    /// A GAP event.
+    Gap(gst::Event),
+    /// Takes no time.
+    Event(gst::Event),
+}
+
+#[derive(Debug)]
+struct Entry {
+    item: Item,
+    /// Position in samples, of the stream since the last reset.
+    start: u64,
+    len: u64,
+    /// Timestamp of `start`.
+    pts: Option<gst::ClockTime>,
+}
+
+/// An edge of a segment that is known but not yet passed.
+#[derive(Debug)]
+struct Edge {
+    at: u64,
+    speech: bool,
+    event: gst::Structure,
+}
+
+/// How audio leaves.
+pub struct Way<'a> {
+    pub info: &'a gst_audio::AudioInfo,
+    pub mode: Mode,
+    /// The detector, where buffers get their level.
+    pub level: Option<&'a mut Vad>,
+}
+
+/// Everything between the pads, in order.
+#[derive(Debug, Default)]
+pub struct Queue {
+    entries: VecDeque<Entry>,
+    edges: VecDeque<Edge>,
+    /// Start of the first entry: all before it has left.
+    released: u64,
+    /// End of the last entry.
+    end: u64,
+    speech: bool,
+    /// Something was dropped since the last buffer that left.
+    discont: bool,
+    bytes: u64,
+    dropped: u64,
+}
+
+impl Queue {
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Bytes of audio that are held.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Buffers dropped since the last call.
+    pub fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
+    }
+
+    /// Forgets everything and starts at sample 0; what was dropped remains known.
+    pub fn reset(&mut self) {
+        self.entries.clear();
+        self.edges.clear();
+        (self.released, self.end, self.bytes) = (0, 0, 0);
+        self.speech = false;
+    }
+
+    pub fn push_buffer(&mut self, buffer: gst::Buffer, samples: u64) {
+        self.bytes += buffer.size() as u64;
+        self.push(buffer.pts(), samples, Item::Buffer(buffer));
+    }
+
+    /// Adds a GAP event that the detector was given `samples` of silence for.
+    pub fn push_gap(&mut self, event: gst::Event, pts: gst::ClockTime, samples: u64) {
+        self.push(Some(pts), samples, Item::Gap(event));
+    }
+
+    pub fn push_event(&mut self, event: gst::Event) {
+        self.push(None, 0, Item::Event(event));
+    }
+
+    fn push(&mut self, pts: Option<gst::ClockTime>, len: u64, item: Item) {
+        self.entries.push_back(Entry {
+            item,
+            start: self.end,
+            len,
+            pts,
+        });
+        self.end += len;
+    }
+
+    /// Timestamp of sample `at`, from the buffer that holds it or ends there.
+    pub fn time_of(&self, at: u64, rate: u32) -> Option<gst::ClockTime> {
+        let entry = self
+            .entries
+            .iter()
+            .rev()
+            .filter(|e| e.len > 0)
+            .find(|e| e.start <= at)
+            .or_else(|| self.entries.iter().find(|e| e.len > 0))?;
+        let start = entry.pts?;
+        Some(match at.checked_sub(entry.start) {
+            Some(after) => start + frames_to_time(after, rate),
+            None => start.saturating_sub(frames_to_time(entry.start - at, rate)),
+        })
+    }
+
+    /// Adds an edge; they come in order.
+    pub fn push_edge(&mut self, at: u64, speech: bool, event: gst::Structure) {
+        // Never behind what has left.
+        let at = at.max(self.released);
+        self.edges.push_back(Edge { at, speech, event });
+    }
+
+    /// Lets everything go that ends before sample `limit`.
+    pub fn release(
+        &mut self,
+        limit: u64,
+        way: &mut Way<'_>,
+        out: &mut Vec<Out>,
+    ) -> Result<(), gst::glib::BoolError> {
+        loop {
+            let edge = self.edges.front().map(|e| e.at);
+            if edge.is_some_and(|at| at <= self.released)
+                && let Some(edge) = self.edges.pop_front()
+            {
+                self.speech = edge.speech;
+                out.push(Out::Event(gst::event::CustomDownstream::new(edge.event)));
+                continue;
+            }
+            let Some(entry) = self.entries.front() else {
+                return Ok(());
+            };
+            let end = entry.start + entry.len;
+            match edge.filter(|at| *at > self.released && *at < end && *at <= limit) {
+                Some(at) => self.release_part(at, way, out)?,
+                None if end <= limit => self.release_first(way, out)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Lets go of the first entry up to `at`, which is inside it.
+    fn release_part(
+        &mut self,
+        at: u64,
+        way: &mut Way<'_>,
+        out: &mut Vec<Out>,
+    ) -> Result<(), gst::glib::BoolError> {
+        let Some(entry) = self.entries.front_mut() else {
+            return Ok(());
+        };
+        let n = at - entry.start;
+        if let Item::Buffer(buffer) = &mut entry.item {
+            let size = buffer.size() as u64;
+            let rate = way.info.rate();
+            let duration = entry.pts.map(|_| frames_to_time(n, rate));
+            let rest_pts = entry.pts.map(|t| t + frames_to_time(n, rate));
+            let rest_duration = match (buffer.duration(), duration) {
+                (Some(all), Some(first)) => Some(all.saturating_sub(first)),
+                (all, _) => all,
+            };
+            let head = piece(buffer, way.info, 0, n, entry.pts, duration);
+            let len = entry.len - n;
+            *buffer = piece(buffer, way.info, n, len, rest_pts, rest_duration);
+            let left = buffer.size() as u64;
+            entry.pts = rest_pts;
+            self.bytes -= size.saturating_sub(left).min(self.bytes);
+            self.emit(head, n, way, out)?;
+        }
+        if let Some(entry) = self.entries.front_mut() {
+            // A GAP event stays whole: it leaves at its end.
+            entry.len -= n;
+            entry.start = at;
+            if let (Item::Gap(_), Some(pts)) = (&entry.item, &mut entry.pts) {
+                *pts += frames_to_time(n, way.info.rate());
+            }
+        }
+        self.released = at;
+        Ok(())
+    }
+
+    fn release_first(
+        &mut self,
+        way: &mut Way<'_>,
+        out: &mut Vec<Out>,
+    ) -> Result<(), gst::glib::BoolError> {
+        let Some(entry) = self.entries.pop_front() else {
+            return Ok(());
+        };
+        self.released = entry.start + entry.len;
+        match entry.item {
+            Item::Event(event) | Item::Gap(event) => out.push(Out::Event(event)),
+            Item::Buffer(buffer) => {
+                self.bytes = self.bytes.saturating_sub(buffer.size() as u64);
+                self.emit(buffer, entry.len, way, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a buffer that lies in speech or outside as a whole.
+    fn emit(
+        &mut self,
+        mut buffer: gst::Buffer,
+        samples: u64,
+        way: &mut Way<'_>,
+        out: &mut Vec<Out>,
+    ) -> Result<(), gst::glib::BoolError> {
+        if !self.speech {
+            match way.mode {
+                Mode::Pass => {}
+                Mode::Gap => buffer.make_mut().set_flags(gst::BufferFlags::GAP),
+                Mode::Mute => {
+                    let mut map = buffer.make_mut().map_writable()?;
+                    way.info.format_info().fill_silence(&mut map);
+                }
+                Mode::Drop => {
+                    self.dropped += 1;
+                    self.discont = true;
+                    // Tells sinks that nothing is coming, so that they neither wait nor preroll.
+                    if let Some(pts) = buffer.pts() {
+                        let gap = gst::event::Gap::builder(pts)
+                            .duration(frames_to_time(samples, way.info.rate()))
+                            .build();
+                        out.push(Out::Event(gap));
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        if self.discont {
+            self.discont = false;
+            buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);
+        }
+        if let Some(vad) = &mut way.level {
+            let level = {
+                let map = buffer.map_readable()?;
+                let meta = buffer.meta::<gst_audio::AudioMeta>();
+                let offsets = meta.as_ref().map_or(&[][..], |m| m.offsets());
+                vad.measure(
+                    crate::dsp::vad::Planes {
+                        data: &map,
+                        offsets,
+                    },
+                    samples as usize,
+                )
+            };
+            set_level(buffer.make_mut(), level, self.speech);
+        }
+        out.push(Out::Buffer(buffer));
+        Ok(())
+    }
+}
+
+/// `samples` samples of `buffer` from `from` on, sharing its memory.
+fn piece(
+    buffer: &gst::Buffer,
+    info: &gst_audio::AudioInfo,
+    from: u64,
+    samples: u64,
+    pts: Option<gst::ClockTime>,
+    duration: Option<gst::ClockTime>,
+) -> gst::Buffer {
+    let offset = buffer.offset();
+    let mut part = gst_audio::audio_buffer_truncate(
+        buffer.clone(),
+        info.bpf(),
+        from as usize,
+        Some(samples as usize),
+    );
+    let p = part.make_mut();
+    p.set_pts(pts);
+    p.set_duration(duration);
+    if offset != u64::MAX {
+        p.set_offset(offset + from);
+        p.set_offset_end(offset + from + samples);
+    }
+    if from > 0 {
+        p.unset_flags(gst::BufferFlags::DISCONT | gst::BufferFlags::RESYNC);
+    }
+    part
+}
+
+/// Writes the one level meta of `buffer`: level of 0 to 127 -dBov (RFC 6464) and the voice bit.
+fn set_level(buffer: &mut gst::BufferRef, level_db: f32, speech: bool) {
+    // There is no way to change one in place.
+    while let Some(meta) = buffer.meta_mut::<gst_audio::AudioLevelMeta>() {
+        if meta.remove().is_err() {
+            break;
+        }
+    }
+    let level = (-level_db).round().clamp(0.0, 127.0) as u8;
+    gst_audio::AudioLevelMeta::add(buffer, level, speech);
+}

@@ -1,0 +1,35 @@
+//! GStreamer elements for speech and AI audio: `rustaudioconvert`, `rustresample`, `rustvad` and
+//! `pypipelinenode`.
+//!
+//! The signal processing in [`dsp`] and the retry machinery in [`resilience`] are plain Rust and
+//! can be used without GStreamer; [`elements`] is the glue.
+
+#![deny(unsafe_code)]
+
+pub mod dsp;
+pub mod elements;
+pub mod error;
+pub mod logging;
+pub mod metrics;
+pub mod python;
+pub mod resilience;
+mod sync;
+pub mod tracer;
+
+fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
+    logging::init();
+    elements::register(plugin)?;
+    tracer::register(plugin)
+}
+
+gst::plugin_define!(
+    rustaudio,
+    env!("CARGO_PKG_DESCRIPTION"),
+    plugin_init,
+    concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
+    "MIT/X11",
+    env!("CARGO_PKG_NAME"),
+    env!("CARGO_PKG_NAME"),
+    env!("CARGO_PKG_NAME"),
+    env!("BUILD_REL_DATE")
+);

@@ -1,0 +1,422 @@
+//! Collects what an element does: totals that never go backwards, and windows of media time.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+
+use super::{Histogram, Summary};
+use crate::sync::lock;
+
+/// Whether the element does its job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Status {
+    #[default]
+    Ok,
+    /// Works, with failures on the way.
+    Degraded,
+    /// Passes data on without doing its work.
+    Skipping,
+    Failed,
+}
+
+impl Status {
+    pub const ALL: [Self; 4] = [Self::Ok, Self::Degraded, Self::Skipping, Self::Failed];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Degraded => "degraded",
+            Self::Skipping => "skipping",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Totals since READY.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    pub buffers: u64,
+    /// Frames: one sample of every channel.
+    pub samples: u64,
+    pub bytes: u64,
+    pub dropped: u64,
+    pub errors: u64,
+    pub retries: u64,
+    pub timeouts: u64,
+    pub skipped: u64,
+}
+
+/// Media that one measurement covers, in ns.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Span {
+    /// Timestamp in the stream's segment; `None` where the buffer had none.
+    pub pts: Option<u64>,
+    pub duration: u64,
+    pub frames: u64,
+    pub bytes: u64,
+}
+
+/// A window that ended, or what a query sees of the one that runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Closed {
+    /// Timestamp of its start, in ns, where known.
+    pub start: Option<u64>,
+    /// Media it covers, in ns.
+    pub duration: u64,
+    pub times: Summary,
+}
+
+impl Closed {
+    /// Processing time over media time; 0 where no media passed.
+    pub fn real_time_factor(&self) -> f64 {
+        if self.duration == 0 {
+            0.0
+        } else {
+            self.times.sum as f64 / self.duration as f64
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Stretch {
+    start: Option<u64>,
+    end: Option<u64>,
+    media: u64,
+    times: Histogram,
+}
+
+impl Stretch {
+    fn clear(&mut self) {
+        self.times.clear();
+        (self.start, self.end, self.media) = (None, None, 0);
+    }
+
+    fn closed(&self) -> Closed {
+        Closed {
+            start: self.start,
+            duration: self.media,
+            times: self.times.summary(),
+        }
+    }
+
+    fn absorb(&mut self, other: &Self) {
+        self.start = self.start.or(other.start);
+        self.media += other.media;
+        self.times.merge(&other.times);
+    }
+}
+
+#[derive(Debug, Default)]
+struct Windows {
+    current: Stretch,
+    /// All windows since READY, but for the current one.
+    run: Stretch,
+}
+
+/// Recorder of one element. The three counters of the streaming path have one writer, the
+/// streaming thread, so they are stored without a locked instruction; anyone may read.
+#[derive(Debug, Default)]
+pub struct Recorder {
+    buffers: AtomicU64,
+    samples: AtomicU64,
+    bytes: AtomicU64,
+    dropped: AtomicU64,
+    errors: AtomicU64,
+    retries: AtomicU64,
+    timeouts: AtomicU64,
+    skipped: AtomicU64,
+    processing: AtomicU64,
+    latency: AtomicU64,
+    memory: AtomicU64,
+    status: AtomicU8,
+    last_error: Mutex<String>,
+    windows: Mutex<Windows>,
+}
+
+#[inline]
+fn bump(counter: &AtomicU64, by: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(by), Relaxed);
+}
+
+impl Recorder {
+    /// Zeroes everything; for READY->PAUSED.
+    pub fn reset(&self) {
+        for c in [
+            &self.buffers,
+            &self.samples,
+            &self.bytes,
+            &self.dropped,
+            &self.errors,
+            &self.retries,
+            &self.timeouts,
+            &self.skipped,
+            &self.processing,
+        ] {
+            c.store(0, Relaxed);
+        }
+        self.status.store(Status::Ok as u8, Relaxed);
+        lock(&self.last_error).clear();
+        let mut w = lock(&self.windows);
+        w.current.clear();
+        w.run.clear();
+    }
+
+    /// Counts a buffer without timing it; from the streaming thread.
+    #[inline]
+    pub fn count(&self, span: &Span) {
+        bump(&self.buffers, 1);
+        bump(&self.samples, span.frames);
+        bump(&self.bytes, span.bytes);
+    }
+
+    /// Counts a buffer that took `ns` of the element's own work; from the streaming thread. Gives
+    /// the window that this buffer completed (`interval` ns of media, 0 = never) or cut off (the
+    /// stream jumped).
+    #[inline]
+    pub fn record(&self, span: &Span, ns: u64, interval: u64) -> Option<Closed> {
+        self.count(span);
+        bump(&self.processing, ns);
+        let mut guard = lock(&self.windows);
+        let Windows { current, run } = &mut *guard;
+        let mut closed = None;
+        if let (Some(pts), Some(end)) = (span.pts, current.end)
+            && (pts.saturating_add(JUMP) < end || pts > end.saturating_add(JUMP))
+            && interval > 0
+        {
+            closed = Some(current.closed());
+            run.absorb(current);
+            current.clear();
+        }
+        current.times.record(ns);
+        current.start = current.start.or(span.pts);
+        let end = span.pts.map(|p| p.saturating_add(span.duration));
+        current.media += match (current.end, end) {
+            // Where buffers touch, differences of timestamps add up without rounding.
+            (Some(last), Some(end)) if last.abs_diff(end - span.duration) <= 1 => {
+                end.saturating_sub(last)
+            }
+            _ => span.duration,
+        };
+        current.end = end;
+        if interval > 0 && current.media >= interval && closed.is_none() {
+            closed = Some(current.closed());
+            run.absorb(current);
+            let end = current.end;
+            current.clear();
+            // The next window begins where this one ended.
+            current.end = end;
+        }
+        closed
+    }
+
+    /// Ends the window that runs now, however short it is.
+    pub fn cut(&self) -> Closed {
+        let mut guard = lock(&self.windows);
+        let Windows { current, run } = &mut *guard;
+        let closed = current.closed();
+        run.absorb(current);
+        current.clear();
+        closed
+    }
+
+    /// The window that runs now.
+    pub fn current(&self) -> Closed {
+        lock(&self.windows).current.closed()
+    }
+
+    /// Everything since READY, as one window.
+    pub fn run(&self) -> Closed {
+        let mut guard = lock(&self.windows);
+        let Windows { current, run } = &mut *guard;
+        run.absorb(current);
+        current.clear();
+        run.closed()
+    }
+
+    pub fn counters(&self) -> Counters {
+        Counters {
+            buffers: self.buffers.load(Relaxed),
+            samples: self.samples.load(Relaxed),
+            bytes: self.bytes.load(Relaxed),
+            dropped: self.dropped.load(Relaxed),
+            errors: self.errors.load(Relaxed),
+            retries: self.retries.load(Relaxed),
+            timeouts: self.timeouts.load(Relaxed),
+            skipped: self.skipped.load(Relaxed),
+        }
+    }
+
+    /// Total own work since READY, in ns.
+    pub fn processing(&self) -> u64 {
+        self.processing.load(Relaxed)
+    }
+
+    pub fn add_dropped(&self, n: u64) {
+        self.dropped.fetch_add(n, Relaxed);
+    }
+
+    pub fn add_retries(&self, n: u64) {
+        self.retries.fetch_add(n, Relaxed);
+    }
+
+    pub fn add_timeouts(&self, n: u64) {
+        self.timeouts.fetch_add(n, Relaxed);
+    }
+
+    pub fn add_skipped(&self, n: u64) {
+        self.skipped.fetch_add(n, Relaxed);
+    }
+
+    /// Counts an error and keeps its text; an element that was `Ok` becomes `Degraded`.
+    pub fn add_error(&self, text: &str) {
+        self.errors.fetch_add(1, Relaxed);
+        let mut last = lock(&self.last_error);
+        last.clear();
+        last.push_str(text);
+        drop(last);
+        let _ = self.status.compare_exchange(
+            Status::Ok as u8,
+            Status::Degraded as u8,
+            Relaxed,
+            Relaxed,
+        );
+    }
+
+    /// Text of the last error since READY; empty if there was none.
+    pub fn last_error(&self) -> String {
+        lock(&self.last_error).clone()
+    }
+
+    pub fn set_status(&self, status: Status) {
+        self.status.store(status as u8, Relaxed);
+    }
+
+    pub fn status(&self) -> Status {
+        let code = self.status.load(Relaxed);
+        Status::ALL
+            .into_iter()
+            .find(|s| *s as u8 == code)
+            .unwrap_or_default()
+    }
+
+    /// Latency of the element in ns.
+    pub fn set_latency(&self, ns: u64) {
+        self.latency.store(ns, Relaxed);
+    }
+
+    pub fn latency(&self) -> u64 {
+        self.latency.load(Relaxed)
+    }
+
+    /// Bytes that the element holds for its work (filters, queues), beside this recorder.
+    pub fn set_memory(&self, bytes: u64) {
+        self.memory.store(bytes, Relaxed);
+    }
+
+    /// Bytes held by the element, this recorder included.
+    pub fn memory(&self) -> u64 {
+        let w = lock(&self.windows);
+        let own = size_of::<Self>() + w.current.times.memory() + w.run.times.memory();
+        self.memory.load(Relaxed) + own as u64
+    }
+}
+
+/// A gap or step back in time longer than this ends a window early, in ns.
+const JUMP: u64 = 1_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn span(pts_ms: u64) -> Span {
+        Span {
+            pts: Some(pts_ms * MS),
+            duration: 10 * MS,
+            frames: 480,
+            bytes: 960,
+        }
+    }
+
+    #[test]
+    fn windows_close_on_media_time_and_add_up() {
+        let r = Recorder::default();
+        let mut closed = Vec::new();
+        for i in 0..25 {
+            closed.extend(r.record(&span(i * 10), 1000 + i, 100 * MS));
+        }
+        assert_eq!(closed.len(), 2);
+        assert_eq!(closed[0].start, Some(0));
+        assert_eq!(closed[1].start, Some(100 * MS));
+        assert!(closed.iter().all(|c| c.duration == 100 * MS));
+        assert_eq!((closed[0].times.min, closed[0].times.max), (1000, 1009));
+        assert_eq!(r.current().duration, 50 * MS);
+        let run = r.run();
+        assert_eq!((run.start, run.duration), (Some(0), 250 * MS));
+        assert_eq!(run.times.count, 25);
+        assert_eq!(run.times.sum, r.processing());
+        assert_eq!(
+            r.counters(),
+            Counters {
+                buffers: 25,
+                samples: 25 * 480,
+                bytes: 25 * 960,
+                ..Default::default()
+            }
+        );
+    }
+
+    #[test]
+    fn rounded_durations_do_not_add_up() {
+        // 1024 frames at 48 kHz are 21 333 333.3 ns.
+        let r = Recorder::default();
+        let at = |n: u64| (n * 1024 * 1_000_000_000 + 24_000) / 48_000;
+        let windows: Vec<_> = (0..4500)
+            .filter_map(|n| {
+                let span = Span {
+                    pts: Some(at(n)),
+                    duration: 21_333_333,
+                    ..span(0)
+                };
+                r.record(&span, 1, 1_000_000_000)
+            })
+            .collect();
+        assert_eq!(windows.len(), 4500 / 47);
+        assert!(r.run().duration.abs_diff(at(4500)) <= 1);
+    }
+
+    #[test]
+    fn a_jump_cuts_the_window() {
+        let r = Recorder::default();
+        assert_eq!(r.record(&span(5000), 1, 100 * MS), None);
+        let cut = r.record(&span(0), 1, 100 * MS).unwrap();
+        assert_eq!((cut.start, cut.duration), (Some(5000 * MS), 10 * MS));
+        assert_eq!(r.current().start, Some(0));
+    }
+
+    #[test]
+    fn interval_zero_and_one_under_a_buffer_terminate() {
+        let r = Recorder::default();
+        assert_eq!(r.record(&span(0), 1, 0), None);
+        assert!(r.record(&span(10), 1, 1).is_some());
+        assert!(r.record(&span(20), 1, 1).is_some());
+    }
+
+    #[test]
+    fn reset_zeroes_and_errors_degrade() {
+        let r = Recorder::default();
+        r.record(&span(0), 5, 0);
+        r.add_error("boom");
+        r.add_error("bang");
+        assert_eq!((r.status(), r.counters().errors), (Status::Degraded, 2));
+        assert_eq!(r.last_error(), "bang");
+        r.set_status(Status::Skipping);
+        r.add_error("again");
+        assert_eq!(r.status(), Status::Skipping);
+        r.reset();
+        assert_eq!(r.counters(), Counters::default());
+        assert_eq!(r.run(), Closed::default());
+        assert_eq!((r.status(), r.last_error()), (Status::Ok, String::new()));
+    }
+}

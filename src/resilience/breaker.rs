@@ -1,0 +1,185 @@
+//! Circuit breaker: after failures in a row it keeps calls away for a while, then tries one.
+
+use std::time::{Duration, Instant};
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum BreakerState {
+    /// Calls go through.
+    #[default]
+    Closed,
+    /// Calls are skipped.
+    Open,
+    /// One call is on trial.
+    HalfOpen,
+}
+
+impl BreakerState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half-open",
+        }
+    }
+}
+
+/// Whether a call may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admit {
+    Call,
+    /// One call on trial, without retries.
+    Probe,
+    Skip,
+}
+
+/// Counts failures in a row. A call is one piece of work, with all its retries.
+#[derive(Clone, Copy, Debug)]
+pub struct Breaker {
+    threshold: u32,
+    cooldown: Duration,
+    state: BreakerState,
+    failures: u32,
+    opened: Option<Instant>,
+}
+
+impl Breaker {
+    /// Opens after `threshold` failures in a row (0 = never), for `cooldown`.
+    pub fn new(threshold: u32, cooldown: Duration) -> Self {
+        Self {
+            threshold,
+            cooldown,
+            state: BreakerState::Closed,
+            failures: 0,
+            opened: None,
+        }
+    }
+
+    /// Takes new settings without forgetting what happened.
+    pub fn configure(&mut self, threshold: u32, cooldown: Duration) {
+        (self.threshold, self.cooldown) = (threshold, cooldown);
+        if threshold == 0 {
+            self.state = BreakerState::Closed;
+        }
+    }
+
+    pub fn state(&self) -> BreakerState {
+        self.state
+    }
+
+    /// Failures since the last success.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// To be asked before each call.
+    pub fn admit(&mut self, now: Instant) -> Admit {
+        match self.state {
+            BreakerState::Closed => Admit::Call,
+            BreakerState::HalfOpen => Admit::Probe,
+            BreakerState::Open => {
+                let open_for = self.opened.map(|t| now.saturating_duration_since(t));
+                if open_for.is_none_or(|t| t >= self.cooldown) {
+                    self.state = BreakerState::HalfOpen;
+                    Admit::Probe
+                } else {
+                    Admit::Skip
+                }
+            }
+        }
+    }
+
+    /// An admitted call went well.
+    pub fn succeeded(&mut self) {
+        self.failures = 0;
+        self.state = BreakerState::Closed;
+    }
+
+    /// An admitted call failed for good.
+    pub fn failed(&mut self, now: Instant) {
+        self.failures = self.failures.saturating_add(1);
+        let probe = self.state == BreakerState::HalfOpen;
+        if probe || (self.threshold > 0 && self.failures >= self.threshold) {
+            self.state = BreakerState::Open;
+            self.opened = Some(now);
+        }
+    }
+
+    /// An admitted call was broken off and says nothing: a trial remains to be made.
+    pub fn abandoned(&mut self) {
+        if self.state == BreakerState::HalfOpen {
+            self.state = BreakerState::Open;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COOLDOWN: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn opens_tries_once_and_closes() {
+        let t = Instant::now();
+        let mut breaker = Breaker::new(3, COOLDOWN);
+        for failures in 1..=3 {
+            assert_eq!(breaker.admit(t), Admit::Call);
+            breaker.failed(t);
+            assert_eq!(breaker.failures(), failures);
+        }
+        assert_eq!(breaker.state(), BreakerState::Open);
+        assert_eq!(
+            breaker.admit(t + COOLDOWN - Duration::from_nanos(1)),
+            Admit::Skip
+        );
+        assert_eq!(breaker.admit(t + COOLDOWN), Admit::Probe);
+        assert_eq!(breaker.state(), BreakerState::HalfOpen);
+        // The trial fails: the whole cooldown again.
+        breaker.failed(t + COOLDOWN);
+        assert_eq!(breaker.admit(t + COOLDOWN + COOLDOWN / 2), Admit::Skip);
+        assert_eq!(breaker.admit(t + 2 * COOLDOWN), Admit::Probe);
+        breaker.succeeded();
+        assert_eq!(
+            (breaker.state(), breaker.failures()),
+            (BreakerState::Closed, 0)
+        );
+        assert_eq!(breaker.admit(t), Admit::Call);
+    }
+
+    #[test]
+    fn a_success_starts_the_count_anew() {
+        let t = Instant::now();
+        let mut breaker = Breaker::new(2, COOLDOWN);
+        for _ in 0..10 {
+            breaker.failed(t);
+            breaker.succeeded();
+        }
+        assert_eq!(breaker.state(), BreakerState::Closed);
+    }
+
+    #[test]
+    fn a_threshold_of_0_never_opens() {
+        let t = Instant::now();
+        let mut breaker = Breaker::new(0, COOLDOWN);
+        for _ in 0..1000 {
+            breaker.failed(t);
+            assert_eq!(breaker.admit(t), Admit::Call);
+        }
+        let mut breaker = Breaker::new(1, COOLDOWN);
+        breaker.failed(t);
+        breaker.configure(0, COOLDOWN);
+        assert_eq!(breaker.admit(t), Admit::Call);
+    }
+
+    #[test]
+    fn a_trial_that_is_broken_off_is_made_again() {
+        let t = Instant::now();
+        let mut breaker = Breaker::new(1, COOLDOWN);
+        breaker.failed(t);
+        assert_eq!(breaker.admit(t + COOLDOWN), Admit::Probe);
+        breaker.abandoned();
+        assert_eq!(breaker.state(), BreakerState::Open);
+        assert_eq!(breaker.admit(t + COOLDOWN), Admit::Probe);
+    }
+}

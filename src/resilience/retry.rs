@@ -1,0 +1,191 @@
+//! Exponential backoff.
+
+use std::time::{Duration, Instant};
+
+/// How often and how long to try.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RetryPolicy {
+    /// Attempts after the first.
+    pub max_retries: u32,
+    /// Wait before the first retry.
+    pub initial_backoff: Duration,
+    /// Growth of the wait from one retry to the next; at least 1.
+    pub multiplier: f64,
+    /// Longest wait.
+    pub max_backoff: Duration,
+    /// No attempt starts later than this after the first one.
+    pub deadline: Option<Duration>,
+}
+
+impl RetryPolicy {
+    /// Wait before retry `n`, from 1.
+    pub fn backoff(&self, n: u32) -> Duration {
+        let growth = self
+            .multiplier
+            .max(1.0)
+            .powi(i32::try_from(n.saturating_sub(1)).unwrap_or(i32::MAX));
+        let wait = self.initial_backoff.as_secs_f64() * growth;
+        // Also takes care of an infinite growth, and of 0 times one.
+        if wait.is_finite() && wait < self.max_backoff.as_secs_f64() {
+            Duration::from_secs_f64(wait)
+        } else if self.initial_backoff.is_zero() {
+            Duration::ZERO
+        } else {
+            self.max_backoff
+        }
+    }
+}
+
+/// What to do after a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Try again after a wait.
+    Retry(Duration),
+    GiveUp(GiveUp),
+}
+
+/// Why there is no further attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GiveUp {
+    /// The failure would only come back.
+    Permanent,
+    /// All retries are used up.
+    Exhausted,
+    /// The next attempt would start after the deadline.
+    Deadline,
+}
+
+/// The attempts at one piece of work.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempts {
+    policy: RetryPolicy,
+    first: Instant,
+    made: u32,
+}
+
+impl Attempts {
+    /// The first attempt starts now.
+    pub fn begin(policy: RetryPolicy, now: Instant) -> Self {
+        Self {
+            policy,
+            first: now,
+            made: 1,
+        }
+    }
+
+    /// Number of the attempt that runs, from 1.
+    pub fn number(&self) -> u32 {
+        self.made
+    }
+
+    /// Most attempts that there can be.
+    pub fn limit(&self) -> u32 {
+        self.policy.max_retries.saturating_add(1)
+    }
+
+    /// The attempt failed at `now`; `Retry` counts the next one as made.
+    pub fn failed(&mut self, now: Instant, transient: bool) -> Next {
+        if !transient {
+            return Next::GiveUp(GiveUp::Permanent);
+        }
+        if self.made >= self.limit() {
+            return Next::GiveUp(GiveUp::Exhausted);
+        }
+        let wait = self.policy.backoff(self.made);
+        if let Some(deadline) = self.policy.deadline
+            && now.saturating_duration_since(self.first) + wait > deadline
+        {
+            return Next::GiveUp(GiveUp::Deadline);
+        }
+        self.made += 1;
+        Next::Retry(wait)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn policy() -> RetryPolicy {
+        RetryPolicy {
+            max_retries: 5,
+            initial_backoff: 100 * MS,
+            multiplier: 2.0,
+            max_backoff: 800 * MS,
+            deadline: None,
+        }
+    }
+
+    #[test]
+    fn waits_double_up_to_the_longest() {
+        let mut attempts = Attempts::begin(policy(), Instant::now());
+        let now = Instant::now();
+        for wait in [100, 200, 400, 800, 800] {
+            assert_eq!(attempts.failed(now, true), Next::Retry(wait * MS));
+        }
+        assert_eq!(attempts.number(), 6);
+        assert_eq!(attempts.failed(now, true), Next::GiveUp(GiveUp::Exhausted));
+    }
+
+    #[test]
+    fn a_permanent_failure_ends_it() {
+        let now = Instant::now();
+        let mut attempts = Attempts::begin(policy(), now);
+        assert_eq!(attempts.failed(now, false), Next::GiveUp(GiveUp::Permanent));
+        assert_eq!(attempts.number(), 1);
+    }
+
+    #[test]
+    fn no_attempt_starts_after_the_deadline() {
+        let start = Instant::now();
+        let policy = RetryPolicy {
+            deadline: Some(250 * MS),
+            ..policy()
+        };
+        let mut attempts = Attempts::begin(policy, start);
+        assert_eq!(
+            attempts.failed(start + 10 * MS, true),
+            Next::Retry(100 * MS)
+        );
+        // 60 + 200 ms would be too late: no point in waiting for it.
+        let next = attempts.failed(start + 60 * MS, true);
+        assert_eq!(next, Next::GiveUp(GiveUp::Deadline));
+        let mut attempts = Attempts::begin(policy, start);
+        assert_eq!(
+            attempts.failed(start + 150 * MS, true),
+            Next::Retry(100 * MS)
+        );
+    }
+
+    #[test]
+    fn odd_settings_do_no_harm() {
+        let zero = RetryPolicy {
+            initial_backoff: Duration::ZERO,
+            multiplier: f64::MAX,
+            ..policy()
+        };
+        assert_eq!(zero.backoff(1), Duration::ZERO);
+        assert_eq!(zero.backoff(u32::MAX), Duration::ZERO);
+        let steep = RetryPolicy {
+            multiplier: f64::INFINITY,
+            ..policy()
+        };
+        assert_eq!(steep.backoff(2), 800 * MS);
+        let shrinking = RetryPolicy {
+            multiplier: 0.1,
+            ..policy()
+        };
+        assert_eq!(shrinking.backoff(4), 100 * MS);
+        let none = RetryPolicy {
+            max_retries: 0,
+            ..policy()
+        };
+        let now = Instant::now();
+        assert_eq!(
+            Attempts::begin(none, now).failed(now, true),
+            Next::GiveUp(GiveUp::Exhausted)
+        );
+    }
+}

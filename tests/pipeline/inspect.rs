@@ -1,0 +1,65 @@
+//! What gst-inspect-1.0 shows of the plugin file.
+
+use super::common::{self, tool};
+use gst::prelude::*;
+
+const ELEMENTS: [&str; 4] = [
+    "rustaudioconvert",
+    "rustresample",
+    "rustvad",
+    "pypipelinenode",
+];
+
+#[test]
+fn plugin_and_elements_are_shown_without_a_warning() {
+    for what in ["rustaudio"].iter().chain(&ELEMENTS) {
+        let output = tool("gst-inspect-1.0").arg(what).output().unwrap();
+        let (text, errors) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        assert!(output.status.success(), "{what}: {errors}");
+        assert_eq!(errors, "", "{what}");
+        assert!(text.contains("MIT/X11"), "{what}");
+        for element in ELEMENTS.iter().filter(|_| *what == "rustaudio") {
+            assert!(text.contains(element), "{element} is not in {text}");
+        }
+    }
+}
+
+#[test]
+fn every_property_says_what_it_is_and_in_which_unit() {
+    common::init();
+    let inherited: Vec<String> = gst::ElementFactory::make("identity")
+        .build()
+        .unwrap()
+        .list_properties()
+        .iter()
+        .filter(|p| {
+            p.owner_type()
+                != gst::ElementFactory::find("identity")
+                    .unwrap()
+                    .element_type()
+        })
+        .map(|p| p.name().to_string())
+        .collect();
+    for factory in ELEMENTS {
+        let element = gst::ElementFactory::make(factory).build().unwrap();
+        for pspec in element.list_properties().iter() {
+            if inherited.iter().any(|i| i == pspec.name()) {
+                continue;
+            }
+            let blurb = pspec.blurb().map(|b| b.to_string()).unwrap_or_default();
+            assert!(blurb.len() > 10, "{factory}.{}: {blurb}", pspec.name());
+            // 64-bit numbers are times or sizes.
+            if pspec.value_type() == u64::static_type() {
+                let said = blurb.split(|c: char| !c.is_alphanumeric());
+                assert!(
+                    said.into_iter().any(|w| ["ns", "bytes"].contains(&w)),
+                    "{factory}.{}: no unit in {blurb:?}",
+                    pspec.name()
+                );
+            }
+        }
+    }
+}

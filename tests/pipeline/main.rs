@@ -1,0 +1,12 @@
+//! The four elements together: exact expectations, and the demo's line as a user runs it.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod exact;
+mod examples;
+mod harness;
+mod inspect;
+mod launch;
+mod log;
+mod stall;

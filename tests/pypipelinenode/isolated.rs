@@ -1,0 +1,170 @@
+//! Nodes in a process of their own.
+
+use crate::{Run, assert_same, run_ok};
+
+const IN: &str = "isolation=process";
+
+fn exceptions(run: &Run) -> Vec<String> {
+    run.failures()
+        .iter()
+        .map(|s| s.get("exception").unwrap())
+        .collect()
+}
+
+#[test]
+fn works_as_in_the_pipeline_s_own_process() {
+    let run = run_ok(
+        10,
+        "import os\n\
+         class N:\n\
+         \x20   def start(self, info): self.rate = info.rate\n\
+         \x20   def process(self, audio, ctx):\n\
+         \x20       assert ctx.rate == self.rate == 48000 and ctx.format == 'F32LE'\n\
+         \x20       assert ctx.segment['rate'] == 1.0 and ctx.speech is None\n\
+         \x20       ctx.post('at', pid=os.getpid(), pts=ctx.pts)\n\
+         \x20       audio *= 0.5\n",
+        &format!("{IN} class=N"),
+    );
+    assert!(run.failures().is_empty(), "{:?}", run.failures());
+    let posts = run.structures("at");
+    assert_eq!(posts.len(), 10);
+    assert_ne!(
+        posts[0].get::<i64>("pid").unwrap(),
+        i64::from(std::process::id())
+    );
+    assert_eq!(posts[9].get::<i64>("pts"), Ok(90_000_000));
+    for (a, b) in run.input.iter().zip(&run.output) {
+        let half: Vec<f32> = a.f32().iter().map(|x| x * 0.5).collect();
+        assert_eq!(b.f32(), half);
+        assert_eq!((a.pts, a.duration), (b.pts, b.duration));
+    }
+}
+
+#[test]
+fn returned_arrays_kept_arrays_and_failures() {
+    let run = run_ok(
+        6,
+        "class N:\n\
+         \x20   def __init__(self): self.kept = []\n\
+         \x20   def process(self, audio, ctx):\n\
+         \x20       self.kept.append((audio, audio.copy()))\n\
+         \x20       for a, b in self.kept: assert (a == b).all()\n\
+         \x20       yield audio[:100]\n\
+         \x20       if len(self.kept) == 3: raise ValueError('three')\n\
+         \x20       yield audio[100:].tobytes()\n",
+        &format!("{IN} class=N"),
+    );
+    assert_eq!(exceptions(&run), ["ValueError"]);
+    let traceback: String = run.failures()[0].get("traceback").unwrap();
+    assert!(
+        traceback.contains("in process") && !traceback.contains("<string>"),
+        "{traceback}"
+    );
+    assert_eq!(run.output.len(), 11);
+    let joined = |s: &[crate::Seen]| s.iter().flat_map(|b| b.data.clone()).collect::<Vec<_>>();
+    assert!(joined(&run.input) == joined(&run.output));
+}
+
+/// Dies in the third call, once.
+fn dying(how: &str) -> Run {
+    let path = crate::node("");
+    let mark = path.with_extension("died");
+    let _ = std::fs::remove_file(&mark);
+    run_ok(
+        6,
+        &format!(
+            "import ctypes, os, sys, time\n\
+             import resource\n\
+             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n\
+             class N:\n\
+             \x20   n = 0\n\
+             \x20   def process(self, audio, ctx):\n\
+             \x20       self.n += 1\n\
+             \x20       audio += 1\n\
+             \x20       if self.n == 3 and not os.path.exists({mark:?}):\n\
+             \x20           open({mark:?}, 'w').close()\n\
+             \x20           {how}\n"
+        ),
+        &format!("{IN} class=N timeout=3000000000"),
+    )
+}
+
+#[test]
+fn a_dying_worker_is_replaced_and_nothing_is_lost() {
+    for (how, class, says) in [
+        ("os._exit(7)", "WorkerDied", "exit status 7"),
+        ("ctypes.string_at(0)", "WorkerDied", "signal 11"),
+        ("while True: pass", "WorkerTimeout", "killed"),
+        ("time.sleep(3600)", "WorkerTimeout", "killed"),
+    ] {
+        let run = dying(how);
+        assert_eq!(exceptions(&run), [class], "{how}");
+        let failure = &run.failures()[0];
+        assert!(
+            failure.get::<&str>("message").unwrap().contains(says),
+            "{failure}"
+        );
+        assert_eq!(failure.get::<bool>("retryable"), Ok(true));
+        assert_eq!(run.metric::<u64>("num-retries"), 1);
+        assert_eq!(
+            run.metric::<u64>("num-timeouts"),
+            u64::from(class == "WorkerTimeout")
+        );
+        assert_eq!(run.output.len(), 6);
+        for (a, b) in run.input.iter().zip(&run.output) {
+            let once: Vec<f32> = a.f32().iter().map(|x| x + 1.0).collect();
+            assert_eq!(b.f32(), once, "{how}");
+        }
+    }
+}
+
+#[test]
+fn sys_exit_and_interrupts_are_failures_like_any_other() {
+    for (raises, class) in [
+        ("import sys; sys.exit(1)", "SystemExit"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    ] {
+        let run = run_ok(2, &format!("def process(audio, ctx):\n    {raises}\n"), IN);
+        assert_eq!(exceptions(&run), [class; 2]);
+        assert_same(&run.input, &run.output);
+    }
+}
+
+#[test]
+fn an_array_much_larger_than_the_input() {
+    let run = run_ok(
+        2,
+        "import numpy as np\ndef process(audio, ctx):\n    return np.tile(audio, (1000, 1))\n",
+        IN,
+    );
+    assert!(run.failures().is_empty(), "{:?}", run.failures());
+    assert_eq!(run.output[1].data, run.input[1].data.repeat(1000));
+}
+
+#[test]
+fn an_endless_call_does_not_keep_the_pipeline_from_stopping() {
+    use gst::prelude::*;
+    let path =
+        crate::node("def process(audio, ctx):\n    ctx.post('inside')\n    while True: pass\n");
+    let p = crate::common::launch(&format!(
+        "audiotestsrc ! pypipelinenode module={} {IN} ! fakesink",
+        path.display()
+    ));
+    p.set_state(gst::State::Playing).unwrap();
+    let bus = p.bus().unwrap();
+    bus.timed_pop_filtered(crate::common::PATIENCE, &[gst::MessageType::Element])
+        .unwrap();
+    p.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
+fn what_cannot_work_is_an_error() {
+    for (text, expected) in [
+        ("def process(): pass\n", "process(audio, ctx)"),
+        ("1/0\n", ".py:1: ZeroDivisionError"),
+    ] {
+        let p = crate::pipeline(1, crate::STEREO, text, IN);
+        let (message, _) = crate::refused(&p);
+        assert!(message.contains(expected), "{message}");
+    }
+}

@@ -1,0 +1,232 @@
+//! Starting, stopping, reloading, and many at once.
+
+use crate::{STEREO, common, run_ok};
+use gst::prelude::*;
+
+#[test]
+fn hooks_are_called_in_order() {
+    let path = crate::node(
+        "class N:\n\
+         \x20   def __init__(self, log): self.log = open(log, 'a')\n\
+         \x20   def start(self, info): print('start', info.rate, info.channels, info.dtype, file=self.log)\n\
+         \x20   def process(self, audio, ctx): print('process', file=self.log)\n\
+         \x20   def stop(self): print('stop', file=self.log); self.log.flush()\n",
+    );
+    let log = path.with_extension("log");
+    let _ = std::fs::remove_file(&log);
+    let p = common::launch(&format!(
+        "{}2 ! {STEREO} ! pypipelinenode module={} class=N kwargs=\"{{\\\"log\\\": \\\"{}\\\"}}\" ! fakesink",
+        crate::SOURCE,
+        path.display(),
+        log.display()
+    ));
+    for _ in 0..2 {
+        common::play_ok(&p);
+    }
+    let once = "start 48000 2 float32\nprocess\nprocess\nstop\n";
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), once.repeat(2));
+}
+
+#[test]
+fn a_class_with_initialize_and_cleanup_works() {
+    let run = run_ok(
+        1,
+        "class N:\n    def initialize(self): self.x = 1\n    def process(self, data): data[:] = self.x\n    def cleanup(self): assert self.x == 1\n",
+        "class=N",
+    );
+    assert_eq!(run.output[0].f32()[5], 1.0);
+}
+
+#[test]
+fn a_function_with_kwargs_works() {
+    let path = crate::node("def scale(audio, ctx, by=1):\n    audio *= by\n");
+    let p = common::launch(&format!(
+        "{}1 ! {STEREO} ! pypipelinenode name=node function=scale module={} ! fakesink",
+        crate::SOURCE,
+        path.display()
+    ));
+    p.by_name("node")
+        .unwrap()
+        .set_property("kwargs", r#"{"by": 0.25}"#);
+    let run = crate::finish(&p);
+    assert_eq!(run.output[0].f32()[99], run.input[0].f32()[99] * 0.25);
+}
+
+#[test]
+fn one_thread_state_for_the_whole_stream() {
+    let run = run_ok(
+        50,
+        "import threading\n\
+         local = threading.local()\n\
+         def process(audio, ctx):\n\
+         \x20   local.n = getattr(local, 'n', 0) + 1\n\
+         \x20   ctx.post('local', n=local.n)\n",
+        "",
+    );
+    let counts: Vec<i64> = run
+        .structures("local")
+        .iter()
+        .map(|s| s.get("n").unwrap())
+        .collect();
+    assert_eq!(counts, (1..=50).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_changed_file_takes_effect_and_a_broken_one_does_not() {
+    let text = |n: &str| format!("def process(audio, ctx):\n    ctx.post('version', n={n})\n");
+    let path = crate::node(&text("1"));
+    let p = common::launch(&format!(
+        "{}9 ! {STEREO} ! pypipelinenode name=node reload=true module={} ! fakesink",
+        crate::SOURCE,
+        path.display()
+    ));
+    // The file changes between two buffers.
+    let count = std::sync::atomic::AtomicUsize::new(1);
+    let file = path.clone();
+    let pad = p.by_name("node").unwrap().static_pad("sink").unwrap();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        match count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+            4 => std::fs::write(&file, text("2222")).unwrap(),
+            7 => std::fs::write(&file, "def process(audio, ctx:\n").unwrap(),
+            _ => {}
+        }
+        gst::PadProbeReturn::Ok
+    });
+    let messages = common::play_ok(&p);
+    let versions: Vec<i64> = common::structures(&messages, "version")
+        .map(|s| s.get("n").unwrap())
+        .collect();
+    assert_eq!(versions, [1, 1, 1, 2222, 2222, 2222, 2222, 2222, 2222]);
+    let reloads: Vec<(bool, String)> = common::structures(&messages, "pypipelinenode-reload")
+        .map(|s| (s.get("success").unwrap(), s.get("message").unwrap()))
+        .collect();
+    assert_eq!(reloads.len(), 2);
+    assert!(reloads[0].0 && !reloads[1].0);
+    assert!(reloads[1].1.contains("SyntaxError"), "{}", reloads[1].1);
+}
+
+#[test]
+fn fifty_in_one_pipeline() {
+    let path = crate::node("def process(audio, ctx):\n    audio += 1\n");
+    let one = format!("! pypipelinenode module={} ", path.display());
+    let p = common::launch(&format!(
+        "{}20 ! {STEREO} ! identity name=node {} ! fakesink name=sink",
+        crate::SOURCE,
+        one.repeat(50)
+    ));
+    let before = crate::watch(&p.by_name("node").unwrap().static_pad("src").unwrap());
+    let after = crate::watch(&p.by_name("sink").unwrap().static_pad("sink").unwrap());
+    let messages = common::play_ok(&p);
+    let finals = common::structures(&messages, "rustaudio-metrics")
+        .filter(|s| s.get::<bool>("final") == Ok(true))
+        .count();
+    assert_eq!(finals, 50);
+    let (before, after) = (before.lock().unwrap(), after.lock().unwrap());
+    assert_eq!(after.len(), 20);
+    for (a, b) in before.iter().zip(after.iter()) {
+        let mut expected = a.f32();
+        for x in &mut expected {
+            for _ in 0..50 {
+                *x += 1.0;
+            }
+        }
+        assert_eq!(b.f32(), expected);
+    }
+}
+
+fn resident() -> usize {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+    text.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+#[test]
+fn starting_and_stopping_does_not_leak() {
+    let path = crate::node(
+        "import gc\n\
+         class LeakProbe:\n\
+         \x20   def __init__(self): self.big = bytearray(1 << 20)\n\
+         \x20   def process(self, audio, ctx): self.last = audio\n\
+         def process(audio, ctx):\n\
+         \x20   gc.collect()\n\
+         \x20   ctx.post('alive', n=sum(type(o).__name__ == 'LeakProbe' for o in gc.get_objects()))\n",
+    );
+    let cycle = |n: usize| {
+        for _ in 0..n {
+            let p = common::launch(&format!(
+                "audiotestsrc num-buffers=2 ! pypipelinenode module={} class=LeakProbe ! fakesink",
+                path.display()
+            ));
+            common::play_ok(&p);
+        }
+    };
+    cycle(20);
+    let before = resident();
+    cycle(100);
+    let grown = resident().saturating_sub(before);
+    // Each node holds 1 MB; other tests run beside this one.
+    assert!(grown < 64 << 20, "{grown} bytes");
+    let p = common::launch(&format!(
+        "audiotestsrc num-buffers=1 ! pypipelinenode module={} ! fakesink",
+        path.display()
+    ));
+    let messages = common::play_ok(&p);
+    let alive: i64 = common::structures(&messages, "alive")
+        .next()
+        .unwrap()
+        .get("n")
+        .unwrap();
+    assert_eq!(alive, 0);
+}
+
+#[test]
+fn a_storm_of_seeks() {
+    let path = crate::node("def process(audio, ctx):\n    return audio.copy()\n");
+    let p = common::launch(&format!(
+        "audiotestsrc ! pypipelinenode name=node module={} chunk=duration chunk-duration=7000000 ! fakesink",
+        path.display()
+    ));
+    p.set_state(gst::State::Playing).unwrap();
+    for i in 0..100 {
+        p.state(common::PATIENCE).0.unwrap();
+        p.seek_simple(gst::SeekFlags::FLUSH, i * 10 * gst::ClockTime::MSECOND)
+            .unwrap();
+    }
+    // NULL flushes the bus.
+    let bus = p.bus().unwrap();
+    assert!(bus.pop_filtered(&[gst::MessageType::Error]).is_none());
+    p.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
+fn stats_are_answered_while_a_call_runs() {
+    // The call ends only when the file appears, which is made after the query.
+    let path = crate::node(
+        "import os, time\n\
+         def process(audio, ctx, go):\n\
+         \x20   ctx.post('inside')\n\
+         \x20   while not os.path.exists(go): time.sleep(0.001)\n",
+    );
+    let go = path.with_extension("go");
+    let _ = std::fs::remove_file(&go);
+    let p = common::launch(&format!(
+        "audiotestsrc num-buffers=1 ! pypipelinenode name=node module={} function=process ! fakesink",
+        path.display()
+    ));
+    let element = p.by_name("node").unwrap();
+    element.set_property(
+        "kwargs",
+        format!("{{\"go\": {:?}}}", go.display().to_string()),
+    );
+    p.set_state(gst::State::Playing).unwrap();
+    let bus = p.bus().unwrap();
+    bus.timed_pop_filtered(common::PATIENCE, &[gst::MessageType::Element])
+        .unwrap();
+    let stats: gst::Structure = element.property("stats");
+    assert_eq!(stats.get::<&str>("breaker-state"), Ok("closed"));
+    let mut latency = gst::query::Latency::new();
+    assert!(element.query(&mut latency));
+    std::fs::write(&go, "").unwrap();
+    bus.timed_pop_filtered(common::PATIENCE, &[gst::MessageType::Eos])
+        .unwrap();
+    p.set_state(gst::State::Null).unwrap();
+}

@@ -1,0 +1,199 @@
+//! Events, caps changes, clipping, metas, errors.
+
+use gst::prelude::*;
+
+use super::common;
+use super::rig::*;
+
+/// Positions of things in the output: `b` a buffer, else the event's type.
+fn order(rig: &Rig) -> Vec<String> {
+    let out = rig.out.lock().unwrap();
+    let mut order: Vec<String> = out
+        .iter()
+        .map(|o| match o {
+            Out::Buffer(_) => "b".into(),
+            Out::Event(e) => e.type_().name().to_string(),
+        })
+        .collect();
+    order.dedup();
+    order
+}
+
+#[test]
+fn the_tail_precedes_what_ends_the_stream() {
+    let input = noise(480, 1);
+    for end in ["eos", "segment", "stream-start", "caps", "gap"] {
+        let rig = Rig::new("rustresample", "", &mono(48_000), &mono(16_000));
+        feed(&rig, &input, 480, 0, 48_000);
+        assert_eq!(samples(&rig.buffers()).len(), (480 - 96 - 1) / 3 + 1);
+        match end {
+            "eos" => rig.event(gst::event::Eos::new()),
+            "segment" => rig.segment(&gst::FormattedSegment::new()),
+            "stream-start" => rig.event(gst::event::StreamStart::new("next")),
+            "caps" => rig.event(gst::event::Caps::new(&mono(44_100))),
+            _ => rig.event(gst::event::Gap::new(
+                time(480, 48_000),
+                gst::ClockTime::SECOND,
+            )),
+        }
+        assert_eq!(samples(&rig.buffers()).len(), 479 / 3 + 1, "{end}");
+        let order = order(&rig);
+        let last_buffer = order.iter().rposition(|o| o == "b").unwrap();
+        if end != "caps" {
+            assert_eq!(order[last_buffer + 1..], [end.to_string()], "{order:?}");
+        }
+        common::assert_continuous(&rig.buffers(), gst::ClockTime::ZERO);
+    }
+}
+
+#[test]
+fn flush_stop_forgets() {
+    let rig = Rig::new("rustresample", "", &mono(48_000), &mono(16_000));
+    feed(&rig, &noise(4800, 1), 480, 0, 48_000);
+    rig.event(gst::event::FlushStart::new());
+    rig.event(gst::event::FlushStop::new(true));
+    rig.segment(&gst::FormattedSegment::new());
+    let before = rig.buffers().len();
+    let input = noise(4800, 2);
+    feed(&rig, &input, 480, 48_000, 48_000);
+    let after = rig.finish()[before..].to_vec();
+    let fresh = Rig::new("rustresample", "", &mono(48_000), &mono(16_000));
+    feed(&fresh, &input, 480, 48_000, 48_000);
+    let fresh = fresh.finish();
+    assert!(samples(&after) == samples(&fresh));
+    assert_eq!(after[0].pts(), Some(time(48_000, 48_000)));
+    assert!(after[0].flags().contains(gst::BufferFlags::DISCONT));
+}
+
+#[test]
+fn rates_change_while_playing() {
+    let rig = Rig::new("rustresample", "", &mono(48_000), &mono(16_000));
+    feed(&rig, &noise(4800, 1), 480, 0, 48_000);
+    // Upstream.
+    rig.event(gst::event::Caps::new(&mono(44_100)));
+    feed(&rig, &noise(4410, 2), 441, 4410, 44_100);
+    assert_eq!(rig.messages(gst::MessageType::Latency), 2);
+    // Downstream.
+    rig.want(&mono(8000));
+    feed(&rig, &noise(4410, 3), 441, 8820, 44_100);
+    let buffers = rig.finish();
+    let frames = samples(&buffers).len();
+    // The new peer downstream cannot take the tail at the old rate: 88 frames of latency are lost.
+    let expected = [(4800, 1, 3), (4410 - 88, 160, 441), (4410, 80, 441)];
+    let expected: usize = expected.iter().map(|(n, l, m)| (n - 1) * l / m + 1).sum();
+    assert_eq!(frames, expected);
+    // The tail at the old rate comes before the caps of the new one.
+    let mut rate = 0;
+    let mut at = vec![];
+    for o in rig.out.lock().unwrap().iter() {
+        match o {
+            Out::Event(e) => {
+                if let gst::EventView::Caps(c) = e.view() {
+                    rate = c.caps().structure(0).unwrap().get::<i32>("rate").unwrap();
+                }
+            }
+            Out::Buffer(b) => at.push((rate, b.size() / 4)),
+        }
+    }
+    let at_8k: usize = at.iter().filter(|(r, _)| *r == 8000).map(|(_, n)| n).sum();
+    assert_eq!(at_8k, 4409 * 80 / 441 + 1);
+}
+
+#[test]
+fn equal_caps_pass_untouched() {
+    let rig = Rig::new("rustresample", "", &mono(48_000), &mono(48_000));
+    let buffer = f32s(&noise(480, 1), 1, 0, 48_000);
+    let pointer = buffer.as_ptr();
+    rig.push(buffer);
+    assert_eq!(rig.buffers()[0].as_ptr(), pointer);
+    assert_eq!(rig.latency(), gst::ClockTime::ZERO);
+    assert_eq!(
+        rig.element.property::<String>("active-engine"),
+        "passthrough"
+    );
+    assert_eq!(rig.finish().len(), 1);
+    let json = rig.element.property::<String>("stats-json");
+    assert!(json.contains("\"num-samples\":480"), "{json}");
+}
+
+#[test]
+fn buffers_are_clipped_to_the_segment() {
+    let rig = Rig::new("rustresample", "", &mono(48_000), &mono(16_000));
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_start(time(720, 48_000));
+    segment.set_stop(time(1680, 48_000));
+    rig.segment(&segment);
+    feed(&rig, &noise(2400, 1), 480, 0, 48_000);
+    let buffers = rig.finish();
+    assert_eq!(buffers[0].pts(), Some(time(720, 48_000)));
+    assert_eq!(samples(&buffers).len(), 959 / 3 + 1);
+}
+
+#[test]
+fn metas_without_rates_survive() {
+    let rig = Rig::new("rustresample", "", &mono(48_000), &mono(16_000));
+    let mut buffer = f32s(&noise(480, 1), 1, 0, 48_000);
+    {
+        let buffer = buffer.get_mut().unwrap();
+        let caps = gst::Caps::new_empty_simple("timestamp/x-test");
+        gst::ReferenceTimestampMeta::add(
+            buffer,
+            &caps,
+            gst::ClockTime::SECOND,
+            gst::ClockTime::NONE,
+        );
+    }
+    rig.push(buffer);
+    let out = &rig.buffers()[0];
+    let meta = out.meta::<gst::ReferenceTimestampMeta>().unwrap();
+    assert_eq!(meta.timestamp(), gst::ClockTime::SECOND);
+}
+
+#[test]
+fn what_cannot_be_is_a_clear_error() {
+    let c = |rate| caps("F64LE", rate, 1, "interleaved");
+    common::init();
+    let rig = std::panic::catch_unwind(|| Rig::new("rustresample", "", &c(1_500_000), &c(1)));
+    assert!(
+        rig.is_ok(),
+        "caps events are sticky, the error comes with data or before"
+    );
+    let rig = rig.unwrap();
+    let flow = rig.try_push(raw(vec![0; 8000], 1000, 0, 1_500_000));
+    assert!(flow.is_err());
+    let error = std::iter::from_fn(|| rig.bus.pop()).find_map(|m| match m.view() {
+        gst::MessageView::Error(e) => Some(e.error().to_string()),
+        _ => None,
+    });
+    assert!(error.unwrap().contains("MiB"));
+
+    let rig = Rig::new("rustresample", "", &mono(48_000), &mono(16_000));
+    let flow = rig.try_push(raw(vec![0; 1001], 250, 0, 48_000));
+    assert_eq!(flow, Err(gst::FlowError::Error));
+}
+
+/// From gst-launch, end to end: counts, times, one final metrics message.
+#[test]
+fn a_pipeline_counts_its_samples() {
+    common::init();
+    let pipeline = common::launch(
+        "audiotestsrc num-buffers=100 samplesperbuffer=441 ! audio/x-raw,rate=44100,format=S16LE,channels=2 \
+         ! rustresample name=r ! audio/x-raw,rate=16000 ! fakesink name=sink",
+    );
+    let kept = common::capture(&pipeline, "sink");
+    let messages = common::play_ok(&pipeline);
+    let buffers = kept.lock().unwrap().clone();
+    let duration = common::assert_continuous(&buffers, gst::ClockTime::ZERO);
+    assert_eq!(duration, gst::ClockTime::SECOND);
+    let total: usize = buffers.iter().map(|b| b.size() / 4).sum();
+    assert_eq!(total, 16_000);
+    let finals: Vec<_> = common::structures(&messages, "rustaudio-metrics")
+        .filter(|s| s.get::<bool>("final") == Ok(true))
+        .collect();
+    assert_eq!(finals.len(), 1);
+    assert_eq!(finals[0].get::<u64>("num-samples"), Ok(44_100));
+    assert_eq!(finals[0].get::<u64>("num-buffers"), Ok(100));
+    assert!(finals[0].get::<u64>("processing-time").unwrap() > 0);
+    let latency = finals[0].get::<u64>("latency").unwrap();
+    assert_eq!(latency, time(88, 44_100).nseconds());
+}

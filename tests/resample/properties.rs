@@ -1,0 +1,107 @@
+//! Properties that change while playing.
+
+use gst::prelude::*;
+
+use super::rig::*;
+
+#[test]
+fn changes_take_effect_at_the_next_buffer() {
+    let (from, to) = (44_100, 48_000);
+    let rig = Rig::new("rustresample", "", &mono(from), &mono(to));
+    let input = sine(44_100, 1000.0, from, 0.5);
+    feed(&rig, &input[..13_230], 441, 0, from);
+    assert_eq!(rig.element.property::<String>("active-engine"), "polyphase");
+    assert_eq!(rig.latency(), time(32, from));
+    rig.messages(gst::MessageType::Latency);
+
+    rig.element.set_property("quality", 8i32);
+    feed(&rig, &input[13_230..22_050], 441, 13_230, from);
+    assert_eq!(rig.latency(), time(80, from));
+    assert_eq!(rig.messages(gst::MessageType::Latency), 1);
+
+    rig.element
+        .set_property("max-latency", gst::ClockTime::SECOND.nseconds());
+    rig.element.set_property_from_str("engine", "fft");
+    feed(&rig, &input[22_050..30_870], 441, 22_050, from);
+    assert_eq!(rig.element.property::<String>("active-engine"), "fft");
+    assert_eq!(rig.messages(gst::MessageType::Latency), 1);
+    let fft = rig.latency();
+    assert!(
+        fft > time(441, from) && fft < 100 * gst::ClockTime::MSECOND,
+        "{fft}"
+    );
+
+    rig.element.set_property_from_str("engine", "auto");
+    rig.element.set_property("quality", 4i32);
+    rig.element
+        .set_property_from_str("resample-method", "blackman-nuttall");
+    feed(&rig, &input[30_870..], 441, 30_870, from);
+    assert_eq!(rig.element.property::<String>("active-engine"), "polyphase");
+
+    let buffers = rig.finish();
+    super::common::assert_continuous(&buffers, gst::ClockTime::ZERO);
+    let output = samples(&buffers);
+    assert_eq!(output.len(), 44_099 * 160 / 147 + 1);
+    for (k, y) in output.iter().enumerate().take(47_000).skip(1000) {
+        let exact = 0.5 * (2.0 * std::f64::consts::PI * 1000.0 * k as f64 / 48_000.0).sin();
+        assert!((f64::from(*y) - exact).abs() < 1e-3, "{k}: {y} {exact}");
+    }
+}
+
+/// A correction changes the number of frames by its factor; the tone stays whole, and the
+/// timestamps count the frames.
+#[test]
+fn rate_correction_follows_a_drifting_clock() {
+    for (from, to) in [(48_000, 16_000), (48_000, 48_000)] {
+        let rig = Rig::new("rustresample", "engine=sinc", &mono(from), &mono(to));
+        let input = sine(480_000, 200.0, from, 0.5);
+        for (i, part) in input.chunks(48_000).enumerate() {
+            let correction = 1.0 + 1e-3 * (i % 3) as f64;
+            rig.element.set_property("rate-correction", correction);
+            feed(&rig, part, 480, 48_000 * i as u64, from);
+        }
+        let buffers = rig.finish();
+        let output = samples(&buffers);
+        // Seconds at 1.000, 1.001 and 1.002 in turn, but for the seconds' ends.
+        let expected = f64::from(to) * (10.0 + 9e-3);
+        assert!(
+            (output.len() as f64 - expected).abs() < 4.0 + 64.0 * 1e-3,
+            "{}",
+            output.len()
+        );
+        super::common::assert_continuous(&buffers, gst::ClockTime::ZERO);
+        // Without clicks: the second difference of a sine is bounded by w^2 times its height.
+        let w = 2.0 * std::f64::consts::PI * 200.0 / f64::from(to);
+        let limit = (0.5 * w * w * 1.02) as f32 + 2e-4;
+        for n in 400..output.len() - 400 {
+            let bend = output[n - 1] - 2.0 * output[n] + output[n + 1];
+            assert!(bend.abs() < limit, "{from} {to} {n}: {bend}");
+        }
+    }
+}
+
+#[test]
+fn methods_are_as_named() {
+    // A ramp shows what each does: nearest repeats, the others follow it.
+    let ramp: Vec<f32> = (0..400).map(|n| n as f32 / 400.0).collect();
+    for method in ["nearest", "linear", "cubic", "blackman-nuttall", "kaiser"] {
+        let run = |factory: &str| {
+            let properties = format!("resample-method={method}");
+            let rig = Rig::new(factory, &properties, &mono(8000), &mono(16_000));
+            feed(&rig, &ramp, 80, 0, 8000);
+            (rig.latency(), samples(&rig.finish()))
+        };
+        let (latency, ours) = run("rustresample");
+        let (their_latency, theirs) = run("audioresample");
+        assert_eq!(latency, their_latency, "{method}");
+        assert_eq!(ours.len(), theirs.len(), "{method}");
+        for (k, y) in ours.iter().enumerate().take(600).skip(200) {
+            let exact = if method == "nearest" {
+                (k / 2) as f32 / 400.0
+            } else {
+                k as f32 / 800.0
+            };
+            assert!((y - exact).abs() < 2e-4, "{method} {k}: {y} {exact}");
+        }
+    }
+}
