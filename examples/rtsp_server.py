@@ -98,10 +98,11 @@ class Server:
                 run.close()
                 document = run_document(run)["pipeline_execution"]
                 final = sorted(m.element for m in run.latest.values() if m.final)
-            self._report({"event": "gone", "client": client, "final": final, "segments": run.num_segments,
-                          "execution": document})
+            # Before the report: who reads it may scrape at once.
             if self._exporter is not None:
                 self._exporter.forget(client)
+            self._report({"event": "gone", "client": client, "final": final, "segments": run.num_segments,
+                          "execution": document})
 
         media.connect("unprepared", on_unprepared)
         self._report({"event": "client", "client": client})
