@@ -137,7 +137,7 @@ class Soak(unittest.TestCase):
         # is the program's ten-minute run.
         result = rtsp_soak.soak(clients=6, seconds=4, session=1.2, ramp=0, drift_limit=50, words=[])
         self.assertEqual(result["wrong"], [])
-        self.assertGreaterEqual(result["clients"], 12)
+        self.assertGreater(result["clients"], 6, "nobody came and went")
         self.assertEqual(result["final_messages"], 5 * result["clients"])
 
 
