@@ -3,6 +3,10 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod flow;
+mod rig;
+#[path = "../common/voice.rs"]
+mod voice;
 
 use common::{assert_continuous, capture, launch, play_ok, structures};
 use gst::ClockTime;

@@ -15,11 +15,12 @@ pub struct Active {
     pub info: gst_audio::AudioInfo,
     pub vad: vad::Vad,
     pub queue: Queue,
-    /// Timestamp that the next buffer should have.
-    pub expected: Option<gst::ClockTime>,
-    /// Samples of the longest buffer, and whether all but the last had that many.
-    pub longest: u64,
-    pub even: bool,
+    /// Timestamp of a sample, as the queue counts them, that later ones are counted from.
+    anchor: Option<(gst::ClockTime, u64)>,
+    /// Samples of the longest buffer and of the last one, and whether all but the last had the same.
+    longest: u64,
+    last: u64,
+    even: bool,
     /// Last frame, for the changes that follow it.
     pub frame: Frame,
 }
@@ -41,8 +42,9 @@ impl Active {
             vad: vad::Vad::new(config, settings.rules()),
             info,
             queue: Queue::default(),
-            expected: None,
+            anchor: None,
             longest: 0,
+            last: 0,
             even: true,
             frame: Frame::default(),
         })
@@ -58,17 +60,64 @@ impl Active {
 
     /// True if `buffer` does not go on where the last one ended.
     pub fn is_jump(&self, buffer: &gst::BufferRef) -> bool {
-        let jumped = match (buffer.pts(), self.expected) {
+        let jumped = match (buffer.pts(), self.expected()) {
             (Some(pts), Some(expected)) => pts.absdiff(expected) > TOLERANCE,
             _ => false,
         };
         jumped || buffer.flags().contains(gst::BufferFlags::DISCONT)
     }
 
+    /// Timestamp that the next sample should have.
+    pub fn expected(&self) -> Option<gst::ClockTime> {
+        let (time, at) = self.anchor?;
+        let after = self.queue.end().saturating_sub(at);
+        Some(time + frames_to_time(after, self.info.rate()))
+    }
+
+    /// Takes up `time` as that of the next sample.
+    pub fn expect(&mut self, time: Option<gst::ClockTime>) {
+        self.anchor = time.map(|time| (time, self.queue.end()));
+    }
+
+    /// Starts again at sample 0; who has no timestamps goes on counting from where it is.
+    pub fn reset(&mut self) {
+        let next = self.expected();
+        self.vad.reset();
+        self.queue.reset();
+        self.expect(next);
+    }
+
+    /// Takes a buffer of `samples` into the queue. One without timestamp gets, for what is told
+    /// about it, the time counted from the last that had one, or from the start of `segment`.
+    pub fn enqueue(
+        &mut self,
+        buffer: gst::Buffer,
+        samples: u64,
+        segment: &gst::FormattedSegment<gst::ClockTime>,
+    ) {
+        if let Some(pts) = buffer.pts() {
+            self.expect(Some(pts));
+        } else if self.anchor.is_none() {
+            self.expect(Some(segment.start().unwrap_or(gst::ClockTime::ZERO)));
+        }
+        let pts = self.expected();
+        self.queue.push_buffer(buffer, samples, pts);
+        if samples > 0 {
+            // The last of a stream may be short without anything waiting longer for it.
+            self.even &= self.last == self.longest && samples <= self.longest || self.last == 0;
+            self.longest = self.longest.max(samples);
+            self.last = samples;
+        }
+    }
+
     /// Samples that a buffer waits for those after it, at most.
     pub fn wait(&self) -> u64 {
         let delay = self.vad.delay();
-        let longest = self.longest.max(1);
+        if self.longest == 0 {
+            // Until there are buffers, they are taken to be frames.
+            return delay;
+        }
+        let longest = self.longest;
         // Buffers that end where frames do wait for no other frame's rest.
         let rest = if self.vad.grid().divides(longest) {
             0

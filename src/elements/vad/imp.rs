@@ -212,11 +212,6 @@ impl Vad {
         };
         if jump {
             self.drain()?;
-            if let Some(active) = &mut lock(&self.state).active {
-                active.vad.reset();
-                active.queue.reset();
-                active.expected = None;
-            }
         }
         let work = self.metrics.begin();
         let (span, latency) = {
@@ -253,16 +248,10 @@ impl Vad {
             active.vad.set_rules(settings.rules());
             active.vad.set_energy_threshold(settings.energy_db as f32);
         }
-        let known = (active.longest, active.even);
-        active.even &= active.longest == 0 || active.longest == samples;
-        active.longest = active.longest.max(samples);
-        let latency = (changed || known != (active.longest, active.even))
-            .then(|| frames_to_time(active.wait(), rate));
-
-        let start = buffer.pts().or(active.expected);
-        active.expected = start.map(|t| t + frames_to_time(samples, rate));
         // A second reference, so that the queue can tell the times of what is in it.
-        active.queue.push_buffer(buffer.clone(), samples);
+        active.enqueue(buffer.clone(), samples, segment);
+        // Told only where it changes.
+        let latency = Some(frames_to_time(active.wait(), rate));
         let mut report = Report {
             queue: &mut active.queue,
             messages,
@@ -346,9 +335,7 @@ impl Vad {
             };
             active.vad.flush(|o| report.take(o));
             self.release(active, &settings, u64::MAX, out)?;
-            active.vad.reset();
-            active.queue.reset();
-            active.expected = None;
+            active.reset();
         }
         self.send()
     }
@@ -425,7 +412,8 @@ impl Vad {
         use gst::EventView;
         let element = self.obj();
         match event.view() {
-            EventView::Caps(e) => {
+            // The same again is nothing new: a segment goes on over it.
+            EventView::Caps(e) if !self.knows(e.caps()) => {
                 let drained = self.drain();
                 if !self.set_caps(e.caps()) {
                     return false;
@@ -439,7 +427,11 @@ impl Vad {
                 let segment = e.segment().downcast_ref::<gst::ClockTime>();
                 let segment = segment.cloned().unwrap_or_default();
                 self.metrics.set_segment(&segment);
-                lock(&self.state).segment = segment;
+                let mut state = lock(&self.state);
+                state.segment = segment;
+                if let Some(active) = &mut state.active {
+                    active.expect(None);
+                }
             }
             EventView::Eos(_) => {
                 let _ = self.drain();
@@ -468,18 +460,31 @@ impl Vad {
         gst::Pad::event_default(pad, Some(&*element), event)
     }
 
+    /// True if the stream has these caps already, and the detector that is set.
+    fn knows(&self, caps: &gst::CapsRef) -> bool {
+        let detector = lock(&self.settings).detector_kind();
+        let state = lock(&self.state);
+        state.active.as_ref().is_some_and(|active| {
+            active.vad.config().detector == detector
+                && gst_audio::AudioInfo::from_caps(caps).is_ok_and(|info| info == active.info)
+        })
+    }
+
     fn set_caps(&self, caps: &gst::CapsRef) -> bool {
         let settings = *lock(&self.settings);
         let active = gst_audio::AudioInfo::from_caps(caps)
             .ok()
             .and_then(|info| Active::new(info, &settings));
-        let Some(active) = active else {
+        let Some(mut active) = active else {
             tracing::error!(target: TARGET, element = %self.obj().name(), %caps, "bad caps");
             return false;
         };
+        let mut state = lock(&self.state);
+        active.expect(state.active.as_ref().and_then(Active::expected));
         let latency = frames_to_time(active.wait(), active.info.rate());
         self.metrics.set_memory(active.vad.memory() as u64);
-        lock(&self.state).active = Some(active);
+        state.active = Some(active);
+        drop(state);
         self.update_latency(Some(latency));
         true
     }
@@ -491,9 +496,8 @@ impl Vad {
         state.messages.clear();
         state.segment = gst::FormattedSegment::new();
         if let Some(active) = &mut state.active {
-            active.vad.reset();
-            active.queue.reset();
-            active.expected = None;
+            active.reset();
+            active.expect(None);
         }
         drop(state);
         self.reset_shown();
@@ -523,7 +527,7 @@ impl Vad {
         let enough = active.vad.delay() + 2 * u64::from(rate);
         let samples = time_to_frames(duration, rate).min(enough);
         active.queue.push_gap(event.clone(), pts, samples);
-        active.expected = Some(pts + duration);
+        active.expect(Some(pts + duration));
         let mut report = Report {
             queue: &mut active.queue,
             messages,
@@ -548,8 +552,11 @@ impl Vad {
             gst::ClockTime::from_mseconds(10) * settings.delay_frames()
         });
         let latency = latency.nseconds();
+        if self.latency.swap(latency, Relaxed) == latency && stream.is_some() {
+            return;
+        }
         self.metrics.set_latency(latency);
-        if self.latency.swap(latency, Relaxed) != latency && stream.is_some() {
+        if stream.is_some() {
             let element = self.obj();
             let _ = element.post_message(gst::message::Latency::builder().src(&*element).build());
         }

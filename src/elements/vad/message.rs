@@ -30,15 +30,19 @@ pub struct Times {
 }
 
 impl Times {
-    /// The moment `timestamp` in `segment`.
+    /// The moment `timestamp` in `segment`. Sources round: an edge may lie a little outside the
+    /// segment, and has its times all the same; before time 0 there is none but that.
     pub fn new(
         timestamp: Option<gst::ClockTime>,
         segment: &gst::FormattedSegment<gst::ClockTime>,
     ) -> Self {
+        let known = |t: Option<gst::Signed<gst::ClockTime>>| {
+            t.map(|t| t.positive().unwrap_or(gst::ClockTime::ZERO))
+        };
         Self {
             timestamp,
-            stream_time: segment.to_stream_time(timestamp),
-            running_time: segment.to_running_time(timestamp),
+            stream_time: known(timestamp.and_then(|t| segment.to_stream_time_full(t))),
+            running_time: known(timestamp.and_then(|t| segment.to_running_time_full(t))),
         }
     }
 

@@ -59,6 +59,8 @@ pub struct Queue {
     released: u64,
     /// End of the last entry.
     end: u64,
+    /// Start and timestamp of the last audio that has left.
+    left: Option<(u64, gst::ClockTime)>,
     speech: bool,
     /// Something was dropped since the last buffer that left.
     discont: bool,
@@ -69,6 +71,11 @@ pub struct Queue {
 impl Queue {
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Samples taken since the last reset.
+    pub fn end(&self) -> u64 {
+        self.end
     }
 
     /// Bytes of audio that are held.
@@ -85,13 +92,15 @@ impl Queue {
     pub fn reset(&mut self) {
         self.entries.clear();
         self.edges.clear();
+        self.left = None;
         (self.released, self.end, self.bytes) = (0, 0, 0);
         self.speech = false;
     }
 
-    pub fn push_buffer(&mut self, buffer: gst::Buffer, samples: u64) {
+    /// Adds a buffer whose first sample is at `pts`, whether it says so or not.
+    pub fn push_buffer(&mut self, buffer: gst::Buffer, samples: u64, pts: Option<gst::ClockTime>) {
         self.bytes += buffer.size() as u64;
-        self.push(buffer.pts(), samples, Item::Buffer(buffer));
+        self.push(pts, samples, Item::Buffer(buffer));
     }
 
     /// Adds a GAP event that the detector was given `samples` of silence for.
@@ -113,7 +122,8 @@ impl Queue {
         self.end += len;
     }
 
-    /// Timestamp of sample `at`, from the buffer that holds it or ends there.
+    /// Timestamp of sample `at`, from the buffer that holds it or ends there, even if that has left:
+    /// in speech nothing waits.
     pub fn time_of(&self, at: u64, rate: u32) -> Option<gst::ClockTime> {
         let entry = self
             .entries
@@ -121,11 +131,15 @@ impl Queue {
             .rev()
             .filter(|e| e.len > 0)
             .find(|e| e.start <= at)
-            .or_else(|| self.entries.iter().find(|e| e.len > 0))?;
-        let start = entry.pts?;
-        Some(match at.checked_sub(entry.start) {
-            Some(after) => start + frames_to_time(after, rate),
-            None => start.saturating_sub(frames_to_time(entry.start - at, rate)),
+            .and_then(|e| Some((e.start, e.pts?)));
+        let later = || {
+            let first = self.entries.iter().find(|e| e.len > 0)?;
+            Some((first.start, first.pts?))
+        };
+        let (from, time) = entry.or(self.left).or_else(later)?;
+        Some(match at.checked_sub(from) {
+            Some(after) => time + frames_to_time(after, rate),
+            None => time.saturating_sub(frames_to_time(from - at, rate)),
         })
     }
 
@@ -178,17 +192,17 @@ impl Queue {
         if let Item::Buffer(buffer) = &mut entry.item {
             let size = buffer.size() as u64;
             let rate = way.info.rate();
-            let duration = entry.pts.map(|_| frames_to_time(n, rate));
-            let rest_pts = entry.pts.map(|t| t + frames_to_time(n, rate));
-            let rest_duration = match (buffer.duration(), duration) {
-                (Some(all), Some(first)) => Some(all.saturating_sub(first)),
-                (all, _) => all,
-            };
-            let head = piece(buffer, way.info, 0, n, entry.pts, duration);
+            let first = frames_to_time(n, rate);
+            let (pts, all) = (buffer.pts(), buffer.duration());
+            // What had no timestamp gets none.
+            let duration = (pts.is_some() || all.is_some()).then_some(first);
+            let rest_duration = all.map(|all| all.saturating_sub(first));
+            let head = piece(buffer, way.info, 0, n, pts, duration);
             let len = entry.len - n;
+            let rest_pts = pts.map(|t| t + first);
             *buffer = piece(buffer, way.info, n, len, rest_pts, rest_duration);
             let left = buffer.size() as u64;
-            entry.pts = rest_pts;
+            entry.pts = entry.pts.map(|t| t + first);
             self.bytes -= size.saturating_sub(left).min(self.bytes);
             self.emit(head, n, way, out)?;
         }
@@ -213,6 +227,9 @@ impl Queue {
             return Ok(());
         };
         self.released = entry.start + entry.len;
+        if entry.len > 0 {
+            self.left = entry.pts.map(|pts| (entry.start, pts));
+        }
         match entry.item {
             Item::Event(event) | Item::Gap(event) => out.push(Out::Event(event)),
             Item::Buffer(buffer) => {
