@@ -3,7 +3,7 @@
 use super::fifo::Fifo;
 use super::ratio::Position;
 use super::table::FromF64;
-use crate::dsp::simd::resample::DotReal;
+use crate::dsp::simd::resample::{DotReal, GROUP};
 
 /// `f32` and `f64`.
 pub trait Sample:
@@ -76,8 +76,21 @@ impl<'a, T: Copy> Output<'a, T> {
     pub fn write2(&mut self, channel: usize, frame: usize, y: [&[T]; 2]) {
         if self.channel_stride == 1 && self.frame_stride == 2 {
             let at = (self.offset + frame) * 2;
-            let to = self.samples[at..at + 2 * y[0].len()].chunks_exact_mut(2);
-            for (to, (l, r)) in to.zip(y[0].iter().zip(y[1])) {
+            let to = &mut self.samples[at..at + 2 * y[0].len()];
+            let (to, rest) = to.as_chunks_mut::<{ 2 * GROUP }>();
+            let (left, left_rest) = y[0].as_chunks::<GROUP>();
+            let (right, right_rest) = y[1].as_chunks::<GROUP>();
+            // Whole groups have a length that the compiler knows; they become shuffles.
+            for (to, (l, r)) in to.iter_mut().zip(left.iter().zip(right)) {
+                for i in 0..GROUP {
+                    to[2 * i] = l[i];
+                    to[2 * i + 1] = r[i];
+                }
+            }
+            for (to, (l, r)) in rest
+                .chunks_exact_mut(2)
+                .zip(left_rest.iter().zip(right_rest))
+            {
                 to[0] = *l;
                 to[1] = *r;
             }

@@ -21,8 +21,9 @@ pub struct Polyphase<T> {
     /// Exact table: input frame of output 0 of the running period, and the output in it.
     base: i64,
     row: u64,
-    /// Interpolated table: position of the next output, and the step to the one after.
+    /// Of the next output.
     position: Position,
+    /// From one output to the next.
     step: u128,
     correction: f64,
 }
@@ -115,6 +116,11 @@ impl<T: Sample> Polyphase<T> {
         }
         self.base = base;
         self.row = row;
+        // Once a run, since it takes a long division and is asked for many times.
+        let numerator = u128::from(row) * u128::from(self.ratio.m);
+        let l = u128::from(self.ratio.l);
+        let (frame, phase) = (base + (numerator / l) as i64, (numerator % l) as u64);
+        self.position = Position::rational(frame, phase, self.ratio.l);
     }
 
     fn run_interpolated(&mut self, fifo: &Fifo<T>, out: &mut Output<'_, T>, frames: usize) {
@@ -191,18 +197,7 @@ impl<T: Sample> Engine<T> for Polyphase<T> {
     }
 
     fn position(&self) -> Position {
-        match &self.table {
-            Table::Exact(_) => {
-                let numerator = u128::from(self.row) * u128::from(self.ratio.m);
-                let l = u128::from(self.ratio.l);
-                Position::rational(
-                    self.base + (numerator / l) as i64,
-                    (numerator % l) as u64,
-                    self.ratio.l,
-                )
-            }
-            Table::Interpolated(_) => self.position,
-        }
+        self.position
     }
 
     fn available(&self, through: i64) -> u64 {

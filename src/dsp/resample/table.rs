@@ -2,7 +2,7 @@
 
 use super::design::Prototype;
 use super::{Ratio, ResampleError};
-use crate::dsp::simd::resample::{GROUP, LANES};
+use crate::dsp::simd::resample::{GROUP, LANES, STEP};
 
 /// Zeroed storage that starts at a cache line, so that no load of taps crosses two.
 #[derive(Debug)]
@@ -38,6 +38,9 @@ impl<T: Copy + Default> Aligned<T> {
 /// Largest table that is built; beyond it rates are refused.
 pub const MAX_TABLE_BYTES: u64 = 512 << 20;
 
+/// Tables up to this size are filled with repeated phases.
+const CACHED_BYTES: u64 = 128 << 10;
+
 /// How a set of taps is stored.
 #[derive(Debug)]
 pub enum Table<T> {
@@ -49,12 +52,12 @@ pub enum Table<T> {
 ///
 /// The `period` outputs from a grid point on take rows 0, 1, ... in turn, after which the input
 /// has moved on by `advance` frames. With groups, [`GROUP`] rows at a time share one window of the
-/// input: their taps are shifted within zero-padded rows, so that each stretch of input is loaded
-/// once for all of them.
+/// input: their taps are shifted within zero-padded rows and lie side by side, so that each sample
+/// is loaded once for all of them and each lane of a vector is an output.
 #[derive(Debug)]
 pub struct Exact<T> {
     taps: Aligned<T>,
-    /// Row length, a multiple of `LANES`.
+    /// Row length, a multiple of `LANES`, in groups of `STEP`.
     pub len: usize,
     /// Whether rows are grouped.
     pub grouped: bool,
@@ -94,22 +97,16 @@ impl<T: Copy + Default + FromF64> Exact<T> {
         }
         let group = GROUP as u64;
         let shift = ((group - 1) * ratio.m).div_ceil(ratio.l);
-        let len = (n + shift).next_multiple_of(LANES as u64);
-        // Few phases are repeated until they fill whole groups.
-        let fill = |l: u64| {
-            let mut repeat = 1;
-            while !(l * repeat).is_multiple_of(group) {
-                repeat *= 2;
-            }
-            repeat
-        };
-        let repeat = fill(ratio.l);
-        let filled = ratio.l * repeat * len * size as u64;
-        let (grouped, repeat) = if filled <= 128 << 10 {
-            (true, repeat)
-        } else {
+        let len = (n + shift).next_multiple_of(STEP as u64);
+        // Phases are repeated until they fill whole groups, or nearly.
+        let filled = |repeat: u64| (ratio.l * repeat).next_multiple_of(group);
+        let repeat = (1..=group)
+            .take_while(|r| filled(*r) * len * size as u64 <= CACHED_BYTES)
+            .min_by(|a, b| (filled(*a) * b).cmp(&(filled(*b) * a)));
+        let (grouped, repeat) = match repeat {
+            Some(repeat) => (true, repeat),
             // One ragged last group a period is cheap when there are many.
-            (ratio.l >= 4 * group, 1)
+            None => (ratio.l >= 2 * group, 1),
         };
         let len = if grouped {
             len
@@ -130,8 +127,14 @@ impl<T: Copy + Default + FromF64> Exact<T> {
             }
             let shift = (frame - offsets[offsets.len() - 1]) as usize;
             prototype.phase(phase as f64 / ratio.l as f64, &mut exact);
-            let row = &mut rows[row as usize * len..][shift..][..n as usize];
-            for (to, from) in row.iter_mut().zip(&exact) {
+            let row = row as usize;
+            let (first, stride) = if grouped {
+                (row / per_row * per_row * len + row % per_row, per_row)
+            } else {
+                (row * len, 1)
+            };
+            let to = rows[first..].iter_mut().step_by(stride).skip(shift);
+            for (to, from) in to.zip(&exact) {
                 *to = T::nearest(*from);
             }
         }

@@ -1,15 +1,22 @@
 //! Dot products of the resampler: several filter rows against one window of samples.
 //!
-//! A *row* is the tap vector of one output frame, `len` taps, a multiple of 8, zero-padded; rows
-//! follow one another in memory. Each row is summed in the same order whatever its neighbours, so
-//! an output does not depend on how outputs are grouped into calls.
+//! A *row* is the tap vector of one output frame, `len` taps, zero-padded. Rows follow one another
+//! in memory, or, in a *group*, lie side by side: the taps of all [`GROUP`] outputs for the first
+//! sample of the window, then those for the second. So each lane of a vector is an output, and no
+//! sum across lanes is needed. Each row is summed in the same order whatever its neighbours, so an
+//! output does not depend on how outputs are grouped into calls.
 
 use super::Level;
 
 /// Rows in a group of the exact table.
-pub const GROUP: usize = 8;
-/// Row lengths are multiples of this.
+pub const GROUP: usize = 16;
+/// Rows of groups have a multiple of this many taps.
+pub const STEP: usize = 4;
+/// Rows by themselves have a multiple of this many taps.
 pub const LANES: usize = 8;
+/// Samples after which the partial sums of a group are added up: in one long sum, each tap beyond
+/// the peak of the response would be rounded at the size of the whole.
+pub const BLOCK: usize = 32;
 
 /// One window against a group of rows.
 type Group<T> = fn(x: &[T], h: &[T], len: usize, y: &mut [T; GROUP]);
@@ -21,11 +28,11 @@ type Four2<T> = fn(x: [&[T]; 2], h: &[T], len: usize) -> [[T; 4]; 2];
 /// The kernels for one sample type at one level.
 #[derive(Clone, Copy)]
 pub struct Kernels<T> {
-    /// `x` against [`GROUP`] rows: `y[r] = sum_i x[i] * h[r * len + i]`.
+    /// `x` against a group of [`GROUP`] rows: `y[r] = sum_i x[i] * h[i * GROUP + r]`.
     pub group: Group<T>,
-    /// Two windows against the same [`GROUP`] rows.
+    /// Two windows against the same group.
     pub group2: Group2<T>,
-    /// `x` against four rows.
+    /// `x` against four rows: `y[r] = sum_i x[i] * h[r * len + i]`.
     pub four: fn(x: &[T], h: &[T], len: usize) -> [T; 4],
     /// Two windows against the same four rows.
     pub four2: Four2<T>,
@@ -43,7 +50,7 @@ pub trait DotReal: Sized {
 /// With `FUSED`, products are added without rounding; only for machines whose baseline has the
 /// instruction.
 mod generic {
-    use super::{GROUP, LANES};
+    use super::{BLOCK, GROUP, LANES};
 
     macro_rules! generic {
         ($name:ident, $t:ty) => {
@@ -85,13 +92,39 @@ mod generic {
                 }
 
                 #[inline(always)]
+                fn columns<const FUSED: bool, const C: usize>(
+                    x: [&[$t]; C],
+                    h: &[$t],
+                    len: usize,
+                ) -> [[$t; GROUP]; C] {
+                    let mut total = [[0.0; GROUP]; C];
+                    for (b, taps) in h[..len * GROUP].chunks(BLOCK * GROUP).enumerate() {
+                        let mut acc = [[0.0; GROUP]; C];
+                        for (i, taps) in taps.as_chunks::<GROUP>().0.iter().enumerate() {
+                            for c in 0..C {
+                                let x = x[c][b * BLOCK + i];
+                                for r in 0..GROUP {
+                                    acc[c][r] = mul_add::<FUSED>(x, taps[r], acc[c][r]);
+                                }
+                            }
+                        }
+                        for c in 0..C {
+                            for r in 0..GROUP {
+                                total[c][r] += acc[c][r];
+                            }
+                        }
+                    }
+                    total
+                }
+
+                #[inline(always)]
                 pub fn group<const FUSED: bool>(
                     x: &[$t],
                     h: &[$t],
                     len: usize,
                     y: &mut [$t; GROUP],
                 ) {
-                    *y = rows::<FUSED, GROUP, 1>([x], h, len)[0];
+                    *y = columns::<FUSED, 1>([x], h, len)[0];
                 }
 
                 #[inline(always)]
@@ -101,7 +134,7 @@ mod generic {
                     len: usize,
                     y: &mut [[$t; GROUP]; 2],
                 ) {
-                    *y = rows::<FUSED, GROUP, 2>(x, h, len);
+                    *y = columns::<FUSED, 2>(x, h, len);
                 }
 
                 #[inline(always)]
@@ -196,20 +229,26 @@ mod tests {
                             let error = (f64::from(got) - exact(c, r)).abs();
                             assert!(error < $tolerance * len as f64, "{level:?} {len} {error}");
                         };
+                        let columns: Vec<$t> = (0..len * GROUP)
+                            .map(|i| h[i % GROUP * len + i / GROUP])
+                            .collect();
                         let mut one = [0.0; GROUP];
-                        (kernels.group)(&x[0], &h, len, &mut one);
+                        (kernels.group)(&x[0], &columns, len, &mut one);
                         let mut two = [[0.0; GROUP]; 2];
-                        (kernels.group2)([&x[0], &x[1]], &h, len, &mut two);
-                        // The sum of a row is the same bit for bit in whatever company.
-                        assert_eq!(one, two[0], "{level:?}");
+                        (kernels.group2)([&x[0], &x[1]], &columns, len, &mut two);
                         for r in 0..GROUP {
+                            close(one[r], 0, r);
                             close(two[0][r], 0, r);
                             close(two[1][r], 1, r);
                         }
-                        assert_eq!((kernels.four)(&x[0], &h, len), one[..4]);
+                        // The sum of a row is the same bit for bit in whatever company.
+                        let four = (kernels.four)(&x[0], &h, len);
                         let four2 = (kernels.four2)([&x[0], &x[1]], &h, len);
-                        assert_eq!(four2[0], one[..4]);
-                        assert_eq!(four2[1], two[1][..4]);
+                        assert_eq!(four2[0], four);
+                        for r in 0..4 {
+                            close(four[r], 0, r);
+                            close(four2[1][r], 1, r);
+                        }
                         close((kernels.dot)(&x[0], &h, len), 0, 0);
                     }
                 }

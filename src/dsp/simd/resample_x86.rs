@@ -1,13 +1,14 @@
 //! The resampler's dot products for AVX2+FMA and AVX-512.
 #![allow(unsafe_code)]
 
-use super::resample::{GROUP, Kernels, LANES};
+use super::resample::{BLOCK, GROUP, Kernels, LANES, STEP};
 use std::arch::x86_64::*;
 
-/// Checks what the kernels rely on: `rows` rows of `len` taps, and windows as long as a row.
+/// Checks what the kernels rely on: `rows` rows of `len` taps, a multiple of `step`, and windows
+/// as long as a row.
 #[inline(always)]
-fn check<T, const C: usize>(x: [&[T]; C], h: &[T], len: usize, rows: usize) {
-    assert!(len.is_multiple_of(LANES) && h.len() >= rows * len);
+fn check<T, const C: usize>(x: [&[T]; C], h: &[T], len: usize, rows: usize, step: usize) {
+    assert!(len.is_multiple_of(step) && h.len() >= rows * len);
     for x in x {
         assert!(x.len() >= len);
     }
@@ -73,36 +74,88 @@ macro_rules! rows {
     };
 }
 
+/// A group by `C` windows, `V` vectors wide, in `K` alternating sums: enough of them to hide the
+/// latency of an addition.
+///
+/// Safety: the caller has the instruction set, and `check` has passed.
+macro_rules! columns {
+    ($feature:literal, $t:ty, $name:ident, $acc:ty, $zero:expr, $load:ident, $set:ident,
+     $fma:ident, $add:ident, $store:ident) => {
+        #[target_feature(enable = $feature)]
+        #[inline]
+        unsafe fn $name<const C: usize, const V: usize, const K: usize>(
+            x: [*const $t; C],
+            h: *const $t,
+            len: usize,
+            y: [*mut $t; C],
+        ) {
+            const { assert!(V * size_of::<$acc>() == GROUP * size_of::<$t>()) };
+            const { assert!(STEP.is_multiple_of(K) && BLOCK.is_multiple_of(K)) };
+            const LANES: usize = size_of::<$acc>() / size_of::<$t>();
+            unsafe {
+                let mut total = [[$zero; V]; C];
+                let mut i = 0;
+                while i < len {
+                    let end = len.min(i + BLOCK);
+                    let mut acc = [[[$zero; V]; C]; K];
+                    while i < end {
+                        for k in 0..K {
+                            let taps = h.add((i + k) * GROUP);
+                            let mut w = [$zero; C];
+                            for c in 0..C {
+                                w[c] = $set(*x[c].add(i + k));
+                            }
+                            for v in 0..V {
+                                let taps = $load(taps.add(v * LANES));
+                                for c in 0..C {
+                                    acc[k][c][v] = $fma(w[c], taps, acc[k][c][v]);
+                                }
+                            }
+                        }
+                        i += K;
+                    }
+                    for c in 0..C {
+                        for v in 0..V {
+                            let mut sum = acc[0][c][v];
+                            for k in 1..K {
+                                sum = $add(sum, acc[k][c][v]);
+                            }
+                            total[c][v] = $add(total[c][v], sum);
+                        }
+                    }
+                }
+                for c in 0..C {
+                    for v in 0..V {
+                        $store(y[c].add(v * LANES), total[c][v]);
+                    }
+                }
+            }
+        }
+    };
+}
+
 /// The safe kernels around `rows` and a four-fold reduction `reduce(acc, &mut y[..4])`.
 macro_rules! kernels {
-    ($level:ident, $feature:literal, $t:ty, $rows:ident, $reduce:ident, $dot:ident) => {
+    ($level:ident, $feature:literal, $t:ty, $rows:ident, $reduce:ident, $dot:ident,
+     $columns:ident, $vectors:literal, $sums:literal, $sums2:literal) => {
         mod $level {
             use super::*;
 
             #[target_feature(enable = $feature)]
             unsafe fn group_inner(x: &[$t], h: &[$t], len: usize, y: &mut [$t; GROUP]) {
                 unsafe {
-                    let acc = $rows::<GROUP, 1>([x.as_ptr()], h.as_ptr(), len)[0];
-                    for q in 0..GROUP / 4 {
-                        let a = [acc[4 * q], acc[4 * q + 1], acc[4 * q + 2], acc[4 * q + 3]];
-                        $reduce(a, y.as_mut_ptr().add(4 * q));
-                    }
+                    let (x, y) = ([x.as_ptr()], [y.as_mut_ptr()]);
+                    $columns::<1, $vectors, $sums>(x, h.as_ptr(), len, y)
                 }
             }
 
             #[target_feature(enable = $feature)]
             unsafe fn group2_inner(x: [&[$t]; 2], h: &[$t], len: usize, y: &mut [[$t; GROUP]; 2]) {
                 unsafe {
-                    for q in 0..GROUP / 4 {
-                        let acc = $rows::<4, 2>(
-                            [x[0].as_ptr(), x[1].as_ptr()],
-                            h.as_ptr().add(4 * q * len),
-                            len,
-                        );
-                        for c in 0..2 {
-                            $reduce(acc[c], y[c].as_mut_ptr().add(4 * q));
-                        }
-                    }
+                    let x = [x[0].as_ptr(), x[1].as_ptr()];
+                    let [left, right] = y;
+                    let y = [left.as_mut_ptr(), right.as_mut_ptr()];
+                    $columns::<2, $vectors, $sums2>(x, h.as_ptr(), len, y)
                 }
             }
 
@@ -130,27 +183,27 @@ macro_rules! kernels {
             // SAFETY of all five: this level is chosen only where the machine has it, and `check`
             // establishes the lengths.
             pub fn group(x: &[$t], h: &[$t], len: usize, y: &mut [$t; GROUP]) {
-                check([x], h, len, GROUP);
+                check([x], h, len, GROUP, STEP);
                 unsafe { group_inner(x, h, len, y) }
             }
 
             pub fn group2(x: [&[$t]; 2], h: &[$t], len: usize, y: &mut [[$t; GROUP]; 2]) {
-                check(x, h, len, GROUP);
+                check(x, h, len, GROUP, STEP);
                 unsafe { group2_inner(x, h, len, y) }
             }
 
             pub fn four(x: &[$t], h: &[$t], len: usize) -> [$t; 4] {
-                check([x], h, len, 4);
+                check([x], h, len, 4, LANES);
                 unsafe { four_inner::<1>([x.as_ptr()], h.as_ptr(), len)[0] }
             }
 
             pub fn four2(x: [&[$t]; 2], h: &[$t], len: usize) -> [[$t; 4]; 2] {
-                check(x, h, len, 4);
+                check(x, h, len, 4, LANES);
                 unsafe { four_inner::<2>([x[0].as_ptr(), x[1].as_ptr()], h.as_ptr(), len) }
             }
 
             pub fn dot(x: &[$t], h: &[$t], len: usize) -> $t {
-                check([x], h, len, 1);
+                check([x], h, len, 1, LANES);
                 unsafe { dot_inner(x.as_ptr(), h.as_ptr(), len) }
             }
         }
@@ -245,14 +298,45 @@ pub mod single {
         }
     }
 
-    kernels!(a2, "avx2,fma", f32, rows_a2, reduce_a2, dot_a2);
+    columns!(
+        "avx2,fma",
+        f32,
+        columns_a2,
+        __m256,
+        _mm256_setzero_ps(),
+        _mm256_loadu_ps,
+        _mm256_set1_ps,
+        _mm256_fmadd_ps,
+        _mm256_add_ps,
+        _mm256_storeu_ps
+    );
+    columns!(
+        "avx512f,avx512vl,avx512dq,avx2,fma",
+        f32,
+        columns_a512,
+        __m512,
+        _mm512_setzero_ps(),
+        _mm512_loadu_ps,
+        _mm512_set1_ps,
+        _mm512_fmadd_ps,
+        _mm512_add_ps,
+        _mm512_storeu_ps
+    );
+
+    kernels!(
+        a2, "avx2,fma", f32, rows_a2, reduce_a2, dot_a2, columns_a2, 2, 4, 2
+    );
     kernels!(
         a512,
         "avx512f,avx512vl,avx512dq,avx2,fma",
         f32,
         rows_a512,
         reduce_a512,
-        dot_a2
+        dot_a2,
+        columns_a512,
+        1,
+        4,
+        4
     );
 }
 
@@ -337,13 +421,44 @@ pub mod double {
         }
     }
 
-    kernels!(a2, "avx2,fma", f64, rows_a2, reduce_a2, dot_a2);
+    columns!(
+        "avx2,fma",
+        f64,
+        columns_a2,
+        __m256d,
+        _mm256_setzero_pd(),
+        _mm256_loadu_pd,
+        _mm256_set1_pd,
+        _mm256_fmadd_pd,
+        _mm256_add_pd,
+        _mm256_storeu_pd
+    );
+    columns!(
+        "avx512f,avx512vl,avx512dq,avx2,fma",
+        f64,
+        columns_a512,
+        __m512d,
+        _mm512_setzero_pd(),
+        _mm512_loadu_pd,
+        _mm512_set1_pd,
+        _mm512_fmadd_pd,
+        _mm512_add_pd,
+        _mm512_storeu_pd
+    );
+
+    kernels!(
+        a2, "avx2,fma", f64, rows_a2, reduce_a2, dot_a2, columns_a2, 4, 2, 1
+    );
     kernels!(
         a512,
         "avx512f,avx512vl,avx512dq,avx2,fma",
         f64,
         rows_a512,
         reduce_a512,
-        dot_a2
+        dot_a2,
+        columns_a512,
+        2,
+        4,
+        2
     );
 }
