@@ -1,26 +1,28 @@
 //! What a 10 ms frame of 16 kHz mono costs: `cargo bench --bench vad`.
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use gst::prelude::*;
 use gstrustaudio::dsp::convert::SampleFormat;
 use gstrustaudio::dsp::vad::{Config, DetectorKind, Layout, LookAhead, Planes, Rules, Vad};
+
+/// One second of bursts of a sawtooth over noise, as F32LE.
+fn sound(rate: usize) -> Vec<u8> {
+    let mut seed = 1u32;
+    (0..rate)
+        .map(|i| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let on = f32::from(u8::from((i * 4 / rate).is_multiple_of(2)));
+            on * (i * 150 % rate) as f32 / rate as f32 * 0.3 + (seed >> 8) as f32 * 1e-10
+        })
+        .flat_map(f32::to_le_bytes)
+        .collect()
+}
 
 fn frames(c: &mut Criterion) {
     let mut group = c.benchmark_group("vad per 10 ms");
     let spectral = DetectorKind::Spectral(LookAhead::Short);
     let energy = DetectorKind::Energy {
         threshold_db: -30.0,
-    };
-    // Bursts of a sawtooth over noise; and digital silence after them.
-    let mut seed = 1u32;
-    let mut sound = |rate: usize| -> Vec<u8> {
-        (0..rate)
-            .map(|i| {
-                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                let on = f32::from(u8::from((i * 4 / rate).is_multiple_of(2)));
-                on * (i * 150 % rate) as f32 / rate as f32 * 0.3 + (seed >> 8) as f32 * 1e-10
-            })
-            .flat_map(f32::to_le_bytes)
-            .collect()
     };
     for (name, rate, detector, silence) in [
         ("spectral", 16_000, spectral, false),
@@ -68,5 +70,59 @@ fn frames(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, frames);
+/// The WebRTC detector, in C: the classic that others are measured against.
+fn webrtc(c: &mut Criterion) {
+    use webrtc_vad::{SampleRate, Vad, VadMode};
+    let mut vad = Vad::new_with_rate_and_mode(SampleRate::Rate16kHz, VadMode::VeryAggressive);
+    let samples: Vec<i16> = sound(16_000)
+        .chunks_exact(4)
+        .map(|x| (f32::from_le_bytes([x[0], x[1], x[2], x[3]]) * 32_767.0) as i16)
+        .collect();
+    let mut parts = samples.chunks_exact(160).cycle();
+    c.bench_function("vad per 10 ms/WebRTC (C)", |b| {
+        b.iter(|| parts.next().map(|part| vad.is_voice_segment(part)))
+    });
+}
+
+/// Whole elements, buffer in to buffer out; `identity` is what pushing a buffer costs.
+fn elements(c: &mut Criterion) {
+    gst::init().unwrap();
+    gstrustaudio::plugin_register_static().unwrap();
+    let mut group = c.benchmark_group("element per 10 ms of 16 kHz mono");
+    for (name, factory, detector) in [
+        ("identity", "identity", None),
+        ("rustvad, energy", "rustvad", Some("energy")),
+        ("rustvad, spectral", "rustvad", Some("spectral")),
+    ] {
+        let element = gst::ElementFactory::make(factory).build().unwrap();
+        if let Some(detector) = detector {
+            element.set_property_from_str("detector", detector);
+        }
+        let mut harness = gst_check::Harness::with_element(&element, Some("sink"), Some("src"));
+        harness
+            .set_src_caps_str("audio/x-raw,format=F32LE,rate=16000,channels=1,layout=interleaved");
+        // Nothing is kept of what comes out.
+        let drop = gst::PadProbeType::BUFFER;
+        let source = element.static_pad("src").unwrap();
+        source.add_probe(drop, |_, _| gst::PadProbeReturn::Drop);
+        let parts: Vec<gst::Buffer> = sound(16_000)
+            .chunks_exact(640)
+            .map(|part| gst::Buffer::from_slice(part.to_vec()))
+            .collect();
+        let mut count = 0u64;
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let mut buffer = parts[count as usize % parts.len()].copy();
+                let b = buffer.make_mut();
+                b.set_pts(gst::ClockTime::from_mseconds(10 * count));
+                b.set_duration(gst::ClockTime::from_mseconds(10));
+                count += 1;
+                harness.push(buffer)
+            })
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, frames, webrtc, elements);
 criterion_main!(benches);

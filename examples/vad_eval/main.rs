@@ -7,25 +7,21 @@
 //! `DIR` holds WAV files of one rate, each with labels beside it (see `wav.rs` for their format).
 //! Noise is made from a fixed seed. `--csv` writes `time,probability` lines per clean file.
 
+mod corpus;
 mod noise;
 mod score;
+mod segments;
 mod wav;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use corpus::{LEVELS, alone, halved, joined, mixed};
 use gstrustaudio::dsp::convert::SampleFormat;
 use gstrustaudio::dsp::vad::{DetectorKind, Frame, LookAhead};
 use noise::Kind;
 use score::{Score, score};
 use wav::Wav;
-
-struct Clip {
-    path: PathBuf,
-    rate: u32,
-    mono: Vec<f32>,
-    labels: Vec<Option<bool>>,
-}
 
 struct Options {
     dir: PathBuf,
@@ -60,29 +56,6 @@ fn options() -> Result<Options, String> {
     Ok(Options { dir, detector, csv })
 }
 
-fn clips(dir: &Path) -> Result<Vec<Clip>, String> {
-    let read = |path: PathBuf| {
-        let wav = Wav::read(&path)?;
-        let frames = wav.samples() * 100 / wav.rate.max(1) as usize;
-        let labels = wav::labels(&path, frames)
-            .ok_or_else(|| format!("{}: no labels beside it", path.display()))?;
-        Ok(Clip {
-            rate: wav.rate,
-            mono: wav.mono(),
-            path,
-            labels,
-        })
-    };
-    let clips: Vec<Clip> = wav::files(dir)?
-        .into_iter()
-        .map(read)
-        .collect::<Result<_, String>>()?;
-    if clips.iter().any(|c| c.rate != clips[0].rate) {
-        return Err("recordings of one rate, please".into());
-    }
-    Ok(clips)
-}
-
 fn detect(x: &[f32], rate: u32, detector: DetectorKind) -> Vec<Frame> {
     let wav = Wav {
         format: SampleFormat::F32LE,
@@ -107,9 +80,8 @@ fn print(name: &str, s: Score) {
 
 fn run() -> Result<(), String> {
     let options = options()?;
-    let clips = clips(&options.dir)?;
+    let clips = corpus::clips(&options.dir)?;
     let (rate, detector) = (clips[0].rate, options.detector);
-    let speech: Vec<Vec<f32>> = clips.iter().map(|c| c.mono.clone()).collect();
     println!("{} recordings, {detector:?}", clips.len());
     println!("condition                   AUC  rec@5%  rec@10%");
 
@@ -143,23 +115,11 @@ fn run() -> Result<(), String> {
     );
 
     let (mut sum, mut count) = (0.0, 0.0);
-    for (k, kind) in Kind::ALL.into_iter().enumerate() {
-        for db in [20.0f32, 10.0, 5.0, 0.0] {
+    for kind in Kind::ALL {
+        for db in LEVELS {
             all.clear();
             for (i, clip) in clips.iter().enumerate() {
-                // Babble of other people than the one who speaks.
-                let mut others = speech.clone();
-                if others.len() > 1 {
-                    others.swap_remove(i);
-                }
-                let seed = (k * 1000 + i) as u64;
-                let mut n = noise::make(kind, clip.mono.len(), rate as f32, seed, &others);
-                let power: f64 = clip.mono.iter().map(|x| f64::from(x * x)).sum();
-                let rms = (power / clip.mono.len().max(1) as f64).sqrt() as f32;
-                noise::scale(&mut n, rms * 10f32.powf(-db / 20.0));
-                for (n, x) in n.iter_mut().zip(&clip.mono) {
-                    *n += x;
-                }
+                let n = mixed(&clips, i, kind, db);
                 labelled(&detect(&n, rate, detector), &clip.labels, &mut all);
             }
             let s = score(&mut all);
@@ -170,16 +130,24 @@ fn run() -> Result<(), String> {
     }
     println!("{:<24} {:6.3}", "mean in noise", sum / count);
 
-    // Whole frames of each, so that labels stay where they are.
-    let (mut joined, mut labels) = (Vec::new(), Vec::new());
-    for clip in &clips {
-        let whole = clip.labels.len() * rate as usize / 100;
-        joined.extend_from_slice(&clip.mono[..whole.min(clip.mono.len())]);
-        labels.extend_from_slice(&clip.labels);
-    }
+    let (stream, labels) = joined(&clips);
     all.clear();
-    labelled(&detect(&joined, rate, detector), &labels, &mut all);
+    labelled(&detect(&stream, rate, detector), &labels, &mut all);
     print("one stream", score(&mut all));
+    if rate == 16_000 {
+        all.clear();
+        for clip in &clips {
+            let frames = detect(&halved(&clip.mono), 8000, detector);
+            labelled(&frames, &clip.labels, &mut all);
+        }
+        print("clean, at 8 kHz", score(&mut all));
+    }
+
+    let frames: Vec<Vec<Frame>> = clips
+        .iter()
+        .map(|clip| detect(&clip.mono, rate, detector))
+        .collect();
+    segments::print(&clips, &frames, detector);
 
     println!("\nnoise only, -26 dBFS: share of frames at or above 0.5 after 3 s");
     for (k, kind) in Kind::ALL.into_iter().enumerate() {
@@ -188,9 +156,7 @@ fn run() -> Result<(), String> {
         }
         let (mut marked, mut frames) = (0, 0);
         for i in 3..9 {
-            let seed = 777 + i * 13 + k as u64 * 100;
-            let mut n = noise::make(kind, 30 * rate as usize, rate as f32, seed, &speech);
-            noise::scale(&mut n, 0.05);
+            let n = alone(kind, rate, 777 + i * 13 + k as u64 * 100);
             for f in detect(&n, rate, detector).iter().skip(300) {
                 marked += u32::from(f.probability >= 0.5);
                 frames += 1;

@@ -63,7 +63,8 @@ impl Random {
         (self.next() >> 40) as f32 / (1u64 << 24) as f32
     }
 
-    fn below(&mut self, n: usize) -> usize {
+    /// Below `n`.
+    pub fn below(&mut self, n: usize) -> usize {
         (self.uniform() * n as f32) as usize
     }
 

@@ -23,8 +23,9 @@ mod voicing;
 #[cfg(test)]
 mod tests;
 
+pub use energy::LevelMeter;
 pub use grid::{FrameGrid, frames_of};
 pub use segments::{Change, LevelClass, Rules, Segmenter};
-pub use spectral::{LookAhead, Spectral};
+pub use spectral::{LookAhead, SCORES, Spectral};
 pub use spectrum::{FRAME_RATE, Plan};
 pub use stream::{Config, DetectorKind, Frame, Layout, Output, Planes, Vad};

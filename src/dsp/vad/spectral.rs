@@ -30,6 +30,7 @@ impl LookAhead {
 
     /// Offset and weight of each score, in the order of [`Spectral::scores`]. Fitted for the area
     /// under the ROC curve within each of 27 conditions of 15 labelled recordings: `docs/vad.md`.
+    /// `examples/vad_fit.rs` fits others.
     #[rustfmt::skip]
     const fn weights(self) -> (f32, [f32; SCORES]) {
         match self {
