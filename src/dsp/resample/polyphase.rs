@@ -80,24 +80,46 @@ impl<T: Sample> Polyphase<T> {
                 let low = (row % GROUP as u64) as usize;
                 let rows = (table.period - group * GROUP as u64).min(GROUP as u64) as usize;
                 let take = (rows - low).min(frames);
+                // With a single group, the next one has the same taps: both in one pass.
+                let single = table.period == GROUP as u64;
+                let next = if single && channels == 1 {
+                    (frames - take).min(GROUP)
+                } else {
+                    0
+                };
                 let frame = base + start + table.offsets[group as usize] as i64;
                 let taps = &taps[group as usize * GROUP * len..][..GROUP * len];
-                let mut c = 0;
-                while c + 2 <= channels {
+                let paired = channels - channels % 2;
+                for c in (0..paired).step_by(2) {
                     let mut y = [[T::default(); GROUP]; 2];
                     let x = [fifo.window(c, frame, len), fifo.window(c + 1, frame, len)];
                     (self.kernels.group2)(x, taps, len, &mut y);
                     out.write2(c, at, [&y[0][low..low + take], &y[1][low..low + take]]);
-                    c += 2;
                 }
-                if c < channels {
+                if paired < channels && single {
+                    // Also where only one is wanted, so that both are summed in one order.
+                    let advance = if next > 0 { table.advance as i64 } else { 0 };
+                    let x = [frame, frame + advance].map(|f| fifo.window(paired, f, len));
+                    let mut y = [[T::default(); GROUP]; 2];
+                    (self.kernels.group2)(x, taps, len, &mut y);
+                    out.write(paired, at, &y[0][low..low + take]);
+                    if next > 0 {
+                        out.write(paired, at + take, &y[1][..next]);
+                    }
+                } else if paired < channels {
                     let mut y = [T::default(); GROUP];
-                    (self.kernels.group)(fifo.window(c, frame, len), taps, len, &mut y);
-                    out.write(c, at, &y[low..low + take]);
+                    (self.kernels.group)(fifo.window(paired, frame, len), taps, len, &mut y);
+                    out.write(paired, at, &y[low..low + take]);
                 }
                 at += take;
                 row += take as u64;
                 frames -= take;
+                if next > 0 {
+                    at += next;
+                    row = next as u64;
+                    base += table.advance as i64;
+                    frames -= next;
+                }
             } else {
                 let frame = base + start + table.offsets[row as usize] as i64;
                 let taps = &taps[row as usize * len..][..len];
