@@ -3,8 +3,10 @@
 //! `cargo run --release --example many_pipelines [COUNT]` builds COUNT (500) pipelines of
 //! `audiotestsrc ! rustaudioconvert ! rustresample ! rustvad ! fakesink`, plays all to their end,
 //! and compares memory, threads and start-up time with as many of
-//! `audiotestsrc ! identity ! identity ! identity ! fakesink` in a process of their own. It fails
-//! if a final metrics message is missing or wrong.
+//! `audiotestsrc ! identity ! identity ! identity ! fakesink`, and with each of the elements in the
+//! place of one identity; every row in a process of its own. It fails if the three elements take more
+//! than 50 kB each on average, beside audio held back, if one starts a thread, or if a final metrics
+//! message is missing or wrong.
 
 use std::collections::HashMap;
 use std::process::Command;
@@ -17,15 +19,44 @@ type Failure = Box<dyn std::error::Error>;
 
 const BUFFERS: u64 = 200;
 const FRAMES: u64 = 480;
+/// Bytes that an element of all three may take beside tables that it shares with its equals and audio that it
+/// holds back.
+const MOST_BYTES: f64 = 50_000.0;
 
-fn line(kind: &str) -> String {
-    let middle = match kind {
-        "rustaudio" => {
-            "rustaudioconvert ! audio/x-raw,format=F32LE,channels=1 ! rustresample \
-             ! audio/x-raw,rate=16000 ! rustvad"
-        }
-        _ => "identity ! identity ! identity",
-    };
+/// Name, elements in the middle, and the frames that each of ours is to have seen.
+type Kind = (&'static str, &'static str, &'static [(&'static str, u64)]);
+
+/// The pipelines that are compared.
+const KINDS: [Kind; 5] = [
+    ("identity", "identity ! identity ! identity", &[]),
+    (
+        "rustaudioconvert",
+        "rustaudioconvert ! audio/x-raw,format=F32LE,channels=1 ! identity ! identity",
+        &[("rustaudioconvert", BUFFERS * FRAMES)],
+    ),
+    (
+        "rustresample",
+        "rustresample ! audio/x-raw,rate=16000 ! identity ! identity",
+        &[("rustresample", BUFFERS * FRAMES)],
+    ),
+    (
+        "rustvad",
+        "rustvad ! identity ! identity",
+        &[("rustvad", BUFFERS * FRAMES)],
+    ),
+    (
+        "all three",
+        "rustaudioconvert ! audio/x-raw,format=F32LE,channels=1 ! rustresample \
+         ! audio/x-raw,rate=16000 ! rustvad",
+        &[
+            ("rustaudioconvert", BUFFERS * FRAMES),
+            ("rustresample", BUFFERS * FRAMES),
+            ("rustvad", BUFFERS * FRAMES / 3),
+        ],
+    ),
+];
+
+fn line(middle: &str) -> String {
     format!(
         "audiotestsrc num-buffers={BUFFERS} samplesperbuffer={FRAMES} is-live=false \
          ! audio/x-raw,format=S16LE,rate=48000,channels=2 ! {middle} ! fakesink"
@@ -47,12 +78,18 @@ fn status(field: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// Plays `count` pipelines of one kind: bytes and threads per pipeline, seconds to start all.
-fn play(kind: &str, count: usize) -> Result<(f64, f64, f64), Failure> {
+/// Plays `count` pipelines of one kind: bytes and threads per pipeline, seconds to start all, and
+/// how many of the bytes are audio that `rustvad` holds back until it has decided.
+fn play(kind: &str, count: usize) -> Result<[f64; 4], Failure> {
+    let (_, middle, expected) = KINDS
+        .iter()
+        .find(|(name, ..)| *name == kind)
+        .ok_or("no such kind")?;
+    let line = line(middle);
     gst::init()?;
     gstrustaudio::plugin_register_static()?;
     // What is loaded once, for all pipelines, is loaded by a first one.
-    let warm = gst::parse::launch(&line(kind))?;
+    let warm = gst::parse::launch(&line)?;
     warm.set_state(gst::State::Paused)?;
     warm.state(gst::ClockTime::NONE).0?;
     let (rss, threads) = (status("VmRSS:"), status("Threads:"));
@@ -60,7 +97,7 @@ fn play(kind: &str, count: usize) -> Result<(f64, f64, f64), Failure> {
     let start = Instant::now();
     let mut pipelines = Vec::with_capacity(count);
     for _ in 0..count {
-        let pipeline = gst::parse::launch(&line(kind))?;
+        let pipeline = gst::parse::launch(&line)?;
         pipeline.set_state(gst::State::Paused)?;
         pipelines.push(pipeline);
     }
@@ -71,6 +108,7 @@ fn play(kind: &str, count: usize) -> Result<(f64, f64, f64), Failure> {
     let memory = status("VmRSS:").saturating_sub(rss) as f64 * 1024.0 / count as f64;
     let threads = status("Threads:").saturating_sub(threads) as f64 / count as f64;
 
+    let mut delayed = 0.0;
     for pipeline in &pipelines {
         pipeline.set_state(gst::State::Playing)?;
     }
@@ -95,55 +133,69 @@ fn play(kind: &str, count: usize) -> Result<(f64, f64, f64), Failure> {
                 _ => {}
             }
         }
-        if kind == "rustaudio" {
-            for (factory, frames) in [
-                ("rustaudioconvert", BUFFERS * FRAMES),
-                ("rustresample", BUFFERS * FRAMES),
-                ("rustvad", BUFFERS * FRAMES / 3),
-            ] {
-                let report = finals.get(factory).ok_or("a final message is missing")?;
-                if report.counters.samples != frames {
-                    return Err(format!("{factory}: {} samples", report.counters.samples).into());
-                }
+        delayed = finals.get("rustvad").map_or(0.0, |report| {
+            let seconds = (BUFFERS * FRAMES) as f64 / 48_000.0;
+            report.counters.bytes as f64 / seconds * report.latency as f64 / 1e9
+        });
+        for (factory, frames) in *expected {
+            let report = finals.get(*factory).ok_or("a final message is missing")?;
+            if report.counters.samples != *frames {
+                return Err(format!("{factory}: {} samples", report.counters.samples).into());
             }
         }
         pipeline.set_state(gst::State::Null)?;
     }
     warm.set_state(gst::State::Null)?;
-    Ok((memory, threads, started))
+    Ok([memory, threads, started, delayed])
 }
 
 fn main() -> Result<(), Failure> {
     let mut args = std::env::args().skip(1);
     let count: usize = args.next().map_or(Ok(500), |a| a.parse())?;
     if let Some(kind) = args.next() {
-        let (memory, threads, started) = play(&kind, count)?;
-        println!("{memory} {threads} {started}");
+        let [memory, threads, started, delayed] = play(&kind, count)?;
+        println!("{memory} {threads} {started} {delayed}");
         return Ok(());
     }
-    println!("{count} pipelines of three elements each, per pipeline:\n");
-    println!("| elements | memory kB | threads | start ms |\n|---|---|---|---|");
-    let mut memory = [0.0; 2];
-    for (i, kind) in ["identity", "rustaudio"].into_iter().enumerate() {
+    println!("{count} pipelines of each kind, per pipeline:\n");
+    println!(
+        "| elements | kB | of it held back audio | kB per element | threads | start ms |\n|---|---|---|---|---|---|"
+    );
+    let mut bare = (0.0, 0.0);
+    let mut faults = Vec::new();
+    for (kind, _, elements) in KINDS {
         // A process each, so that neither finds the other's memory.
         let output = Command::new(std::env::current_exe()?)
             .args([&count.to_string(), kind])
             .output()?;
         let text = String::from_utf8(output.stdout)?;
         let figures: Vec<f64> = text.split_whitespace().flat_map(str::parse).collect();
-        let [bytes, threads, started] = figures[..] else {
+        let [bytes, threads, started, delayed] = figures[..] else {
             return Err(format!("{kind}: {}", String::from_utf8_lossy(&output.stderr)).into());
         };
-        memory[i] = bytes;
+        let own = match elements.len() {
+            0 => {
+                bare = (bytes, threads);
+                0.0
+            }
+            n => (bytes - bare.0 - delayed) / n as f64,
+        };
         println!(
-            "| {kind} | {:.1} | {threads:.2} | {:.2} |",
+            "| {kind} | {:.1} | {:.1} | {:.1} | {threads:.2} | {:.2} |",
             bytes / 1e3,
+            delayed / 1e3,
+            own / 1e3,
             started * 1e3 / count as f64
         );
+        if elements.len() == 3 && own > MOST_BYTES {
+            faults.push(format!("{kind}: an element takes {:.1} kB", own / 1e3));
+        }
+        if threads > bare.1 {
+            faults.push(format!("{kind}: {threads:.2} threads a pipeline"));
+        }
     }
-    println!(
-        "\nMemory of one element beyond an identity: {:.1} kB",
-        (memory[1] - memory[0]) / 3e3
-    );
-    Ok(())
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(faults.join("; ").into())
 }

@@ -2,5 +2,6 @@
 
 pub mod convert;
 pub mod resample;
+mod shared;
 pub mod simd;
 pub mod vad;

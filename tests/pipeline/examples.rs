@@ -31,3 +31,24 @@ fn the_pygobject_example_prints_segments_and_metrics() {
         .count();
     assert!(starts > 0 && starts == ends, "{text}");
 }
+
+#[test]
+fn many_pipelines_stay_small() {
+    let mut cargo = tool(env!("CARGO"));
+    let output = cargo
+        .current_dir(root())
+        .args([
+            "run",
+            "--quiet",
+            "--locked",
+            "--example",
+            "many_pipelines",
+            "20",
+        ])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}{errors}");
+    assert!(text.contains("| all three |"), "{text}");
+}

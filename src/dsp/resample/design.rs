@@ -88,6 +88,9 @@ pub struct Prototype {
     beta: f64,
 }
 
+/// What a [`Prototype`] is told apart by.
+pub type PrototypeKey = (Method, u64, u64, u64);
+
 impl Prototype {
     /// The filter of `quality` (0 to [`MAX_QUALITY`]; more counts as that) for `ratio`.
     pub fn new(method: Method, quality: u8, ratio: Ratio) -> Self {
@@ -119,6 +122,16 @@ impl Prototype {
             cutoff,
             beta,
         }
+    }
+
+    /// Equal for responses that are equal to the last bit.
+    pub fn key(&self) -> PrototypeKey {
+        (
+            self.method,
+            self.taps,
+            self.cutoff.to_bits(),
+            self.beta.to_bits(),
+        )
     }
 
     /// Taps of one phase.

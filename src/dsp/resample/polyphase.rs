@@ -1,10 +1,12 @@
 //! The time-domain engines: exact polyphase filters for rational ratios, interpolated ones for any.
 
+use std::sync::Arc;
+
 use super::design::Prototype;
 use super::engine::{Engine, Output, Sample};
 use super::fifo::Fifo;
 use super::ratio::{Position, step};
-use super::table::{Exact, Interpolated, Table};
+use super::table::Table;
 use super::{Ratio, ResampleError};
 use crate::dsp::simd::Level;
 use crate::dsp::simd::resample::{GROUP, Kernels};
@@ -16,7 +18,7 @@ use crate::dsp::simd::resample::{GROUP, Kernels};
 pub struct Polyphase<T> {
     ratio: Ratio,
     prototype: Prototype,
-    table: Table<T>,
+    table: Arc<Table<T>>,
     kernels: Kernels<T>,
     /// Exact table: input frame of output 0 of the running period, and the output in it.
     base: i64,
@@ -31,7 +33,7 @@ pub struct Polyphase<T> {
 impl<T: Sample> Polyphase<T> {
     /// With the taps of every phase.
     pub fn exact(prototype: Prototype, ratio: Ratio, level: Level) -> Result<Self, ResampleError> {
-        let table = Table::Exact(Exact::new(&prototype, ratio)?);
+        let table = Table::exact(&prototype, ratio)?;
         Ok(Self::with_table(prototype, ratio, table, level))
     }
 
@@ -42,11 +44,11 @@ impl<T: Sample> Polyphase<T> {
         cubic: bool,
         level: Level,
     ) -> Result<Self, ResampleError> {
-        let table = Table::Interpolated(Interpolated::new(&prototype, ratio, cubic)?);
+        let table = Table::interpolated(&prototype, ratio, cubic)?;
         Ok(Self::with_table(prototype, ratio, table, level))
     }
 
-    fn with_table(prototype: Prototype, ratio: Ratio, table: Table<T>, level: Level) -> Self {
+    fn with_table(prototype: Prototype, ratio: Ratio, table: Arc<Table<T>>, level: Level) -> Self {
         Self {
             ratio,
             prototype,
@@ -66,7 +68,7 @@ impl<T: Sample> Polyphase<T> {
     }
 
     fn run_exact(&mut self, fifo: &Fifo<T>, out: &mut Output<'_, T>, mut frames: usize) {
-        let Table::Exact(table) = &self.table else {
+        let Table::Exact(table) = &*self.table else {
             return;
         };
         let (len, taps) = (table.len, table.taps());
@@ -146,7 +148,7 @@ impl<T: Sample> Polyphase<T> {
     }
 
     fn run_interpolated(&mut self, fifo: &Fifo<T>, out: &mut Output<'_, T>, frames: usize) {
-        let Table::Interpolated(table) = &self.table else {
+        let Table::Interpolated(table) = &*self.table else {
             return;
         };
         let (len, taps) = (table.len, table.taps());
@@ -189,7 +191,7 @@ impl<T: Sample> Engine<T> for Polyphase<T> {
     }
 
     fn needed_from(&self) -> i64 {
-        match &self.table {
+        match &*self.table {
             Table::Exact(t) => {
                 let row = if t.grouped {
                     self.row / GROUP as u64
@@ -204,7 +206,7 @@ impl<T: Sample> Engine<T> for Polyphase<T> {
 
     fn seek(&mut self, position: Position) {
         self.position = position;
-        if let Table::Exact(table) = &self.table {
+        if let Table::Exact(table) = &*self.table {
             // Rows of one phase stand where `row * m mod l` is it; a period may repeat them.
             let phase = position.phase(self.ratio.l);
             self.row = (0..self.ratio.l)
@@ -231,14 +233,14 @@ impl<T: Sample> Engine<T> for Polyphase<T> {
     }
 
     fn run(&mut self, fifo: &Fifo<T>, out: &mut Output<'_, T>, frames: usize) {
-        match self.table {
+        match &*self.table {
             Table::Exact(_) => self.run_exact(fifo, out, frames),
             Table::Interpolated(_) => self.run_interpolated(fifo, out, frames),
         }
     }
 
     fn set_correction(&mut self, correction: f64) -> bool {
-        if matches!(self.table, Table::Exact(_)) {
+        if matches!(*self.table, Table::Exact(_)) {
             return correction == 1.0;
         }
         self.correction = correction;

@@ -1,7 +1,10 @@
 //! Filter tables: exact taps in groups of rows, single rows, or an oversampled prototype.
 
-use super::design::Prototype;
+use std::sync::Arc;
+
+use super::design::{Prototype, PrototypeKey};
 use super::{Ratio, ResampleError};
+use crate::dsp::shared::Shared;
 use crate::dsp::simd::resample::{GROUP, LANES, STEP};
 
 /// Zeroed storage that starts at a cache line, so that no load of taps crosses two.
@@ -88,7 +91,7 @@ pub fn exact_bytes(prototype: &Prototype, ratio: Ratio, size: usize) -> u64 {
 }
 
 impl<T: Copy + Default + FromF64> Exact<T> {
-    pub fn new(prototype: &Prototype, ratio: Ratio) -> Result<Self, ResampleError> {
+    fn new(prototype: &Prototype, ratio: Ratio) -> Result<Self, ResampleError> {
         let size = size_of::<T>();
         let n = prototype.taps();
         let bytes = exact_bytes(prototype, ratio, size);
@@ -157,7 +160,7 @@ impl<T: Copy + Default + FromF64> Exact<T> {
 impl<T: Copy + Default + FromF64> Interpolated<T> {
     /// Rows that keep the interpolation error of a filter of `prototype`'s bandwidth below the
     /// noise of an `f32` (cubic: 128 rows a frame at full bandwidth) or -120 dB (linear).
-    pub fn new(prototype: &Prototype, ratio: Ratio, cubic: bool) -> Result<Self, ResampleError> {
+    fn new(prototype: &Prototype, ratio: Ratio, cubic: bool) -> Result<Self, ResampleError> {
         let full = match (cubic, size_of::<T>() > 4) {
             (true, false) => 128,
             (true, true) => 512,
@@ -213,7 +216,35 @@ impl<T: Copy + Default + FromF64> Interpolated<T> {
     }
 }
 
+/// What a table is made for; the flag of an interpolated one is that for cubic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Key {
+    Exact(PrototypeKey, Ratio),
+    Interpolated(PrototypeKey, Ratio, bool),
+}
+
+/// The tables in use.
+pub type Tables<T> = Shared<Key, Table<T>>;
+
 impl<T: Copy + Default + FromF64> Table<T> {
+    /// The taps of every phase of `ratio`, shared with all who have the same.
+    pub fn exact(prototype: &Prototype, ratio: Ratio) -> Result<Arc<Self>, ResampleError> {
+        T::tables().get(Key::Exact(prototype.key(), ratio), || {
+            Exact::new(prototype, ratio).map(Self::Exact)
+        })
+    }
+
+    /// Taps to interpolate between, shared with all who have the same.
+    pub fn interpolated(
+        prototype: &Prototype,
+        ratio: Ratio,
+        cubic: bool,
+    ) -> Result<Arc<Self>, ResampleError> {
+        T::tables().get(Key::Interpolated(prototype.key(), ratio, cubic), || {
+            Interpolated::new(prototype, ratio, cubic).map(Self::Interpolated)
+        })
+    }
+
     /// Row length.
     pub fn len(&self) -> usize {
         match self {
@@ -231,19 +262,61 @@ impl<T: Copy + Default + FromF64> Table<T> {
     }
 }
 
-/// Rounding from `f64`.
-pub trait FromF64 {
+/// Rounding from `f64`, and the tables of what was rounded.
+pub trait FromF64: Sized + 'static {
     fn nearest(v: f64) -> Self;
+    fn tables() -> &'static Tables<Self>;
 }
 
 impl FromF64 for f32 {
     fn nearest(v: f64) -> Self {
         v as f32
     }
+
+    fn tables() -> &'static Tables<Self> {
+        static TABLES: Tables<f32> = Tables::new();
+        &TABLES
+    }
 }
 
 impl FromF64 for f64 {
     fn nearest(v: f64) -> Self {
         v
+    }
+
+    fn tables() -> &'static Tables<Self> {
+        static TABLES: Tables<f64> = Tables::new();
+        &TABLES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dsp::resample::Method;
+
+    #[test]
+    fn equal_configurations_share_their_table() {
+        // Rates that no other test asks for.
+        let ratio = Ratio::new(48_000, 7_001).unwrap();
+        let prototype = |quality| Prototype::new(Method::Kaiser, quality, ratio);
+        let table = |quality| Table::<f32>::interpolated(&prototype(quality), ratio, true).unwrap();
+        let (a, b) = (table(4), table(4));
+        assert!(Arc::ptr_eq(&a, &b));
+        assert!(!Arc::ptr_eq(&a, &table(5)));
+        let linear = Table::<f32>::interpolated(&prototype(4), ratio, false).unwrap();
+        assert!(!Arc::ptr_eq(&a, &linear));
+        let exact = Table::<f32>::exact(&prototype(4), ratio).unwrap();
+        assert!(matches!(*exact, Table::Exact(_)));
+        // The same number of taps, but other ones.
+        let other = Ratio::new(48_000, 7_002).unwrap();
+        let moved = Table::<f32>::interpolated(&prototype(4), other, true).unwrap();
+        assert!(!Arc::ptr_eq(&a, &moved));
+
+        let gone = Arc::downgrade(&a);
+        drop(a);
+        assert!(gone.upgrade().is_some());
+        drop(b);
+        assert!(gone.upgrade().is_none());
     }
 }

@@ -3,7 +3,10 @@
 //! A polyphase windowed sinc. Its transition band is wide and its stopband only 60 dB down: nothing
 //! of it is heard, and the detector looks at no more than 7.6 kHz.
 
+use std::sync::Arc;
+
 use super::spectrum::Plan;
+use crate::dsp::shared::Shared;
 
 /// Zero crossings of the sinc on each side.
 const CROSSINGS: f64 = 8.0;
@@ -17,7 +20,8 @@ pub struct Decimator {
     to: u64,
     phases: u64,
     taps: usize,
-    table: Vec<f32>,
+    /// A row of `taps` for each phase, the same for all of one ratio.
+    table: Arc<Vec<f32>>,
     /// The last samples; `history[0]` is sample `first` of the input.
     history: Vec<f32>,
     first: i64,
@@ -41,18 +45,22 @@ impl Decimator {
         // Whole blocks of eight for the dot product.
         let taps = taps.next_multiple_of(8);
         let centre = taps as f64 / 2.0;
-        let mut table = Vec::with_capacity(phases as usize * taps);
-        for phase in 0..phases {
-            let offset = phase as f64 / phases as f64;
-            let row = (0..taps).map(|i| {
-                let x = i as f64 + 1.0 - centre - offset;
-                let w = kaiser(x / (half + 1.0));
-                2.0 * cutoff * sinc(2.0 * cutoff * x) * w
-            });
-            let row: Vec<f64> = row.collect();
-            let sum: f64 = row.iter().sum();
-            table.extend(row.iter().map(|c| (c / sum) as f32));
-        }
+        static TABLES: Shared<(u64, u64), Vec<f32>> = Shared::new();
+        let table = TABLES.get_always((from, to), || {
+            let mut table = Vec::with_capacity(phases as usize * taps);
+            for phase in 0..phases {
+                let offset = phase as f64 / phases as f64;
+                let row = (0..taps).map(|i| {
+                    let x = i as f64 + 1.0 - centre - offset;
+                    let w = kaiser(x / (half + 1.0));
+                    2.0 * cutoff * sinc(2.0 * cutoff * x) * w
+                });
+                let row: Vec<f64> = row.collect();
+                let sum: f64 = row.iter().sum();
+                table.extend(row.iter().map(|c| (c / sum) as f32));
+            }
+            table
+        });
         let mut decimator = Self {
             from,
             to,

@@ -6,6 +6,7 @@ use realfft::num_complex::Complex32;
 use realfft::{RealFftPlanner, RealToComplex};
 
 use super::math::sane;
+use crate::dsp::shared::Shared;
 
 /// Frames per second of the analysis.
 pub const FRAME_RATE: u32 = 100;
@@ -18,7 +19,7 @@ pub const BIN_HZ: f32 = 31.25;
 const INAUDIBLE: f32 = 3e-8;
 
 /// The rate that the analysis runs at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Plan {
     /// 16 kHz, 16 bands up to 7600 Hz.
     Wide,
@@ -150,20 +151,42 @@ impl Bands {
     }
 }
 
+/// What all spectra of one plan share.
+struct Tables {
+    /// Periodic Hann.
+    window: Vec<f32>,
+    fft: Arc<dyn RealToComplex<f32>>,
+    scale: f32,
+    mel: Bands,
+}
+
+impl Tables {
+    fn new(plan: Plan) -> Self {
+        let n = plan.window();
+        let window: Vec<f32> = (0..n)
+            .map(|i| (0.5 - 0.5 * (std::f64::consts::TAU * i as f64 / n as f64).cos()) as f32)
+            .collect();
+        let squares: f32 = window.iter().map(|w| w * w).sum();
+        Self {
+            fft: RealFftPlanner::new().plan_fft_forward(n),
+            scale: 2.0 / (n as f32 * squares),
+            window,
+            mel: Bands::new(plan),
+        }
+    }
+}
+
 /// Turns 10 ms of samples at a time into a power spectrum and band energies.
 pub struct Spectrum {
     plan: Plan,
     high_pass: HighPass,
-    window: Vec<f32>,
+    tables: Arc<Tables>,
     /// The last `window` samples.
     history: Vec<f32>,
     filled: usize,
-    fft: Arc<dyn RealToComplex<f32>>,
     windowed: Vec<f32>,
     bins: Vec<Complex32>,
     scratch: Vec<Complex32>,
-    scale: f32,
-    mel: Bands,
     /// `2 |X_k|^2 / (n sum w^2)`: sums to the mean square of the windowed samples.
     pub power: Vec<f32>,
     /// Energy of each band; the rest of the array is 0.
@@ -172,25 +195,18 @@ pub struct Spectrum {
 
 impl Spectrum {
     pub fn new(plan: Plan) -> Self {
-        let n = plan.window();
-        let fft = RealFftPlanner::new().plan_fft_forward(n);
-        // Periodic Hann.
-        let window: Vec<f32> = (0..n)
-            .map(|i| (0.5 - 0.5 * (std::f64::consts::TAU * i as f64 / n as f64).cos()) as f32)
-            .collect();
-        let squares: f32 = window.iter().map(|w| w * w).sum();
+        static TABLES: Shared<Plan, Tables> = Shared::new();
+        let tables = TABLES.get_always(plan, || Tables::new(plan));
+        let fft = &tables.fft;
         Self {
             plan,
             high_pass: HighPass::new(70.0, f64::from(plan.rate())),
-            history: vec![0.0; n],
+            history: vec![0.0; plan.window()],
             filled: 0,
             windowed: fft.make_input_vec(),
             bins: fft.make_output_vec(),
             scratch: fft.make_scratch_vec(),
-            fft,
-            scale: 2.0 / (n as f32 * squares),
-            window,
-            mel: Bands::new(plan),
+            tables,
             power: vec![0.0; plan.bins()],
             energy: [0.0; MAX_BANDS],
         }
@@ -202,16 +218,17 @@ impl Spectrum {
 
     /// Centre frequencies of the bands, in Hz.
     pub fn centres(&self) -> &[f32] {
-        &self.mel.centres
+        &self.tables.mel.centres
     }
 
     pub fn window(&self) -> &[f32] {
-        &self.window
+        &self.tables.window
     }
 
     /// Bytes held in tables and buffers.
     pub fn memory(&self) -> usize {
-        let floats = self.window.len() * 3 + self.power.len() + self.mel.weights.len();
+        let floats =
+            self.tables.window.len() * 3 + self.power.len() + self.tables.mel.weights.len();
         4 * floats + 8 * (self.bins.len() + self.scratch.len())
     }
 
@@ -253,21 +270,23 @@ impl Spectrum {
             .windowed
             .iter_mut()
             .zip(&self.history)
-            .zip(&self.window)
+            .zip(&self.tables.window)
         {
             *y = x * w;
         }
         // The lengths are the planner's own, so this cannot fail.
-        let done =
-            self.fft
-                .process_with_scratch(&mut self.windowed, &mut self.bins, &mut self.scratch);
+        let done = self.tables.fft.process_with_scratch(
+            &mut self.windowed,
+            &mut self.bins,
+            &mut self.scratch,
+        );
         debug_assert!(done.is_ok());
         for (p, x) in self.power.iter_mut().zip(&self.bins) {
             // The products of rounding errors would be denormal.
-            *p = self.scale * (x.norm_sqr() + 1e-24);
+            *p = self.tables.scale * (x.norm_sqr() + 1e-24);
         }
-        for (e, (first, range)) in self.energy.iter_mut().zip(&self.mel.rows) {
-            let weights = &self.mel.weights[range.clone()];
+        for (e, (first, range)) in self.energy.iter_mut().zip(&self.tables.mel.rows) {
+            let weights = &self.tables.mel.weights[range.clone()];
             let sum: f32 = weights
                 .iter()
                 .zip(&self.power[*first..])

@@ -7,7 +7,8 @@ use realfft::num_complex::Complex32;
 use realfft::{ComplexToReal, RealFftPlanner};
 
 use super::math::{decibel, exp2};
-use super::spectrum::{BIN_HZ, MAX_BANDS, Spectrum};
+use super::spectrum::{BIN_HZ, MAX_BANDS, Plan, Spectrum};
+use crate::dsp::shared::Shared;
 
 /// Length of the inverse FFT: lags in units of 1/8000 s whatever the plan, since nothing above
 /// 3 kHz is looked at.
@@ -18,16 +19,47 @@ const LAGS: std::ops::RangeInclusive<usize> = 20..=113;
 const FIRST: usize = 3;
 const LAST: usize = 96;
 
-/// Autocorrelation of the square-root spectrum above the noise.
-pub struct Voicing {
+/// What all detectors of one plan share.
+struct Tables {
     fft: Arc<dyn ComplexToReal<f32>>,
-    bins: Vec<Complex32>,
-    lags: Vec<f32>,
-    scratch: Vec<Complex32>,
     /// 1 / sqrt(window autocorrelation), per lag.
     taper: Vec<f32>,
     /// Band below each bin from `FIRST` on, and how far it is on the way to the next.
     between: Vec<(usize, f32)>,
+}
+
+impl Tables {
+    fn new(spectrum: &Spectrum) -> Self {
+        let window = spectrum.window();
+        let step = window.len() / LENGTH;
+        let correlation =
+            |lag: usize| -> f32 { window[lag..].iter().zip(window).map(|(a, b)| a * b).sum() };
+        let energy = correlation(0);
+        let centres = spectrum.centres();
+        Self {
+            fft: RealFftPlanner::new().plan_fft_inverse(LENGTH),
+            taper: (0..=*LAGS.end() + 1)
+                .map(|lag| 1.0 / (correlation(lag * step) / energy).max(0.2).sqrt())
+                .collect(),
+            between: (FIRST..=LAST)
+                .map(|k| {
+                    let f = k as f32 * BIN_HZ;
+                    let below = centres.iter().rposition(|c| *c <= f).unwrap_or(0);
+                    let below = below.min(centres.len() - 2);
+                    let at = (f - centres[below]) / (centres[below + 1] - centres[below]);
+                    (below, at.clamp(0.0, 1.0))
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Autocorrelation of the square-root spectrum above the noise.
+pub struct Voicing {
+    tables: Arc<Tables>,
+    bins: Vec<Complex32>,
+    lags: Vec<f32>,
+    scratch: Vec<Complex32>,
     previous: (f32, f32),
     /// Height of the highest peak of this frame, 0 to 1.
     pub strength: f32,
@@ -41,30 +73,14 @@ pub struct Voicing {
 
 impl Voicing {
     pub fn new(spectrum: &Spectrum) -> Self {
-        let fft = RealFftPlanner::new().plan_fft_inverse(LENGTH);
-        let window = spectrum.window();
-        let step = window.len() / LENGTH;
-        let correlation =
-            |lag: usize| -> f32 { window[lag..].iter().zip(window).map(|(a, b)| a * b).sum() };
-        let energy = correlation(0);
-        let centres = spectrum.centres();
+        static TABLES: Shared<Plan, Tables> = Shared::new();
+        let tables = TABLES.get_always(spectrum.plan(), || Tables::new(spectrum));
+        let fft = &tables.fft;
         Self {
             bins: fft.make_input_vec(),
             lags: fft.make_output_vec(),
             scratch: fft.make_scratch_vec(),
-            fft,
-            taper: (0..=*LAGS.end() + 1)
-                .map(|lag| 1.0 / (correlation(lag * step) / energy).max(0.2).sqrt())
-                .collect(),
-            between: (FIRST..=LAST)
-                .map(|k| {
-                    let f = k as f32 * BIN_HZ;
-                    let below = centres.iter().rposition(|c| *c <= f).unwrap_or(0);
-                    let below = below.min(centres.len() - 2);
-                    let at = (f - centres[below]) / (centres[below + 1] - centres[below]);
-                    (below, at.clamp(0.0, 1.0))
-                })
-                .collect(),
+            tables,
             previous: (0.0, 0.0),
             strength: 0.0,
             period: 0.0,
@@ -75,8 +91,8 @@ impl Voicing {
 
     /// Bytes held in tables and buffers.
     pub fn memory(&self) -> usize {
-        let floats = self.lags.len() + self.taper.len() + self.clean.len();
-        4 * floats + 8 * (self.bins.len() + self.scratch.len()) + 16 * self.between.len()
+        let floats = self.lags.len() + self.tables.taper.len() + self.clean.len();
+        4 * floats + 8 * (self.bins.len() + self.scratch.len()) + 16 * self.tables.between.len()
     }
 
     pub fn reset(&mut self) {
@@ -88,7 +104,7 @@ impl Voicing {
     pub fn update(&mut self, power: &[f32], floor_db: &[f32; MAX_BANDS]) {
         const TO_LOG2: f32 = std::f32::consts::LOG2_10 / 10.0;
         let mut total = 0.0;
-        for (i, &(band, at)) in self.between.iter().enumerate() {
+        for (i, &(band, at)) in self.tables.between.iter().enumerate() {
             let db = floor_db[band] + at * (floor_db[band + 1] - floor_db[band]);
             let noise = exp2(db * TO_LOG2) / 8.0;
             let p = power[FIRST + i];
@@ -97,14 +113,15 @@ impl Voicing {
             self.clean[i] = amplitude;
             self.bins[FIRST + i] = Complex32::new(amplitude, 0.0);
         }
-        let done = self
-            .fft
-            .process_with_scratch(&mut self.bins, &mut self.lags, &mut self.scratch);
+        let done =
+            self.tables
+                .fft
+                .process_with_scratch(&mut self.bins, &mut self.lags, &mut self.scratch);
         debug_assert!(done.is_ok());
         // The transform may use its input as scratch.
         self.bins.fill(Complex32::default());
 
-        let at = |lag: usize| self.lags[lag] * self.taper[lag];
+        let at = |lag: usize| self.lags[lag] * self.tables.taper[lag];
         let (mut best, mut height) = (*LAGS.start(), f32::MIN);
         for lag in LAGS {
             let r = at(lag);
