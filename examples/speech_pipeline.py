@@ -18,6 +18,7 @@ pipeline = Gst.parse_launch(
     " ! rustresample ! audio/x-raw,rate=16000 ! rustvad"
     f' ! pypipelinenode module={node} class=Gain kwargs="{{\\"db\\":6}}" ! fakesink')
 loop = GLib.MainLoop()
+errors = []
 
 
 def on_message(bus, message):
@@ -28,7 +29,7 @@ def on_message(bus, message):
         print(f"{s['factory']}: {s['num-samples']} samples, p99 {s['processing-time-p99'] / 1e3:.0f} us")
     elif message.type == Gst.MessageType.ERROR:
         error, debug = message.parse_error()   # the node's traceback is in debug
-        print(error.message, debug, sep="\n")
+        errors.append(f"{error.message}\n{debug}")
     if message.type in (Gst.MessageType.ERROR, Gst.MessageType.EOS):
         loop.quit()
 
@@ -39,3 +40,4 @@ bus.connect("message", on_message)
 pipeline.set_state(Gst.State.PLAYING)
 loop.run()
 pipeline.set_state(Gst.State.NULL)
+sys.exit("\n".join(errors) or 0)

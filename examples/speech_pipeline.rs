@@ -20,7 +20,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
          ! pypipelinenode module={node} class=Gain kwargs=\"{{\\\"db\\\":6}}\" ! fakesink"
     ))?;
     let bus = pipeline.bus().ok_or("a pipeline has a bus")?;
-    pipeline.set_state(gst::State::Playing)?;
+    // Where this fails, the bus says why.
+    let _ = pipeline.set_state(gst::State::Playing);
+    let played = follow(&bus);
+    pipeline.set_state(gst::State::Null)?;
+    played
+}
+
+/// Prints what comes until the end of the stream or an error.
+fn follow(bus: &gst::Bus) -> Result<(), Box<dyn std::error::Error>> {
     for message in bus.iter_timed(gst::ClockTime::NONE) {
         match message.view() {
             gst::MessageView::Element(e) => {
@@ -53,6 +61,5 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             _ => {}
         }
     }
-    pipeline.set_state(gst::State::Null)?;
     Ok(())
 }

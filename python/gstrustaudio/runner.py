@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 import tempfile
+import threading
 import time
 from typing import Any, Callable, List, Optional, Sequence
 
@@ -86,7 +87,10 @@ def play_line(
     def interrupted(_signal: int, _frame: Any) -> None:
         interrupts.append(time.monotonic())
 
-    before = {s: signal.signal(s, interrupted) for s in (signal.SIGINT, signal.SIGTERM)}
+    # Python gives signals to its main thread alone; another one has none to handle.
+    here = threading.current_thread() is threading.main_thread()
+    caught = (signal.SIGINT, signal.SIGTERM) if here else ()
+    before = {s: signal.signal(s, interrupted) for s in caught}
     started = time.monotonic_ns()
     try:
         _follow(live, Gst, pipeline, keep, run, interrupts, grace)

@@ -209,6 +209,11 @@ impl Recorder {
         closed
     }
 
+    /// Adds `ns` of own work that belongs to no buffer; from the streaming thread.
+    pub fn add_work(&self, ns: u64) {
+        bump(&self.processing, ns);
+    }
+
     /// Ends the window that runs now, however short it is.
     pub fn cut(&self) -> Closed {
         let mut guard = lock(&self.windows);

@@ -65,10 +65,12 @@ impl Account {
         self.figures.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// A piece of work on `received` buffers, which took `ns` where it was timed.
-    fn charge(&self, received: u64, ns: Option<u64>) {
+    /// A piece of work on `received` buffers that sent `sent` by itself, which took `ns` where it
+    /// was timed.
+    fn charge(&self, received: u64, sent: u64, ns: Option<u64>) {
         let mut f = self.figures();
         f.received += received;
+        f.sent += sent;
         f.pieces += 1;
         if let Some(ns) = ns {
             f.work += ns;
@@ -110,9 +112,17 @@ pub struct Link {
     pub callee: Arc<Account>,
 }
 
+/// The place of an account in its [`Thread`]'s list: a call costs no reference count.
+type Index = usize;
+
+#[derive(Clone, Copy)]
+struct Ends {
+    caller: Index,
+    callee: Index,
+}
+
 struct Frame {
-    account: Arc<Account>,
-    caller: Arc<Account>,
+    ends: Ends,
     buffers: u64,
     own: u64,
     /// Wall or CPU time at which the element last took over, where this piece of work is timed.
@@ -138,27 +148,70 @@ impl Hasher for AddressHasher {
     }
 }
 
+/// What one thread knows of one tracer's elements.
 #[derive(Default)]
 struct Thread {
+    tracer: usize,
     stack: Vec<Frame>,
     /// Outermost calls so far.
     round: u64,
     /// CPU time when the outermost call last returned, and who had made it, where the time until
     /// that one's next call is wanted.
-    idle_since: Option<(u64, Arc<Account>)>,
-    links: HashMap<usize, Link, BuildHasherDefault<AddressHasher>>,
+    idle_since: Option<(u64, Index)>,
+    accounts: Vec<Arc<Account>>,
+    links: HashMap<usize, Ends, BuildHasherDefault<AddressHasher>>,
     epoch: u64,
+    /// The accounts may be those of elements that are gone.
+    stale: bool,
+}
+
+impl Thread {
+    /// Forgets what a changed link made wrong; the accounts, only when no frame names one.
+    fn refresh(&mut self) {
+        let epoch = EPOCH.load(Relaxed);
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.stale = true;
+            self.links.clear();
+        }
+        if self.stale && self.stack.is_empty() {
+            self.stale = false;
+            self.links.clear();
+            self.accounts.clear();
+            self.idle_since = None;
+        }
+    }
+
+    fn index(&mut self, account: Arc<Account>) -> Index {
+        let known = self.accounts.iter().position(|a| Arc::ptr_eq(a, &account));
+        known.unwrap_or_else(|| {
+            self.accounts.push(account);
+            self.accounts.len() - 1
+        })
+    }
+
+    fn ends(&mut self, pad: usize, resolve: impl FnOnce() -> Link) -> Ends {
+        if let Some(ends) = self.links.get(&pad) {
+            return *ends;
+        }
+        let Link { caller, callee } = resolve();
+        let ends = Ends {
+            caller: self.index(caller),
+            callee: self.index(callee),
+        };
+        self.links.insert(pad, ends);
+        ends
+    }
 }
 
 thread_local! {
     // One entry for each tracer instance; there is hardly ever a second.
-    static THREADS: RefCell<HashMap<usize, Thread, BuildHasherDefault<AddressHasher>>> =
-        RefCell::default();
+    static THREADS: RefCell<Vec<Thread>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Gives `f` what this thread knows; not where the thread is being taken down, or is in here
 /// already: a hook must not panic.
-fn with_threads(f: impl FnOnce(&mut HashMap<usize, Thread, BuildHasherDefault<AddressHasher>>)) {
+fn with_threads(f: impl FnOnce(&mut Vec<Thread>)) {
     let _ = THREADS.try_with(|threads| {
         if let Ok(mut threads) = threads.try_borrow_mut() {
             f(&mut threads);
@@ -173,10 +226,10 @@ pub fn links_changed() {
     EPOCH.fetch_add(1, Relaxed);
 }
 
-/// Reading a thread's CPU time is a system call, so only every eighth round does, after the first
+/// Reading a thread's CPU time is a system call, so only every 32nd round does, after the first
 /// ones, and stands for the others.
 fn takes_cpu_time(round: u64) -> bool {
-    round < 64 || round.is_multiple_of(8)
+    round < 64 || round.is_multiple_of(32)
 }
 
 fn cpu_now() -> u64 {
@@ -205,43 +258,50 @@ pub fn enter(
     resolve: impl FnOnce() -> Link,
 ) {
     with_threads(|threads| {
-        let thread = threads.entry(tracer).or_default();
-        let epoch = EPOCH.load(Relaxed);
-        if thread.epoch != epoch {
-            thread.links.clear();
-            thread.epoch = epoch;
-        }
-        let Link { caller, callee } = thread.links.entry(pad).or_insert_with(resolve);
+        let place = threads.iter().position(|t| t.tracer == tracer);
+        let place = place.unwrap_or_else(|| {
+            threads.push(Thread {
+                tracer,
+                ..Thread::default()
+            });
+            threads.len() - 1
+        });
+        let thread = &mut threads[place];
+        thread.refresh();
+        let ends = thread.ends(pad, resolve);
+        let caller = &thread.accounts[ends.caller];
+        let clock = thread.accounts[ends.callee].clock;
         match thread.stack.last_mut() {
             Some(top) => {
                 if let Some(since) = top.since {
-                    top.own += top.account.clock.read(now).saturating_sub(since);
+                    let clock = thread.accounts[top.ends.callee].clock;
+                    top.own += clock.read(now).saturating_sub(since);
                 }
             }
             // The thread's own loop: a source, a queue, a demuxer. It may have waited.
             None if caller.clock != Clock::Off => {
-                if let Crossing::Push(buffers) = crossing {
-                    caller.figures().sent += buffers;
-                }
+                let sent = match crossing {
+                    Crossing::Push(buffers) => buffers,
+                    Crossing::Pull => 0,
+                };
                 let own = thread
                     .idle_since
                     .take()
-                    .filter(|(_, worker)| Arc::ptr_eq(worker, caller))
+                    .filter(|(_, worker)| *worker == ends.caller)
                     .map(|(since, _)| cpu_now().saturating_sub(since));
-                caller.charge(0, own);
+                caller.charge(0, sent, own);
             }
             None => {}
         }
         thread.stack.push(Frame {
-            account: callee.clone(),
-            caller: caller.clone(),
+            ends,
             // A source that is pulled from gives one buffer.
             buffers: match crossing {
                 Crossing::Push(buffers) => buffers,
                 Crossing::Pull => 1,
             },
             own: 0,
-            since: match callee.clock {
+            since: match clock {
                 Clock::Wall => Some(now),
                 Clock::Cpu => takes_cpu_time(thread.round).then(cpu_now),
                 Clock::Off => None,
@@ -253,29 +313,29 @@ pub fn enter(
 /// The call that [`enter`] announced last in this thread returns, at wall time `now` in ns.
 pub fn leave(tracer: usize, now: u64) {
     with_threads(|threads| {
-        let Some(thread) = threads.get_mut(&tracer) else {
+        let Some(thread) = threads.iter_mut().find(|t| t.tracer == tracer) else {
             return;
         };
         let Some(frame) = thread.stack.pop() else {
             return;
         };
-        if frame.account.clock != Clock::Off {
+        let account = &thread.accounts[frame.ends.callee];
+        if account.clock != Clock::Off {
             let last = frame
                 .since
-                .map(|since| frame.account.clock.read(now).saturating_sub(since));
-            frame
-                .account
-                .charge(frame.buffers, last.map(|ns| frame.own + ns));
+                .map(|since| account.clock.read(now).saturating_sub(since));
+            account.charge(frame.buffers, 0, last.map(|ns| frame.own + ns));
         }
         match thread.stack.last_mut() {
             Some(top) => {
                 if top.since.is_some() {
-                    top.since = Some(top.account.clock.read(now));
+                    top.since = Some(thread.accounts[top.ends.callee].clock.read(now));
                 }
             }
             None => {
                 thread.round += 1;
-                thread.idle_since = takes_cpu_time(thread.round).then(|| (cpu_now(), frame.caller));
+                thread.idle_since =
+                    takes_cpu_time(thread.round).then(|| (cpu_now(), frame.ends.caller));
             }
         }
     });
@@ -365,6 +425,32 @@ mod tests {
             links_changed();
         }
         assert_eq!((work(&b), work(&c), work(&a)), ((1, 5), (1, 5), (0, 0)));
+    }
+
+    #[test]
+    fn a_link_may_change_below_a_call_that_is_under_way() {
+        let accounts: Vec<_> = (0..3).map(|_| account(Clock::Wall)).collect();
+        let off = account(Clock::Off);
+        let to = |caller: &Arc<Account>, callee: &Arc<Account>| Link {
+            caller: caller.clone(),
+            callee: callee.clone(),
+        };
+        for round in 0..2 {
+            enter(11, 0x10, 0, Crossing::Push(1), || to(&off, &accounts[0]));
+            links_changed();
+            let next = &accounts[1 + round];
+            enter(11, 0x20, 10, Crossing::Push(1), || to(&accounts[0], next));
+            leave(11, 30);
+            leave(11, 35);
+        }
+        let works: Vec<_> = accounts.iter().map(|a| work(a)).collect();
+        assert_eq!(works, [(2, 30), (1, 20), (1, 20)]);
+        // What the thread holds does not grow with the changes.
+        assert_eq!(Arc::strong_count(&accounts[1]), 1);
+        with_threads(|threads| {
+            let thread = threads.iter().find(|t| t.tracer == 11).unwrap();
+            assert_eq!((thread.accounts.len(), thread.links.len()), (3, 1));
+        });
     }
 
     #[test]

@@ -99,3 +99,29 @@ fn pypipelinenode() {
     let expected: Vec<f32> = ramp.iter().map(|x| x * 10.0).collect();
     assert_eq!(f32s(&out), expected);
 }
+
+#[test]
+fn what_the_end_of_a_stream_takes_is_work_too() {
+    common::init();
+    for (name, rate) in [("rustresample", 8000), ("rustvad", 16000)] {
+        let caps =
+            |rate| format!("audio/x-raw,format=F32LE,layout=interleaved,rate={rate},channels=1");
+        let mut h = gst_check::Harness::new(name);
+        h.set_caps_str(&caps(16000), &caps(rate));
+        let work = |h: &gst_check::Harness| {
+            let stats = h.element().unwrap().property::<gst::Structure>("stats");
+            (
+                stats.get::<u64>("num-buffers").unwrap(),
+                stats.get::<u64>("processing-time").unwrap(),
+            )
+        };
+        let mut buffer = gst::Buffer::with_size(4 * 1600).unwrap();
+        buffer.get_mut().unwrap().set_pts(gst::ClockTime::ZERO);
+        h.push(buffer).unwrap();
+        let (buffers, before) = work(&h);
+        assert!(h.push_event(gst::event::Eos::new()));
+        let (all, after) = work(&h);
+        assert_eq!((buffers, all), (1, 1), "{name}");
+        assert!(after > before, "{name}: {before} {after}");
+    }
+}

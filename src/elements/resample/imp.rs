@@ -200,7 +200,9 @@ impl RustResample {
 
     /// Sends out the tail of the stream.
     fn drain(&self) {
+        let work = self.metrics.begin();
         let tail = lock(&self.running).state.as_mut().map(State::drain);
+        self.metrics.end_drain(work);
         match tail {
             Some(Ok(Some(buffer))) => {
                 if let Err(flow) = self.obj().src_pad().push(buffer) {

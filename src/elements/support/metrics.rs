@@ -322,6 +322,13 @@ impl ElementMetrics {
         }
     }
 
+    /// Adds the work of a drain, which belongs to no buffer, to the total; percentiles are of
+    /// buffers.
+    pub fn end_drain(&self, work: Stopwatch) {
+        self.shared.working.store(false, Relaxed);
+        self.shared.recorder.add_work(work.elapsed());
+    }
+
     /// Posts the final message, which covers all since READY, unless nothing happened since the
     /// last one.
     pub fn finish(&self, element: &impl IsA<gst::Element>) {

@@ -311,33 +311,40 @@ impl Vad {
 
     /// Decides about all that is held, and sends it.
     fn drain(&self) -> Result<gst::FlowSuccess, gst::FlowError> {
-        {
-            let mut state = lock(&self.state);
-            let settings = *lock(&self.settings);
-            let State {
-                active,
-                segment,
-                out,
-                messages,
-            } = &mut *state;
-            let Some(active) = active else {
-                return Ok(gst::FlowSuccess::Ok);
-            };
-            let mut report = Report {
-                queue: &mut active.queue,
-                messages,
-                segment,
-                settings: &settings,
-                frame: &mut active.frame,
-                grid: active.vad.grid(),
-                rate: active.info.rate(),
-                end: Some((active.vad.frames(), active.vad.position())),
-            };
-            active.vad.flush(|o| report.take(o));
-            self.release(active, &settings, u64::MAX, out)?;
-            active.reset();
-        }
+        let work = self.metrics.begin();
+        let rest = self.take_rest();
+        self.metrics.end_drain(work);
+        rest?;
         self.send()
+    }
+
+    /// Decides about all that is held.
+    fn take_rest(&self) -> Result<(), gst::FlowError> {
+        let mut state = lock(&self.state);
+        let settings = *lock(&self.settings);
+        let State {
+            active,
+            segment,
+            out,
+            messages,
+        } = &mut *state;
+        let Some(active) = active else {
+            return Ok(());
+        };
+        let mut report = Report {
+            queue: &mut active.queue,
+            messages,
+            segment,
+            settings: &settings,
+            frame: &mut active.frame,
+            grid: active.vad.grid(),
+            rate: active.info.rate(),
+            end: Some((active.vad.frames(), active.vad.position())),
+        };
+        active.vad.flush(|o| report.take(o));
+        self.release(active, &settings, u64::MAX, out)?;
+        active.reset();
+        Ok(())
     }
 
     /// Posts and pushes what has been found, with no lock held.
