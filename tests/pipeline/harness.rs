@@ -1,5 +1,6 @@
 //! One buffer through each element by itself.
 
+use gst::prelude::*;
 use gst_check::Harness;
 
 use super::common::{self, root};
