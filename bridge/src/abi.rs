@@ -141,7 +141,8 @@ pub struct Segment {
     pub base: u64,
 }
 
-/// One array that a call gave back: C-contiguous, in the memory order of the output caps.
+/// One array that a call gave back: C-contiguous, in the memory order of the output caps. Nobody
+/// else can reach its memory, so it may become a buffer as it is.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Output {
@@ -150,8 +151,6 @@ pub struct Output {
     pub frames: usize,
     /// Keeps `data` alive; goes back to [`Api::release`].
     pub object: *mut c_void,
-    /// Nobody else can reach the memory: it may become a buffer as it is. Otherwise copy it.
-    pub exclusive: bool,
     /// May be written to.
     pub writable: bool,
 }

@@ -170,7 +170,8 @@ fn is_frozen(py: Python<'_>, array: *mut ffi::PyObject) -> bool {
     }
 }
 
-/// The memory of a C-contiguous array as an output; takes the reference.
+/// The memory of a C-contiguous array as an output; takes the reference. Memory that others can
+/// reach is copied.
 pub fn output(
     py: Python<'_>,
     array: Bound<'_, PyAny>,
@@ -192,11 +193,16 @@ pub fn output(
         let data = fields.data.cast();
         let frames = if planar { dims[1] } else { dims[0] } as usize;
         let frozen = is_frozen(py, array.as_ptr());
+        if !frozen && !is_exclusive(py, array.as_ptr()) {
+            // Now, with the GIL: once it is released, somebody may write to the memory.
+            let copy = array.call_method1(pyo3::intern!(py, "copy"), ("C",))?;
+            drop(array);
+            return output(py, copy, planar, sample_bytes);
+        }
         Ok(Output {
             data,
             bytes: samples * sample_bytes,
             frames,
-            exclusive: frozen || is_exclusive(py, array.as_ptr()),
             writable: writable && !frozen,
             object: Box::into_raw(Box::new(array.unbind())).cast(),
         })

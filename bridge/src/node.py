@@ -7,6 +7,7 @@ same in both. Knows neither GStreamer nor the transport.
 import importlib
 import importlib.util
 import inspect
+import itertools
 import json
 import os
 import sys
@@ -106,10 +107,26 @@ def _load_file(path, fresh):
     name = os.path.splitext(base)[0]
     module = types.ModuleType(name)
     module.__file__ = path
-    exec(compile(text, path, "exec"), module.__dict__)
-    sys.modules.setdefault(name, module)
+    # A module of the same name from elsewhere stays what it is to others.
+    known = sys.modules.get(name)
+    _execute(module, name, text, path, known is None or known is _files.get(path))
     _files[path] = module
     return module
+
+
+def _execute(module, name, text, path, enter):
+    """Runs a module's text; it is among `sys.modules` by then, as dataclasses and pickle ask."""
+    before = sys.modules.get(name)
+    if enter:
+        sys.modules[name] = module
+    try:
+        exec(compile(text, path, "exec"), module.__dict__)
+    except BaseException:
+        if enter and before is None:
+            sys.modules.pop(name, None)
+        elif enter:
+            sys.modules[name] = before
+        raise
 
 
 def _load_module(name, fresh):
@@ -123,8 +140,8 @@ def _load_module(name, fresh):
         return importlib.import_module(name)
     module = importlib.util.module_from_spec(found)
     with open(found.origin, "rb") as source:
-        exec(compile(source.read(), found.origin, "exec"), module.__dict__)
-    sys.modules[name] = module
+        text = source.read()
+    _execute(module, name, text, found.origin, True)
     return module
 
 
@@ -337,6 +354,8 @@ class Output:
         return vars(self) == vars(other)
 
     def arrays(self, result):
+        """A list of arrays; an iterator of them where `result` makes its items one by one. Each of
+        those must be taken before the next one is asked for, which may use its memory again."""
         if isinstance(result, (np.ndarray, bytes, bytearray, memoryview)) or hasattr(result, "__array__"):
             return [self._array(result, "the node returned")]
         try:
@@ -345,8 +364,11 @@ class Output:
             raise OutputError(
                 f"the node returned {_kind(result)}; expected None, an array, bytes, or an "
                 "iterable of them") from None
-        return [self._array(item, f"item {i} of what the node returned is")
-                for i, item in enumerate(items)]
+        made = map(self._item, itertools.count(), items)
+        return list(made) if isinstance(result, (list, tuple)) else made
+
+    def _item(self, index, item):
+        return self._array(item, f"item {index} of what the node returned is")
 
     def _array(self, item, says):
         if isinstance(item, (bytes, bytearray, memoryview)):

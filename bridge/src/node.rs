@@ -135,26 +135,28 @@ impl Node {
         };
         let result = self.invoke(py, array, moment);
         // The arguments are gone; what remains is what the node kept, or gave back.
-        let result = result.and_then(|arrays| {
-            let Some(arrays) = arrays else {
-                return Ok(false);
-            };
-            for array in arrays {
-                match array::output(py, array, self.planar, self.sample_bytes) {
-                    Ok(output) => self.outputs.push(output),
-                    Err(error) => {
-                        self.outputs
-                            .drain(..)
-                            .for_each(|o| array::release(o.object));
-                        return Err(error);
-                    }
-                }
-            }
-            Ok(true)
+        let result = result.and_then(|arrays| match arrays {
+            None => Ok(false),
+            Some(arrays) => arrays
+                .into_iter()
+                .try_for_each(|array| self.take(py, array))
+                .map(|()| true),
         });
+        if result.is_err() {
+            self.outputs
+                .drain(..)
+                .for_each(|o| array::release(o.object));
+        }
         (result, view.end(py))
     }
 
+    fn take(&mut self, py: Python<'_>, array: Bound<'_, PyAny>) -> PyResult<()> {
+        let output = array::output(py, array, self.planar, self.sample_bytes)?;
+        self.outputs.push(output);
+        Ok(())
+    }
+
+    /// The arrays that the call returned; those of a generator are taken already.
     fn invoke<'py>(
         &mut self,
         py: Python<'py>,
@@ -178,14 +180,20 @@ impl Node {
         if result.is_none() || result.is(&array) {
             return Ok(None);
         }
-        let list = self
+        let outputs = self
             .object
             .bind(py)
             .call_method1(intern!(py, "outputs"), (result,))?;
-        // The list goes before the count of references is taken.
-        let list = list.cast_into::<PyList>().map_err(PyErr::from)?;
-        let arrays = list.iter().collect();
-        Ok(Some(arrays))
+        match outputs.cast_into::<PyList>() {
+            // The list goes before the count of references is taken.
+            Ok(list) => Ok(Some(list.iter().collect())),
+            Err(lazy) => {
+                for array in lazy.into_inner().try_iter()? {
+                    self.take(py, array?)?;
+                }
+                Ok(Some(Vec::new()))
+            }
+        }
     }
 }
 

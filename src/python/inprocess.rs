@@ -186,14 +186,9 @@ impl InProcess {
                     len: output.bytes,
                     writable: output.writable,
                 };
-                let memory = if output.exclusive {
-                    Memory::Array(memory)
-                } else {
-                    Memory::Copied(memory.as_ref().to_vec())
-                };
                 Returned {
                     frames: output.frames,
-                    memory,
+                    memory: Memory::Array(memory),
                 }
             })
             .collect()

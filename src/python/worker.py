@@ -149,6 +149,9 @@ def main():
                 there[...] = audio
             return b"I"
         arrays = node.outputs(result)
+        if not isinstance(arrays, list):
+            # What a generator yields may change when it goes on.
+            arrays = [np.array(array) for array in arrays]
         at, parts = size, []
         for array in arrays:
             parts.append((at, array.nbytes, array.shape[1 if node.output.planar else 0]))

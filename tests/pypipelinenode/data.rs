@@ -120,6 +120,44 @@ fn strided_fortran_bytes_views_and_generators() {
 }
 
 #[test]
+fn a_generator_may_use_its_array_again() {
+    for properties in ["", "isolation=process"] {
+        let run = run_ok(
+            3,
+            "import numpy as np\n\
+             def process(audio, ctx):\n\
+             \x20   block = np.empty_like(audio[:160])\n\
+             \x20   for k in range(3):\n\
+             \x20       block[:] = k\n\
+             \x20       yield block\n",
+            properties,
+        );
+        assert!(run.failures().is_empty(), "{:?}", run.failures());
+        assert_eq!(run.output.len(), 9);
+        for (i, out) in run.output.iter().enumerate() {
+            let (got, want) = (out.f32(), vec![(i % 3) as f32; 320]);
+            assert_eq!(got, want, "buffer {i}, {properties}");
+        }
+    }
+}
+
+#[test]
+fn a_file_may_define_what_looks_its_module_up() {
+    let run = run_ok(
+        1,
+        "from __future__ import annotations\n\
+         from dataclasses import dataclass\n\
+         @dataclass\n\
+         class Settings:\n\
+         \x20   gain: float = 0.5\n\
+         def process(audio, ctx): audio *= Settings().gain\n",
+        "",
+    );
+    assert!(run.failures().is_empty(), "{:?}", run.failures());
+    assert_eq!(run.output[0].f32()[100], run.input[0].f32()[100] * 0.5);
+}
+
+#[test]
 fn what_cannot_be_audio_is_refused_by_name() {
     for (code, expected) in [
         ("audio.astype('f8')", "float64"),
