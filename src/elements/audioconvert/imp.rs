@@ -276,31 +276,32 @@ impl BaseTransformImpl for AudioConvert {
         tags.is_empty() || tags.iter().all(|tag| *tag == "audio") && tags.len() == 1
     }
 
-    fn submit_input_buffer(
-        &self,
-        is_discont: bool,
-        inbuf: gst::Buffer,
-    ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        match self.clipped(inbuf)? {
-            Some(inbuf) => self.parent_submit_input_buffer(is_discont, inbuf),
-            None => Ok(gst::FlowSuccess::Ok),
-        }
-    }
-
     // In place of the stock `generate_output`, so that a buffer costs as few calls as possible and
-    // one that cannot be written to is converted out of place rather than copied first.
+    // one that cannot be written to is converted out of place rather than copied first. What lies
+    // outside the segment is cut off here too: another overridden function costs 100 ns a buffer.
     fn generate_output(&self) -> Result<GenerateOutputSuccess, gst::FlowError> {
         let Some(inbuf) = self.take_queued_buffer() else {
             return Ok(GenerateOutputSuccess::NoOutput);
         };
+        let Some(inbuf) = self.clipped(inbuf)? else {
+            return Ok(GenerateOutputSuccess::NoOutput);
+        };
         let element = self.obj();
         let work = self.metrics.begin();
-        if self.dirty.load(Ordering::Acquire) {
-            self.rebuild()?;
+        let ready = match self.dirty.load(Ordering::Acquire) {
+            true => self.rebuild(),
+            false => Ok(()),
+        };
+        match ready.and_then(|()| self.process(inbuf)) {
+            Ok((outbuf, span)) => {
+                self.metrics.end(&*element, work, &span);
+                Ok(GenerateOutputSuccess::Buffer(outbuf))
+            }
+            Err(flow) => {
+                self.metrics.end_without_buffer(work);
+                Err(flow)
+            }
         }
-        let (outbuf, span) = self.process(inbuf)?;
-        self.metrics.end(&*element, work, &span);
-        Ok(GenerateOutputSuccess::Buffer(outbuf))
     }
 }
 

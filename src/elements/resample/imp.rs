@@ -202,7 +202,7 @@ impl RustResample {
     fn drain(&self) {
         let work = self.metrics.begin();
         let tail = lock(&self.running).state.as_mut().map(State::drain);
-        self.metrics.end_drain(work);
+        self.metrics.end_without_buffer(work);
         match tail {
             Some(Ok(Some(buffer))) => {
                 if let Err(flow) = self.obj().src_pad().push(buffer) {

@@ -322,9 +322,9 @@ impl ElementMetrics {
         }
     }
 
-    /// Adds the work of a drain, which belongs to no buffer, to the total; percentiles are of
-    /// buffers.
-    pub fn end_drain(&self, work: Stopwatch) {
+    /// Adds work that has no buffer to show, of a drain or a failure, to the total; percentiles are
+    /// of buffers.
+    pub fn end_without_buffer(&self, work: Stopwatch) {
         self.shared.working.store(false, Relaxed);
         self.shared.recorder.add_work(work.elapsed());
     }

@@ -214,10 +214,17 @@ impl Vad {
             self.drain()?;
         }
         let work = self.metrics.begin();
-        let (span, latency) = {
+        let taken = {
             let mut state = lock(&self.state);
             let settings = *lock(&self.settings);
-            self.take(&mut state, &settings, buffer)?
+            self.take(&mut state, &settings, buffer)
+        };
+        let (span, latency) = match taken {
+            Ok(taken) => taken,
+            Err(flow) => {
+                self.metrics.end_without_buffer(work);
+                return Err(flow);
+            }
         };
         if let Some(latency) = latency {
             self.update_latency(Some(latency));
@@ -313,7 +320,7 @@ impl Vad {
     fn drain(&self) -> Result<gst::FlowSuccess, gst::FlowError> {
         let work = self.metrics.begin();
         let rest = self.take_rest();
-        self.metrics.end_drain(work);
+        self.metrics.end_without_buffer(work);
         rest?;
         self.send()
     }
