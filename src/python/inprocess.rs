@@ -261,7 +261,10 @@ impl Node for InProcess {
                 failure(other, &text),
                 match Arc::try_unwrap(lease) {
                     Ok(lease) => Some(lease),
-                    Err(kept) => detached(&kept).and_then(|b| Lease::new(b, true).ok()),
+                    // As writable as it was: what was shared is still not the node's to write to.
+                    Err(kept) => {
+                        detached(&kept).and_then(|b| Lease::new(b, kept.is_writable()).ok())
+                    }
                 },
             )),
         };

@@ -261,6 +261,23 @@ fn a_shared_buffer_is_read_only_unless_the_node_asks() {
             "the other branch changed"
         );
     }
+
+    // A retry gets it no more writable than the first attempt did, whatever the node keeps.
+    let p = line(
+        "class N:\n\
+         \x20   kept = []\n\
+         \x20   def process(self, audio, ctx):\n\
+         \x20       assert not audio.flags.writeable\n\
+         \x20       self.kept.append(audio)\n\
+         \x20       if len(self.kept) % 2: raise ConnectionError('later')\n",
+    );
+    let held = common::capture(&p, "other");
+    let run = finish(&p);
+    assert_eq!(held.lock().unwrap().len(), 3);
+    let kinds = run.failures();
+    let kinds: Vec<&str> = kinds.iter().map(|f| f.get("exception").unwrap()).collect();
+    assert_eq!(kinds, ["ConnectionError"; 3]);
+    assert_same(&run.input, &run.output);
 }
 
 #[test]

@@ -307,13 +307,23 @@ impl Engine {
         let before = self.breaker.state();
         let work = env.metrics.begin();
         let mut busy = 0;
-        let end = self.attempts(buffer, &chunk, place, flags, probe, env, &mut busy)?;
-        let result = match end {
-            End::Flushing => {
+        let end = self.attempts(buffer, &chunk, place, flags, probe, env, &mut busy);
+        // Waits between attempts and for the GIL are no work.
+        let timed = work.elapsed() > 0;
+        let end = match end {
+            Ok(End::Flushing) => {
                 self.breaker.abandoned();
                 env.stats.set_breaker(&self.breaker);
-                return Err(gst::FlowError::Flushing);
+                Err(gst::FlowError::Flushing)
             }
+            other => other,
+        };
+        let end = end.inspect_err(|_| {
+            env.metrics
+                .add_work_without_buffer(if timed { busy } else { 0 });
+        })?;
+        let result = match end {
+            End::Flushing => Err(gst::FlowError::Flushing),
             End::Done(product) => {
                 self.breaker.succeeded();
                 self.tell_breaker(before, place, env);
@@ -351,6 +361,10 @@ impl Engine {
                         Ok(())
                     }
                     Product::Kept(mut buffer) => {
+                        // The node may have written to it, and GAP is but a hint.
+                        if flags.contains(gst::BufferFlags::GAP) {
+                            buffer.make_mut().unset_flags(gst::BufferFlags::GAP);
+                        }
                         stream.outputs.pass(&mut buffer);
                         out.push(buffer);
                         Ok(())
@@ -369,9 +383,7 @@ impl Engine {
                 }
             }
         };
-        // Waits between attempts and for the GIL are no work.
-        env.metrics
-            .end_with(env.element, work.elapsed() > 0, busy, &span);
+        env.metrics.end_with(env.element, timed, busy, &span);
         result
     }
 

@@ -1,6 +1,9 @@
 //! Glue: pads, events, queries, states.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use gst::glib;
@@ -42,6 +45,8 @@ pub struct PyPipelineNode {
     /// Room for what one call gives; the streaming thread's own.
     out: Mutex<Vec<gst::Buffer>>,
     interrupt: Arc<Interrupt>,
+    /// The interrupt is for good: the end of a flush does not lift it.
+    stopping: AtomicBool,
     /// As the worker process reads it, in ns.
     timeout: Arc<AtomicU64>,
     metrics: ElementMetrics,
@@ -164,6 +169,10 @@ impl PyPipelineNode {
             }
             EventView::FlushStop(_) => {
                 self.interrupt.clear();
+                // Looked at after the clear: a stop that comes later raises it itself.
+                if self.stopping.load(SeqCst) {
+                    self.interrupt.raise();
+                }
                 self.with_engine(|engine, _, _| engine.flush());
                 self.src.push_event(event)
             }
@@ -202,7 +211,12 @@ impl PyPipelineNode {
         let started = self.with_engine(|engine, env, _| {
             engine
                 .start(&info, &caps, env)
-                .map_err(|failure| fail(env, &failure))
+                // A start that a flush or a stop cut short did not fail; caps come again.
+                .map_err(|failure| {
+                    if !env.interrupt.is_raised() {
+                        fail(env, &failure);
+                    }
+                })
         });
         let Some((Ok(output), _)) = started else {
             return false;
@@ -385,6 +399,7 @@ impl ObjectSubclass for PyPipelineNode {
             engine: Mutex::default(),
             out: Mutex::default(),
             interrupt: Arc::default(),
+            stopping: AtomicBool::new(false),
             timeout: Arc::default(),
             metrics: ElementMetrics::default(),
             stats: Arc::default(),
@@ -464,6 +479,7 @@ impl ElementImpl for PyPipelineNode {
         match transition {
             gst::StateChange::NullToReady => {
                 crate::logging::refresh();
+                self.stopping.store(false, SeqCst);
                 self.interrupt.clear();
                 self.open().map_err(|(failure, text)| {
                     self.metrics.add_error(&text);
@@ -478,6 +494,7 @@ impl ElementImpl for PyPipelineNode {
             }
             gst::StateChange::ReadyToPaused => {
                 let active = lock(&self.settings).clone();
+                self.stopping.store(false, SeqCst);
                 self.interrupt.clear();
                 self.stats.reset();
                 self.metrics.start();
@@ -488,7 +505,10 @@ impl ElementImpl for PyPipelineNode {
                 }
             }
             // Ends a wait for the next attempt, which holds the stream lock.
-            gst::StateChange::PausedToReady => self.interrupt.raise(),
+            gst::StateChange::PausedToReady => {
+                self.stopping.store(true, SeqCst);
+                self.interrupt.raise();
+            }
             _ => {}
         }
         let done = self.parent_change_state(transition)?;

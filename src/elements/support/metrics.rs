@@ -325,8 +325,13 @@ impl ElementMetrics {
     /// Adds work that has no buffer to show, of a drain or a failure, to the total; percentiles are
     /// of buffers.
     pub fn end_without_buffer(&self, work: Stopwatch) {
+        self.add_work_without_buffer(work.elapsed());
+    }
+
+    /// As [`end_without_buffer`](Self::end_without_buffer), for work that was not done in one go.
+    pub fn add_work_without_buffer(&self, ns: u64) {
         self.shared.working.store(false, Relaxed);
-        self.shared.recorder.add_work(work.elapsed());
+        self.shared.recorder.add_work(ns);
     }
 
     /// Posts the final message, which covers all since READY, unless nothing happened since the
