@@ -321,3 +321,26 @@ fn channels_without_positions_take_those_of_an_order() {
     assert_eq!(run(force, &surround, "S16LE"), s16(&[3000, 6000]));
     assert_ne!(run(aac, &surround, "S16LE"), s16(&[3000, 6000]));
 }
+
+#[test]
+fn the_order_of_channels_changes_while_playing() {
+    let from = "audio/x-raw,format=S16LE,rate=48000,channels=3,channel-mask=(bitmask)0x103,layout=interleaved";
+    let line = "rustaudioconvert dithering=none input-channels-reorder-mode=force \
+                input-channels-reorder=aac";
+    let mut h = harness(line, from, &caps("S16LE"));
+    let element = h.element().unwrap();
+    let input = s16(&[3000, 6000, 9000]);
+    let mut push = |name: &str, value: &str| {
+        element.set_property_from_str(name, value);
+        bytes(&h.push_and_pull(buffer(&input, 0)).unwrap())
+    };
+    // Left, right, LFE; then left, right, left; and so again.
+    let (aac, alternate) = (s16(&[3000, 6000]), s16(&[6000, 6000]));
+    assert_eq!(push("input-channels-reorder", "aac"), aac);
+    assert_eq!(push("input-channels-reorder", "alternate"), alternate);
+    assert_eq!(push("input-channels-reorder", "aac"), aac);
+    // The caps have positions of their own: front left, front right, rear centre.
+    let own = push("input-channels-reorder-mode", "unpositioned");
+    assert!(own != aac && own != alternate, "{own:?}");
+    assert_eq!(push("input-channels-reorder-mode", "force"), aac);
+}
