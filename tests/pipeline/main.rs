@@ -9,4 +9,5 @@ mod harness;
 mod inspect;
 mod launch;
 mod log;
+mod simd;
 mod stall;
