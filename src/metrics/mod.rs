@@ -1,13 +1,18 @@
 //! Counters, window percentiles and the one schema they are published in.
 
 pub mod document;
+mod fill;
 mod histogram;
+mod outbox;
 mod recorder;
 mod schema;
+mod stopwatch;
 
 pub use histogram::{Histogram, Summary};
+pub use outbox::Outbox;
 pub use recorder::{Closed, Counters, Recorder, Span, Status};
 pub use schema::{MESSAGE_NAME, Report, SchemaError, Value};
+pub use stopwatch::Stopwatch;
 
 /// Largest resident set this process has had, in bytes; 0 where the system does not tell. Asked
 /// for at most every 100 ms: many elements report at once, and the system call costs as much as

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use gst::glib::{GStr, gstr};
 use gst::prelude::*;
 
-use super::{Closed, Counters, Status};
+use super::{Closed, Counters, Status, fill};
 
 /// Name of the element message and of its structure.
 pub const MESSAGE_NAME: &str = "rustaudio-metrics";
@@ -176,8 +176,10 @@ impl Report {
         let mut fields = common.into_iter();
         // Fields keep the order in which they were added.
         let _ = s.map_in_place(|_, value| {
-            if let Some((_, field)) = fields.next() {
-                *value = field.into();
+            match fields.next() {
+                Some((_, Field::U64(v))) => fill::set_u64(value, v),
+                Some((_, field)) => *value = field.into(),
+                None => {}
             }
             ControlFlow::Continue(())
         });
@@ -282,50 +284,52 @@ impl TryFrom<&gst::StructureRef> for Report {
     }
 }
 
+/// A final report with an error in it.
+#[cfg(test)]
+pub(super) fn sample() -> Report {
+    use super::{Recorder, Span};
+    let r = Recorder::default();
+    for i in 0..4 {
+        r.record(
+            &Span {
+                pts: Some(i * 10_000_000),
+                duration: 10_000_000,
+                frames: 480,
+                bytes: 1920,
+            },
+            2000,
+            0,
+        );
+    }
+    r.add_error("it \"broke\"");
+    Report {
+        element: "vad0".into(),
+        factory: "rustvad".into(),
+        timestamp: Some(0),
+        stream_time: Some(7),
+        running_time: None,
+        window: r.run(),
+        counters: r.counters(),
+        processing_time: r.processing(),
+        latency: 30_000_000,
+        memory: r.memory(),
+        process_peak_rss: crate::metrics::process_peak_rss(),
+        status: r.status(),
+        last_error: r.last_error(),
+        stalled: false,
+        is_final: true,
+        extra: Vec::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{Recorder, Span};
-
-    fn report() -> Report {
-        let r = Recorder::default();
-        for i in 0..4 {
-            r.record(
-                &Span {
-                    pts: Some(i * 10_000_000),
-                    duration: 10_000_000,
-                    frames: 480,
-                    bytes: 1920,
-                },
-                2000,
-                0,
-            );
-        }
-        r.add_error("it \"broke\"");
-        Report {
-            element: "vad0".into(),
-            factory: "rustvad".into(),
-            timestamp: Some(0),
-            stream_time: Some(7),
-            running_time: None,
-            window: r.run(),
-            counters: r.counters(),
-            processing_time: r.processing(),
-            latency: 30_000_000,
-            memory: r.memory(),
-            process_peak_rss: crate::metrics::process_peak_rss(),
-            status: r.status(),
-            last_error: r.last_error(),
-            stalled: false,
-            is_final: true,
-            extra: Vec::new(),
-        }
-    }
 
     #[test]
     fn structure_round_trips() {
         gst::init().unwrap();
-        let report = report();
+        let report = sample();
         let s = report.to_structure(MESSAGE_NAME);
         assert_eq!(Report::try_from(s.as_ref()).unwrap(), report);
         assert_eq!(s.n_fields(), report.fields().count());
@@ -345,7 +349,7 @@ mod tests {
 
     #[test]
     fn json_has_the_same_fields_and_no_nan() {
-        let mut report = report();
+        let mut report = sample();
         report.extra = vec![("breaker-state", Value::Str("open".into()))];
         report.window.duration = 0;
         let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();

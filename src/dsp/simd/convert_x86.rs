@@ -4,7 +4,8 @@
 
 use std::arch::x86_64::*;
 
-use super::convert::{Codec, Coded, DitherFn, PackFn, dither_body, pack_body, unpack_body};
+use super::convert::{DitherFn, PackFn, dither_body, pack_body, unpack_body};
+use super::convert_codec::{Codec, Coded};
 
 /// Eight native samples at a time.
 pub(super) trait Lanes: Coded {

@@ -7,14 +7,13 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
-use gst_base::subclass::base_transform::GenerateOutputSuccess;
 use gst_base::subclass::prelude::*;
 
 use super::negotiate;
 use super::settings::{self, Settings, SetupError};
 use crate::dsp::convert::{ConvertError, Converter, Source};
 use crate::elements::support::metrics::{ElementMetrics, span};
-use crate::metrics::Span;
+use crate::elements::support::transform::{self, Transform, aligned_buffer};
 use crate::sync::lock;
 
 const TARGET: &str = "rustaudioconvert";
@@ -64,6 +63,10 @@ impl ObjectSubclass for AudioConvert {
     const NAME: &'static str = "GstRustAudioConvert";
     type Type = super::AudioConvert;
     type ParentType = gst_base::BaseTransform;
+
+    fn class_init(class: &mut Self::Class) {
+        transform::install::<Self>(class);
+    }
 }
 
 impl ObjectImpl for AudioConvert {
@@ -275,31 +278,42 @@ impl BaseTransformImpl for AudioConvert {
         let tags = meta.tags();
         tags.is_empty() || tags.iter().all(|tag| *tag == "audio") && tags.len() == 1
     }
+}
 
-    // In place of the stock `generate_output`, so that a buffer costs as few calls as possible and
-    // one that cannot be written to is converted out of place rather than copied first. What lies
-    // outside the segment is cut off here too: another overridden function costs 100 ns a buffer.
-    fn generate_output(&self) -> Result<GenerateOutputSuccess, gst::FlowError> {
-        let Some(inbuf) = self.take_queued_buffer() else {
-            return Ok(GenerateOutputSuccess::NoOutput);
+impl Transform for AudioConvert {
+    // One that cannot be written to is converted out of place rather than copied first.
+    fn transform_buffer(&self, inbuf: gst::Buffer) -> Result<Option<gst::Buffer>, gst::FlowError> {
+        if self.dirty.load(Ordering::Acquire) {
+            let work = self.metrics.begin();
+            let ready = self.rebuild();
+            self.metrics.end_without_buffer(work);
+            ready?;
+        }
+        let mut state = lock(&self.state);
+        // Buffers come after caps: without them `submit_input_buffer` refuses.
+        let State { active, segment } = &mut *state;
+        let active = active.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
+        let Some(inbuf) = active.clipped(inbuf, segment.as_ref()) else {
+            return Ok(None);
         };
-        let Some(inbuf) = self.clipped(inbuf)? else {
-            return Ok(GenerateOutputSuccess::NoOutput);
-        };
-        let element = self.obj();
         let work = self.metrics.begin();
-        let ready = match self.dirty.load(Ordering::Acquire) {
-            true => self.rebuild(),
-            false => Ok(()),
+        let frames = active.frames(&inbuf);
+        let span = span(&inbuf, frames as u64, active.input.rate());
+        let converted = if active.converter.is_passthrough() && self.obj().is_passthrough() {
+            Ok(inbuf)
+        } else {
+            self.convert(active, inbuf, frames)
         };
-        match ready.and_then(|()| self.process(inbuf)) {
-            Ok((outbuf, span)) => {
-                self.metrics.end(&*element, work, &span);
-                Ok(GenerateOutputSuccess::Buffer(outbuf))
+        // An application may ask for a property while it gets the message or the error.
+        drop(state);
+        match converted {
+            Ok(outbuf) => {
+                self.metrics.end(&*self.obj(), work, &span);
+                Ok(Some(outbuf))
             }
-            Err(flow) => {
+            Err(e) => {
                 self.metrics.end_without_buffer(work);
-                Err(flow)
+                Err(self.fail(e))
             }
         }
     }
@@ -323,27 +337,29 @@ impl Active {
             None => buffer.size() / self.input.bpf().max(1) as usize,
         }
     }
+
+    /// The part of `buffer` that lies in `segment`.
+    fn clipped(&self, buffer: gst::Buffer, segment: Option<&gst::Segment>) -> Option<gst::Buffer> {
+        let Some(segment) = segment else {
+            return Some(buffer);
+        };
+        let Some(time) = segment.downcast_ref::<gst::ClockTime>() else {
+            return Some(buffer);
+        };
+        // Nearly every buffer lies within the segment as a whole, or nobody knows where it lies.
+        let whole = match (buffer.pts(), time.start(), time.stop()) {
+            (None, ..) => true,
+            (Some(pts), Some(start), None) => pts >= start,
+            _ => false,
+        };
+        if whole {
+            return Some(buffer);
+        }
+        gst_audio::audio_buffer_clip(buffer, segment, self.input.rate(), self.input.bpf())
+    }
 }
 
 impl AudioConvert {
-    /// The output for `inbuf`, and the media that it covers.
-    fn process(&self, inbuf: gst::Buffer) -> Result<(gst::Buffer, Span), gst::FlowError> {
-        let converted = {
-            let mut state = lock(&self.state);
-            // Buffers come after caps: without them `submit_input_buffer` refuses.
-            let active = state.active.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
-            let frames = active.frames(&inbuf);
-            let span = span(&inbuf, frames as u64, active.input.rate());
-            if active.converter.is_passthrough() && self.obj().is_passthrough() {
-                Ok((inbuf, span))
-            } else {
-                self.convert(active, inbuf, frames).map(|out| (out, span))
-            }
-        };
-        // The lock is released: an application may ask for a property while it gets the error.
-        converted.map_err(|e| self.fail(e))
-    }
-
     /// The output of one buffer; `inbuf` itself where that can be done in place.
     fn convert(
         &self,
@@ -404,41 +420,22 @@ impl AudioConvert {
             buffer.make_mut().set_size(size);
             return Ok(buffer);
         }
-        let mut buffer = gst::Buffer::with_size(size)?;
-        self.parent_copy_metadata(inbuf, buffer.make_mut())
-            .map_err(|e| {
+        let mut buffer = aligned_buffer(size)?;
+        let out = buffer.make_mut();
+        if inbuf.iter_meta::<gst::Meta>().next().is_none() {
+            out.set_flags(inbuf.flags() - gst::BufferFlags::TAG_MEMORY);
+            out.set_pts(inbuf.pts());
+            out.set_dts(inbuf.dts());
+            out.set_duration(inbuf.duration());
+            out.set_offset(inbuf.offset());
+            out.set_offset_end(inbuf.offset_end());
+        } else {
+            self.parent_copy_metadata(inbuf, out).map_err(|e| {
                 tracing::warn!(target: TARGET, "metadata not copied: {e}");
                 BufferError::Allocate(gst::FlowError::Error)
             })?;
-        Ok(buffer)
-    }
-
-    /// The part of `buffer` that lies in the segment.
-    fn clipped(&self, buffer: gst::Buffer) -> Result<Option<gst::Buffer>, gst::FlowError> {
-        let state = lock(&self.state);
-        let Some(segment) = &state.segment else {
-            return Ok(Some(buffer));
-        };
-        let Some(time) = segment.downcast_ref::<gst::ClockTime>() else {
-            return Ok(Some(buffer));
-        };
-        let Some(active) = &state.active else {
-            return Err(gst::FlowError::NotNegotiated);
-        };
-        // Nearly every buffer lies within the segment as a whole.
-        let whole = match (buffer.pts(), time.start(), time.stop()) {
-            (Some(pts), Some(start), None) => pts >= start,
-            _ => false,
-        };
-        if whole {
-            return Ok(Some(buffer));
         }
-        Ok(gst_audio::audio_buffer_clip(
-            buffer,
-            segment,
-            active.input.rate(),
-            active.input.bpf(),
-        ))
+        Ok(buffer)
     }
 
     /// Starts converting between two kinds of buffers.

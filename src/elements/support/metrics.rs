@@ -7,7 +7,9 @@ use std::time::Instant;
 use gst::glib;
 use gst::prelude::*;
 
-use crate::metrics::{Closed, MESSAGE_NAME, Recorder, Report, Span, Value, process_peak_rss};
+use crate::metrics::{
+    self, Closed, MESSAGE_NAME, Outbox, Recorder, Report, Span, Value, process_peak_rss,
+};
 use crate::sync::lock;
 
 /// Fields that one kind of element adds to the schema.
@@ -21,16 +23,14 @@ pub struct Stopwatch(Option<Running>);
 
 #[derive(Debug)]
 struct Running {
-    since: Instant,
+    since: metrics::Stopwatch,
     _span: Option<tracing::span::EnteredSpan>,
 }
 
 impl Stopwatch {
     /// Own work so far, in ns; 0 where nothing is timed.
     pub fn elapsed(&self) -> u64 {
-        self.0.as_ref().map_or(0, |t| {
-            t.since.elapsed().as_nanos().min(u64::MAX as u128) as u64
-        })
+        self.0.as_ref().map_or(0, |t| t.since.elapsed())
     }
 }
 
@@ -61,6 +61,8 @@ struct Shared {
     working: AtomicBool,
     stalled: AtomicBool,
     watch: Mutex<Watch>,
+    /// Reports that were not posted yet.
+    outbox: Mutex<Outbox>,
     /// Whose metrics these are, from READY->PAUSED on.
     element: glib::WeakRef<gst::Element>,
     /// Where the run began: the segment of the first buffer.
@@ -94,6 +96,7 @@ impl Default for Shared {
             active: AtomicBool::new(false),
             working: AtomicBool::new(false),
             watch: Mutex::default(),
+            outbox: Mutex::default(),
             element: glib::WeakRef::new(),
             first_segment: Mutex::new(gst::FormattedSegment::new()),
             stalled: AtomicBool::new(false),
@@ -218,7 +221,11 @@ impl ElementMetrics {
             }
             gst::StateChange::PausedToPlaying => self.play(),
             // The second one where going to PLAYING failed.
-            gst::StateChange::PlayingToPaused | gst::StateChange::PausedToReady => self.pause(),
+            gst::StateChange::PlayingToPaused | gst::StateChange::PausedToReady => {
+                self.pause();
+                let waiting = lock(&self.shared.outbox).take();
+                send(element.upcast_ref(), waiting);
+            }
             _ => {}
         }
     }
@@ -277,7 +284,7 @@ impl ElementMetrics {
             let _span = traced.then(|| self.buffer_span());
             Running {
                 _span,
-                since: Instant::now(),
+                since: metrics::Stopwatch::start(),
             }
         }))
     }
@@ -392,15 +399,9 @@ impl Shared {
     }
 
     fn post(&self, element: &gst::Element, window: Closed, is_final: bool) {
-        let structure = self
-            .report(element, window, is_final)
-            .to_structure(MESSAGE_NAME);
-        // Without a bus nobody listens, which is no error.
-        let _ = element.post_message(
-            gst::message::Element::builder(structure)
-                .src(element)
-                .build(),
-        );
+        let report = self.report(element, window, is_final);
+        let due = lock(&self.outbox).push(report, Instant::now());
+        send(element, due);
     }
 
     /// What `stats` says: the open window or, once the run is over, what the final message said.
@@ -443,6 +444,19 @@ impl Shared {
             is_final,
             extra: self.extra.get().map(|f| f()).unwrap_or_default(),
         }
+    }
+}
+
+/// Posts `reports`, with no lock held: whoever hears of them may ask or stop the element.
+fn send(element: &gst::Element, reports: Vec<Report>) {
+    for report in reports {
+        let structure = report.to_structure(MESSAGE_NAME);
+        // Without a bus nobody listens, which is no error.
+        let _ = element.post_message(
+            gst::message::Element::builder(structure)
+                .src(element)
+                .build(),
+        );
     }
 }
 

@@ -3,3 +3,4 @@
 pub mod format;
 pub mod metrics;
 pub mod timeline;
+pub mod transform;

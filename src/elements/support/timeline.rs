@@ -2,8 +2,16 @@
 
 /// Time of `frames` at `rate` Hz, rounded to the nearest ns.
 pub fn frames_to_time(frames: u64, rate: u32) -> gst::ClockTime {
-    let rate = u128::from(rate.max(1));
-    let ns = (u128::from(frames) * 1_000_000_000 + rate / 2) / rate;
+    const SECOND: u64 = 1_000_000_000;
+    let rate = u64::from(rate.max(1));
+    // Of a buffer's length; a division of 128 bits takes twenty times as long.
+    if let Some(product) = frames.checked_mul(SECOND)
+        && let Some(rounded) = product.checked_add(rate / 2)
+    {
+        return gst::ClockTime::from_nseconds(rounded / rate);
+    }
+    let rate = u128::from(rate);
+    let ns = (u128::from(frames) * u128::from(SECOND) + rate / 2) / rate;
     gst::ClockTime::from_nseconds(u64::try_from(ns).unwrap_or(u64::MAX - 1))
 }
 

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Runs the tests of the signal processing as 64-bit Arm code, in an emulator: every kernel that NEON
+# takes part in, against the same references as elsewhere. On Arm itself scripts/test.sh does that.
+#
+# Needs a Rust compiler with the target aarch64-unknown-linux-gnu: the one at hand where it has it
+# (rustup target add aarch64-unknown-linux-gnu), else Debian's, unpacked below the target folder.
+set -euo pipefail
+. "$(dirname "$0")/setup.sh"
+
+need_rust
+need_packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
+
+target=aarch64-unknown-linux-gnu
+work=${CARGO_TARGET_DIR:-$PWD/target}/arm
+mkdir -p "$work/crate/src"
+
+if [ ! -d "$(rustc --print target-libdir --target $target)" ]; then
+  if [ ! -x "$work/rust/usr/bin/rustc" ]; then
+    say "A Rust compiler for Arm, from Debian's packages"
+    mkdir -p "$work/packages"
+    others=$(dpkg --print-foreign-architectures)
+    grep -qx arm64 <<<"$others" || dpkg --add-architecture arm64
+    apt-get update -qq
+    (
+      cd "$work/packages"
+      std=$(apt-cache depends libstd-rust-web-dev | sed -n 's/.*Depends: \(libstd-rust-web-[0-9.]*\)$/\1/p')
+      llvm=$(apt-cache depends "$std" | sed -n 's/.*Depends: \(libllvm[0-9]*\)$/\1/p')
+      apt-get download -qq rustc-web libstd-rust-web-dev "$std" "$llvm" libstd-rust-web-dev:arm64 "$std:arm64"
+    )
+    grep -qx arm64 <<<"$others" || { dpkg --remove-architecture arm64; apt-get update -qq; }
+    for package in "$work"/packages/*.deb; do dpkg -x "$package" "$work/rust"; done
+  fi
+  export RUSTC=$work/rust/usr/bin/rustc LD_LIBRARY_PATH=$work/rust/usr/lib/$(uname -m)-linux-gnu
+fi
+"${RUSTC:-rustc}" --version
+
+# The signal processing knows nothing of GStreamer, so it builds without an Arm GStreamer.
+{
+  echo '[package]'
+  echo 'name = "dsp-alone"'
+  echo 'edition = "2024"'
+  echo '[lib]'
+  echo 'name = "gstrustaudio"'
+  echo '[dependencies]'
+  grep -E '^(bytemuck|realfft|rubato|rustfft|thiserror|tracing) = ' Cargo.toml
+  echo '[[test]]'
+  echo 'name = "vad_dsp"'
+  echo "path = \"$PWD/tests/vad_dsp/main.rs\""
+  echo '[profile.dev]'
+  echo 'opt-level = 2'
+  echo '[workspace]'
+} >"$work/crate/Cargo.toml"
+{
+  echo "#[path = \"$PWD/src/dsp/mod.rs\"]"
+  echo 'pub mod dsp;'
+  echo "#[path = \"$PWD/src/sync.rs\"]"
+  echo 'mod sync;'
+} >"$work/crate/src/lib.rs"
+cp Cargo.lock "$work/crate/"
+
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64-static -L /usr/aarch64-linux-gnu"
+say "Tests of the signal processing on emulated 64-bit Arm"
+RUSTFLAGS="-D warnings" CARGO_TARGET_DIR=$work/build cargo test --lib --tests \
+  --manifest-path "$work/crate/Cargo.toml" --target $target
