@@ -13,7 +13,9 @@ use super::negotiate;
 use super::settings::{self, Settings, SetupError};
 use crate::dsp::convert::{ConvertError, Converter, Source};
 use crate::elements::support::metrics::{ElementMetrics, span};
-use crate::elements::support::transform::{self, Transform, aligned_buffer};
+use crate::elements::support::transform::{
+    self, Transform, aligned_buffer, with_bytes, with_bytes_mut,
+};
 use crate::sync::lock;
 
 const TARGET: &str = "rustaudioconvert";
@@ -383,20 +385,16 @@ impl AudioConvert {
         }
         let mut outbuf = self.output_buffer(&inbuf, frames * active.output.bpf() as usize)?;
         let out = outbuf.make_mut();
-        {
-            let mut dst = out.map_writable()?;
-            if gap {
-                active.converter.silence(&mut dst);
-            } else {
-                let src = inbuf.map_readable()?;
-                let meta = inbuf.meta::<gst_audio::AudioMeta>();
-                let offsets = meta.as_ref().map_or(&[][..], |m| m.offsets());
-                let source = Source {
-                    data: &src,
-                    offsets,
-                };
-                active.converter.convert(source, &mut dst, frames)?;
-            }
+        if gap {
+            with_bytes_mut(out, |dst| active.converter.silence(dst))?;
+        } else {
+            let meta = inbuf.meta::<gst_audio::AudioMeta>();
+            let offsets = meta.as_ref().map_or(&[][..], |m| m.offsets());
+            let converted = with_bytes(&inbuf, |data| {
+                let source = Source { data, offsets };
+                with_bytes_mut(out, |dst| active.converter.convert(source, dst, frames))
+            });
+            converted???;
         }
         if active.planar && frames > 0 {
             gst_audio::AudioMeta::add(out, &active.output, frames, &[])?;
