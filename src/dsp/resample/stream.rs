@@ -219,7 +219,7 @@ fn build<T: Sample>(
     let plan = plan(spec, ratio, &prototype, size_of::<T>());
     let engine: Box<dyn Engine<T>> = match plan {
         Plan::Polyphase => Box::new(Polyphase::exact(prototype, ratio, level)?),
-        Plan::Fft { units } => Box::new(Blocks::new(ratio, units, spec.channels)?),
+        Plan::Fft(size) => Box::new(Blocks::new(ratio, size, spec.channels)),
         Plan::Sinc { cubic } => Box::new(Polyphase::interpolated(prototype, ratio, cubic, level)?),
     };
     Ok((plan, engine))

@@ -58,7 +58,7 @@ fn run<T: Sample>(
         let n = cut().min(rest.len());
         resampler.push(n, |c, plane| {
             for (to, from) in plane.iter_mut().zip(rest) {
-                *to = T::coerce(*from * (c + 1) as f64);
+                *to = T::nearest(*from * (c + 1) as f64);
             }
         });
         rest = &rest[n..];
