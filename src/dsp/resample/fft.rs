@@ -304,7 +304,7 @@ impl<T: Sample> Engine<T> for Blocks<T> {
             while channel < self.channels {
                 let signal = window * self.channels + channel;
                 let y = &self.pairs[signal / 2].output[range.clone()];
-                if signal % 2 == 0 && channel + 1 < self.channels {
+                if signal.is_multiple_of(2) && channel + 1 < self.channels {
                     out.write_pairs(channel, at, y);
                     channel += 2;
                 } else {
