@@ -77,32 +77,26 @@ impl<'a, T: Copy> Output<'a, T> {
         }
     }
 
-    /// Writes consecutive frames of channels `channel` and `channel + 1`.
+    /// Writes consecutive frames of channels `channel` and `channel + 1`, which alternate in `y`.
     #[inline]
-    pub fn write2(&mut self, channel: usize, frame: usize, y: [&[T]; 2]) {
+    pub fn write2(&mut self, channel: usize, frame: usize, y: &[T]) {
         if self.channel_stride == 1 && self.frame_stride == 2 {
             let at = (self.offset + frame) * 2;
-            let to = &mut self.samples[at..at + 2 * y[0].len()];
-            let (to, rest) = to.as_chunks_mut::<{ 2 * GROUP }>();
-            let (left, left_rest) = y[0].as_chunks::<GROUP>();
-            let (right, right_rest) = y[1].as_chunks::<GROUP>();
-            // Whole groups have a length that the compiler knows; they become shuffles.
-            for (to, (l, r)) in to.iter_mut().zip(left.iter().zip(right)) {
-                for i in 0..GROUP {
-                    to[2 * i] = l[i];
-                    to[2 * i + 1] = r[i];
-                }
+            let to = &mut self.samples[at..at + y.len()];
+            // Whole groups have a length that the compiler knows.
+            match (<&mut [T; 2 * GROUP]>::try_from(&mut *to), y.try_into()) {
+                (Ok(to), Ok(y)) => *to = *<&[T; 2 * GROUP]>::from(y),
+                _ => to.copy_from_slice(y),
             }
-            for (to, (l, r)) in rest
-                .chunks_exact_mut(2)
-                .zip(left_rest.iter().zip(right_rest))
-            {
-                to[0] = *l;
-                to[1] = *r;
+            return;
+        }
+        for part in 0..2 {
+            let at =
+                (channel + part) * self.channel_stride + (self.offset + frame) * self.frame_stride;
+            let to = self.samples[at..].iter_mut().step_by(self.frame_stride);
+            for (to, y) in to.zip(y[part..].iter().step_by(2)) {
+                *to = *y;
             }
-        } else {
-            self.write(channel, frame, y[0]);
-            self.write(channel + 1, frame, y[1]);
         }
     }
 
@@ -160,6 +154,11 @@ pub trait Engine<T>: Send {
 
     /// Position of the next output.
     fn position(&self) -> Position;
+
+    /// The whole frame of [`position`](Self::position).
+    fn frame(&self) -> i64 {
+        self.position().frame
+    }
 
     /// Outputs that lie at or before frame `last`.
     fn available(&self, last: i64) -> u64;

@@ -17,8 +17,8 @@ use super::Ratio;
 use super::design::kaiser_window;
 use super::engine::{Engine, Output, Sample};
 use super::fifo::Fifo;
-use super::polyphase::outputs_through;
-use super::ratio::{Position, step};
+use super::polyphase::{outputs_from, split};
+use super::ratio::Position;
 use crate::dsp::shared::Shared;
 
 /// Sizes of the transforms, in units of the ratio's smallest: `m` input and `l` output frames.
@@ -268,17 +268,16 @@ impl<T: Sample> Engine<T> for Blocks<T> {
     }
 
     fn position(&self) -> Position {
-        let numerator = u128::from(self.next) * u128::from(self.ratio.m);
-        let l = u128::from(self.ratio.l);
-        Position::rational(
-            self.origin + (numerator / l) as i64,
-            (numerator % l) as u64,
-            self.ratio.l,
-        )
+        let (frame, phase) = split(self.next, self.ratio);
+        Position::rational(self.origin + frame as i64, phase, self.ratio.l)
+    }
+
+    fn frame(&self) -> i64 {
+        self.origin + split(self.next, self.ratio).0 as i64
     }
 
     fn available(&self, last: i64) -> u64 {
-        outputs_through(self.position(), last, step(self.ratio, 1.0))
+        outputs_from(self.origin, self.next, last, self.ratio)
     }
 
     fn ready(&self, end: i64) -> u64 {

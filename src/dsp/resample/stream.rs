@@ -18,6 +18,8 @@ pub struct Resampler<T> {
     plan: Plan,
     engine: Box<dyn Engine<T>>,
     fifo: Fifo<T>,
+    /// Frames kept for another engine.
+    history: usize,
     frames_in: u64,
     frames_out: u64,
     /// Set by `finish`: nothing lies after the last input frame.
@@ -45,7 +47,8 @@ impl<T: Sample> Resampler<T> {
             .filter(|_| spec.channels > 0)
             .ok_or(ResampleError::Zero)?;
         let (plan, engine) = build(spec, ratio, level)?;
-        let fifo = Fifo::new(spec.channels, history(ratio, &*engine), engine.slack());
+        let history = history(ratio, &*engine);
+        let fifo = Fifo::new(spec.channels, history, engine.slack());
         let mut this = Self {
             spec: spec.clone(),
             level,
@@ -53,6 +56,7 @@ impl<T: Sample> Resampler<T> {
             plan,
             engine,
             fifo,
+            history,
             frames_in: 0,
             frames_out: 0,
             finished: false,
@@ -105,7 +109,7 @@ impl<T: Sample> Resampler<T> {
 
     /// First input frame that the next output depends on.
     pub fn depends_from(&self) -> i64 {
-        self.engine.position().frame - self.engine.back() as i64
+        self.engine.frame() - self.engine.back() as i64
     }
 
     /// Bytes held.
@@ -118,6 +122,15 @@ impl<T: Sample> Resampler<T> {
         debug_assert!(!self.finished);
         self.fifo.push(frames, &mut fill);
         self.frames_in += frames as u64;
+    }
+
+    /// As [`push`](Self::push) for two channels, which `fill` writes together. False, and nothing
+    /// done, if there are not two.
+    pub fn push2(&mut self, frames: usize, fill: impl FnOnce([&mut [T]; 2])) -> bool {
+        debug_assert!(!self.finished);
+        let done = self.fifo.push2(frames, fill);
+        self.frames_in += if done { frames as u64 } else { 0 };
+        done
     }
 
     /// Output frames that can be pulled now.
@@ -145,10 +158,9 @@ impl<T: Sample> Resampler<T> {
         let frames = frames.min(self.available());
         self.engine.run(&self.fifo, out, frames);
         self.frames_out += frames as u64;
-        let keep = history(self.ratio, &*self.engine) as i64;
+        let keep = self.history as i64;
         let needed = self.engine.needed_from();
-        self.fifo
-            .release(needed.min(self.engine.position().frame - keep));
+        self.fifo.release(needed.min(self.engine.frame() - keep));
     }
 
     /// Ends the input: what follows counts as silence, and the outputs up to the last input frame
@@ -165,8 +177,7 @@ impl<T: Sample> Resampler<T> {
         self.frames_in = 0;
         self.frames_out = 0;
         self.finished = false;
-        let keep = history(self.ratio, &*self.engine);
-        self.fifo.reset(keep, self.engine.slack());
+        self.fifo.reset(self.history, self.engine.slack());
         self.engine.seek(Position::default());
         self.corrected = self.spec.rate_correction != 1.0;
     }
@@ -202,6 +213,7 @@ impl<T: Sample> Resampler<T> {
         engine.seek(self.engine.position());
         self.fifo.set_slack(engine.slack());
         self.fifo.extend_back(engine.needed_from());
+        self.history = history(self.ratio, &*engine);
         self.plan = plan;
         self.engine = engine;
         self.spec = spec;

@@ -138,9 +138,11 @@ impl State {
         };
         // A source whose rate is being corrected counts its frames either as nominal ones or by
         // the clock that it is corrected to.
-        let ratio = f64::from(rate) / f64::from(self.out_info.rate());
-        let corrected = (self.stream.frames_due() * ratio).max(0.0).round() as u64;
-        error(at(self.stream.frames_in())) && error(at(corrected))
+        let corrected = || {
+            let ratio = f64::from(rate) / f64::from(self.out_info.rate());
+            (self.stream.frames_due() * ratio).max(0.0).round() as u64
+        };
+        error(at(self.stream.frames_in())) && error(at(corrected()))
     }
 
     /// Instant of the last frame of `buffer`.
