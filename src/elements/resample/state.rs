@@ -154,6 +154,21 @@ impl State {
         ))
     }
 
+    /// Whether `segment` takes nothing off `buffer`.
+    pub fn lies_within(
+        &self,
+        buffer: &gst::BufferRef,
+        segment: &gst::FormattedSegment<gst::ClockTime>,
+    ) -> bool {
+        let Some(pts) = buffer.pts() else {
+            return true;
+        };
+        let frames = (buffer.size() / (self.in_info.bpf() as usize).max(1)) as u64;
+        let end = pts.saturating_add(frames_to_time(frames, self.in_info.rate()));
+        segment.start().is_none_or(|start| pts >= start)
+            && segment.stop().is_none_or(|stop| end <= stop)
+    }
+
     /// Consumes `buffer`; its frames.
     pub fn push(&mut self, buffer: &gst::BufferRef) -> Result<u64, StateError> {
         let (size, bpf) = (buffer.size(), self.in_info.bpf() as usize);
