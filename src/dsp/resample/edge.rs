@@ -154,6 +154,13 @@ impl Stream {
         either!(&mut self.inner, e => e.reversed = reversed);
     }
 
+    /// Goes on at another output rate; see [`Resampler::change_out_rate`].
+    pub fn change_out_rate(&mut self, rate: u32) -> Result<u64, ResampleError> {
+        let start = either!(&mut self.inner, e => e.resampler.change_out_rate(rate))?;
+        self.quiet_from -= start as i64;
+        Ok(start)
+    }
+
     /// Takes over another `spec`; see [`Resampler::reconfigure`].
     pub fn reconfigure(&mut self, spec: &Spec) -> Result<(), ResampleError> {
         either!(&mut self.inner, e => e.resampler.reconfigure(spec))

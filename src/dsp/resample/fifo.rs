@@ -64,6 +64,11 @@ impl<T: Copy + Default> Fifo<T> {
         self.first + self.len as i64
     }
 
+    /// Lets frame `frame` be frame 0.
+    pub fn renumber(&mut self, frame: i64) {
+        self.first -= frame;
+    }
+
     /// Bytes held.
     pub fn memory(&self) -> usize {
         self.planes

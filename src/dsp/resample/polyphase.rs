@@ -92,6 +92,7 @@ impl<T: Sample> Polyphase<T> {
         let start = self.base + self.window_start(0);
         let channels = fifo.channels();
         let paired = channels - channels % 2;
+        let mut y = [[T::default(); 2 * GROUP]; WINDOWS];
         for (group, offset) in table.offsets.iter().enumerate() {
             let taps = &table.taps()[group * GROUP * len..][..GROUP * len];
             let low = group as u64 * ROWS;
@@ -115,7 +116,6 @@ impl<T: Sample> Polyphase<T> {
                         let at = frame(p + (w as u64).min(windows as u64 - 1));
                         [fifo.window(c, at, len), fifo.window(c + 1, at, len)]
                     });
-                    let mut y = [[T::default(); 2 * GROUP]; WINDOWS];
                     (self.kernels.stereo)(&x[..windows], taps, len, &mut y);
                     for (w, y) in y[..windows].iter().enumerate() {
                         let (within, at, count) = part(p + w as u64);

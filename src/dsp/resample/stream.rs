@@ -182,6 +182,34 @@ impl<T: Sample> Resampler<T> {
         self.corrected = self.spec.rate_correction != 1.0;
     }
 
+    /// Goes on at another output rate, with what the filter has of the input: from the first whole
+    /// input frame on that no output was made for. That becomes frame 0; its number until now.
+    pub fn change_out_rate(&mut self, out_rate: u32) -> Result<u64, ResampleError> {
+        let spec = Spec {
+            out_rate,
+            ..self.spec.clone()
+        };
+        let ratio = Ratio::new(spec.in_rate, out_rate).ok_or(ResampleError::Zero)?;
+        let (plan, mut engine) = build::<T>(&spec, ratio, self.level)?;
+        let position = self.engine.position();
+        let next = position.frame + i64::from(position.fraction > 0);
+        let start = next.clamp(0, self.frames_in as i64);
+        engine.set_correction(spec.rate_correction);
+        engine.seek(Position::default());
+        self.fifo.renumber(start);
+        self.fifo.set_slack(engine.slack());
+        self.fifo.extend_back(engine.needed_from());
+        self.history = history(ratio, &*engine);
+        self.frames_in -= start as u64;
+        self.frames_out = 0;
+        self.corrected = spec.rate_correction != 1.0;
+        self.plan = plan;
+        self.engine = engine;
+        self.ratio = ratio;
+        self.spec = spec;
+        Ok(start as u64)
+    }
+
     /// Takes over another `spec` of the same rates and channels from the next output on, without a
     /// gap: the new engine filters the input anew from where it needs it.
     pub fn reconfigure(&mut self, spec: &Spec) -> Result<(), ResampleError> {

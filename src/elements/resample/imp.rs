@@ -193,6 +193,22 @@ impl RustResample {
         }
     }
 
+    /// Whether new caps leave the tail to the stream that follows: downstream, which may be another
+    /// peer than before, does not take the old rate any more.
+    fn goes_on(&self, in_info: &gst_audio::AudioInfo, out_info: &gst_audio::AudioInfo) -> bool {
+        let running = lock(&self.running);
+        let Some(state) = &running.state else {
+            return false;
+        };
+        if !state.differs_in_out_rate(in_info, out_info) {
+            return false;
+        }
+        let old = state.out_info.to_caps();
+        drop(running);
+        let pad = self.obj().src_pad().clone();
+        old.is_ok_and(|old| pad.peer().is_some() && !pad.peer_query_accept_caps(&old))
+    }
+
     /// Sends out the tail of the stream.
     fn drain(&self) {
         let work = self.metrics.begin();
@@ -200,8 +216,20 @@ impl RustResample {
         self.metrics.end_without_buffer(work);
         match tail {
             Some(Ok(Some(buffer))) => {
-                if let Err(flow) = self.obj().src_pad().push(buffer) {
-                    tracing::debug!(target: "rustresample", element = %self.obj().name(), ?flow, "tail was not taken");
+                let lost = buffer.duration().unwrap_or_default();
+                match self.obj().src_pad().push(buffer) {
+                    Ok(_) => {}
+                    // Whoever flushes or has seen the end wants no tail.
+                    Err(gst::FlowError::Flushing | gst::FlowError::Eos) => {}
+                    Err(flow) => {
+                        self.metrics.add_dropped(1);
+                        gst::element_imp_warning!(
+                            self,
+                            gst::CoreError::Negotiation,
+                            ("downstream did not take the last {lost} of the stream"),
+                            ["pushing the tail at the old caps: {flow}"]
+                        );
+                    }
                 }
             }
             Some(Err(error)) => self.fail(&error),
@@ -309,8 +337,15 @@ impl BaseTransformImpl for RustResample {
         if lock(&self.running).infos == infos {
             return Ok(());
         }
-        self.drain();
-        let done = self.set_up(&mut lock(&self.running), &in_info, &out_info);
+        let done = if self.goes_on(&in_info, &out_info) {
+            let mut running = lock(&self.running);
+            running.infos = Some((in_info.clone(), out_info.clone()));
+            let state = running.state.as_mut();
+            state.map_or(Ok(()), |state| state.change_out_rate(&out_info))
+        } else {
+            self.drain();
+            self.set_up(&mut lock(&self.running), &in_info, &out_info)
+        };
         if let Err(error) = done {
             self.fail(&error);
             return Err(gst::loggable_error!(gst::CAT_RUST, "{}", error));

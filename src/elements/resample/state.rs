@@ -248,6 +248,38 @@ impl State {
         Ok(Some(buffer))
     }
 
+    /// Goes on with `out_info`, which differs in its rate alone: what the filter still holds comes
+    /// out at the new rate.
+    pub fn change_out_rate(&mut self, out_info: &gst_audio::AudioInfo) -> Result<(), StateError> {
+        let before = u64::from(self.out_info.rate());
+        let made = self.stream.frames_out();
+        let start = self.stream.change_out_rate(out_info.rate())?;
+        if let Some(clock) = &mut self.clock {
+            let time = frames_to_time(start, self.in_info.rate());
+            clock.base = clock.base.and_then(|base| {
+                if self.reversed {
+                    base.checked_sub(time)
+                } else {
+                    Some(base.saturating_add(time))
+                }
+            });
+            clock.offset = clock
+                .offset
+                .and_then(|o| (o + made).mul_div_round(out_info.rate().into(), before));
+        }
+        self.out_info = out_info.clone();
+        Ok(())
+    }
+
+    /// Whether [`change_out_rate`](Self::change_out_rate) can lead to these.
+    pub fn differs_in_out_rate(
+        &self,
+        in_info: &gst_audio::AudioInfo,
+        out_info: &gst_audio::AudioInfo,
+    ) -> bool {
+        *in_info == self.in_info && self.clock.is_some() && out_info.rate() != in_info.rate()
+    }
+
     /// Ends the stream and gives its tail; the next buffer starts a new one.
     pub fn drain(&mut self) -> Result<Option<gst::Buffer>, StateError> {
         let tail = if self.clock.is_some() {
