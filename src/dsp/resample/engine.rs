@@ -84,9 +84,13 @@ impl<'a, T: Copy> Output<'a, T> {
             let at = (self.offset + frame) * 2;
             let to = &mut self.samples[at..at + y.len()];
             // Whole groups have a length that the compiler knows.
-            match (<&mut [T; 2 * GROUP]>::try_from(&mut *to), y.try_into()) {
-                (Ok(to), Ok(y)) => *to = *<&[T; 2 * GROUP]>::from(y),
-                _ => to.copy_from_slice(y),
+            if let (Ok(to), Ok(y)) = (
+                <&mut [T; 2 * GROUP]>::try_from(&mut *to),
+                <&[T; 2 * GROUP]>::try_from(y),
+            ) {
+                *to = *y;
+            } else {
+                to.copy_from_slice(y);
             }
             return;
         }

@@ -31,7 +31,7 @@ const POINTS: u64 = 1 << 13;
 const MOST_POINTS: u64 = 1 << 15;
 
 /// What a window may cost more than the cheapest if it delays less.
-const SLACK: f64 = 1.08;
+const SLACK: f64 = 1.3;
 
 /// Where the fft engine's pass band ends (-1 dB) at each quality, as a fraction of the lower Nyquist
 /// frequency. Its stop band is below -140 dB from there on.

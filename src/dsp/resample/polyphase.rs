@@ -1,5 +1,6 @@
 //! The time-domain engines: exact polyphase filters for rational ratios, interpolated ones for any.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::design::Prototype;
@@ -107,9 +108,21 @@ impl<T: Sample> Polyphase<T> {
                 let within = from.saturating_sub(p * period + low) as usize;
                 (within, from.saturating_sub(first) as usize, count)
             };
-            let mut p = u64::from(first >= high);
-            let last = end.saturating_sub(low).div_ceil(period);
-            while p < last {
+            let periods = u64::from(first >= high)..end.saturating_sub(low).div_ceil(period);
+            if paired < channels {
+                self.run_odd(
+                    table,
+                    fifo,
+                    out,
+                    paired,
+                    taps,
+                    periods.clone(),
+                    &frame,
+                    &part,
+                );
+            }
+            let (mut p, last) = (periods.start, periods.end);
+            while paired > 0 && p < last {
                 let windows = (last - p).min(WINDOWS as u64) as usize;
                 for c in (0..paired).step_by(2) {
                     let x: [[&[T]; 2]; WINDOWS] = std::array::from_fn(|w| {
@@ -122,15 +135,12 @@ impl<T: Sample> Polyphase<T> {
                         out.write2(c, at, &y[2 * within..2 * (within + count)]);
                     }
                 }
-                if paired < channels {
-                    self.run_odd(table, fifo, out, paired, taps, (p, windows), &frame, &part);
-                }
                 p += windows as u64;
             }
         }
     }
 
-    /// The channel without a partner, for `windows` periods from `p` on.
+    /// The channel without a partner.
     #[expect(clippy::too_many_arguments)]
     fn run_odd(
         &self,
@@ -139,7 +149,7 @@ impl<T: Sample> Polyphase<T> {
         out: &mut Output<'_, T>,
         channel: usize,
         taps: &[T],
-        (p, windows): (u64, usize),
+        periods: Range<u64>,
         frame: &impl Fn(u64) -> i64,
         part: &impl Fn(u64) -> (usize, usize, usize),
     ) {
@@ -149,14 +159,13 @@ impl<T: Sample> Polyphase<T> {
             let (within, at, count) = part(p);
             out.write(channel, at, &y[within..within + count]);
         };
-        // With a single group, two periods take one pass.
-        let single = table.period == GROUP as u64;
-        let end = p + windows as u64;
-        let mut p = p;
-        while p < end {
-            if single {
+        // Where any run has several, two periods take one pass.
+        let short = table.period < 4 * GROUP as u64;
+        let mut p = periods.start;
+        while p < periods.end {
+            if short {
                 // Also where only one is wanted, so that both are summed in one order.
-                let next = (p + 1).min(end - 1);
+                let next = (p + 1).min(periods.end - 1);
                 let mut y = [[T::default(); GROUP]; 2];
                 (self.kernels.group2)([x(p), x(next)], taps, len, &mut y);
                 write(p, &y[0]);
