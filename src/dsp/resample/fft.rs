@@ -79,7 +79,7 @@ impl<T: Sample> Transforms<T> {
         let (n_in, n_out) = (size.units * ratio.m, size.units * ratio.l);
         let (n_in, n_out) = (n_in as usize, n_out as usize);
         let spectrum = spectrum(ratio, size);
-        // Strictly below half: the middle of an even spectrum belongs to both signs.
+        // Strictly below half, which cuts off what the filter leaves there, 140 dB down: the middle of an even spectrum belongs to both signs.
         let kept = n_in.min(n_out).div_ceil(2);
         let pair = |h: &f64| [T::nearest(*h); 2];
         let mut planner = FftPlanner::new();
