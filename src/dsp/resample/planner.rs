@@ -34,7 +34,7 @@ const MOST_POINTS: u64 = 1 << 15;
 const SLACK: f64 = 1.3;
 
 /// Where the fft engine's pass band ends (-1 dB) at each quality, as a fraction of the lower Nyquist
-/// frequency. It is down by 133 dB at that frequency and by 140 from 5 % above it on.
+/// frequency. It is down by 133 dB at the lower Nyquist frequency, by 140 from 5 % above it on.
 pub const EDGES: [f64; MAX_QUALITY as usize + 1] = [
     0.82, 0.85, 0.89, 0.91, 0.92, 0.925, 0.93, 0.945, 0.956, 0.965, 0.972,
 ];
