@@ -2,7 +2,8 @@
 //! of each measured beside its time: `cargo bench --bench resample`.
 //!
 //! Times are of one second of audio in chunks of 10 ms. `RUSTAUDIO_SIMD=avx2` holds this crate back
-//! to AVX2; a word after `--` chooses rows as usual with criterion.
+//! to AVX2; a word after `--` chooses rows as usual with criterion, and the tables are printed when
+//! all have run. rubato's resamplers are there for the choice of engines.
 
 mod rig;
 
@@ -10,16 +11,18 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
-use gstrustaudio::dsp::resample::Spec;
+use gstrustaudio::dsp::resample::{EngineChoice, Spec};
 use gstrustaudio::dsp::simd::Level;
 use rig::meter::{Quality, measure};
-use rig::peers::{Gst, Own, Soxr, free};
+use rig::peers::{Gst, Own, Soxr, engine, free};
+use rig::rubato::Rubato;
 use rig::{Converter, PAIRS, chunk};
+use rubato::WindowFunction;
 
 type Make = fn((u32, u32), usize) -> Option<Box<dyn Converter>>;
 
-/// Columns of the tables. `max-latency` is free for the `free` ones.
-const CONVERTERS: [(&str, Make); 6] = [
+/// What is timed. `max-latency` is free for the `free` ones.
+const CONVERTERS: [(&str, Make); 12] = [
     ("audioresample q4", |r, c| Some(Box::new(Gst::new(r, c, 4)))),
     ("rustresample q4", |r, c| {
         Some(Box::new(Own::new(&Spec::new(r.0, r.1, c))))
@@ -37,6 +40,42 @@ const CONVERTERS: [(&str, Make); 6] = [
     ("rustresample q8 free", |r, c| {
         Some(Box::new(Own::new(&free(r, c, 8))))
     }),
+    // Filters as long as the pass bands of q8 and q10 need.
+    ("rubato Fft q8", |r, c| {
+        Some(Box::new(Rubato::fft(r, c, 360)))
+    }),
+    ("rubato Fft q10", |r, c| {
+        Some(Box::new(Rubato::fft(r, c, 560)))
+    }),
+    ("rustresample sinc q4", |r, c| {
+        Some(Box::new(Own::new(&engine(r, c, 4, EngineChoice::Sinc))))
+    }),
+    ("rubato Async 128 Blackman", |r, c| {
+        let window = WindowFunction::Blackman;
+        Some(Box::new(Rubato::sinc(r, c, 128, window)))
+    }),
+    ("rustresample sinc q8", |r, c| {
+        Some(Box::new(Own::new(&engine(r, c, 8, EngineChoice::Sinc))))
+    }),
+    ("rubato Async 256 BlackmanHarris2", |r, c| {
+        let window = WindowFunction::BlackmanHarris2;
+        Some(Box::new(Rubato::sinc(r, c, 256, window)))
+    }),
+];
+
+/// Columns of each table.
+const TABLES: [&[usize]; 3] = [&[0, 1, 2, 3, 4, 5], &[5, 6, 3, 7], &[8, 9, 10, 11]];
+
+/// Whose time is divided by whose.
+const RATIOS: [(usize, usize); 8] = [
+    (0, 1),
+    (2, 3),
+    (4, 1),
+    (4, 5),
+    (6, 5),
+    (7, 3),
+    (9, 8),
+    (11, 10),
 ];
 
 fn noise(n: usize) -> Vec<f32> {
@@ -100,26 +139,25 @@ fn main() {
 /// Prints tables of the best times and of the quality.
 fn report(times: &BTreeMap<(usize, usize, usize), f64>) {
     println!("\nSIMD level: {:?}\n", Level::best());
-    println!("us per second of audio (best of the samples)\n");
-    print!("| rates | ch ");
-    for (name, _) in CONVERTERS {
-        print!("| {name} ");
-    }
-    println!("|\n|---|---{}|", "|---".repeat(CONVERTERS.len()));
     let time = |p, ch, c| times.get(&(p, ch, c)).copied();
-    for (p, pair) in PAIRS.iter().enumerate() {
-        for ch in [1, 2] {
-            print!("| {}>{} | {ch} ", pair.0, pair.1);
-            for c in 0..CONVERTERS.len() {
-                match time(p, ch, c) {
-                    Some(t) => print!("| {:.0} ", t * 1e6),
-                    None => print!("| - "),
+    for table in TABLES {
+        println!("us per second of audio (best of the samples)\n");
+        header("| rates | ch ", table);
+        for (p, pair) in PAIRS.iter().enumerate() {
+            for ch in [1, 2] {
+                print!("| {}>{} | {ch} ", pair.0, pair.1);
+                for c in table {
+                    match time(p, ch, *c) {
+                        Some(t) => print!("| {:.0} ", t * 1e6),
+                        None => print!("| - "),
+                    }
                 }
+                println!("|");
             }
-            println!("|");
         }
+        println!();
     }
-    for (theirs, ours) in [(0, 1), (2, 3), (4, 1), (4, 5)] {
+    for (theirs, ours) in RATIOS {
         let ratios: Vec<f64> = (0..PAIRS.len())
             .flat_map(|p| [1, 2].map(|ch| (p, ch)))
             .filter_map(|(p, ch)| Some(time(p, ch, theirs)? / time(p, ch, ours)?))
@@ -130,36 +168,53 @@ fn report(times: &BTreeMap<(usize, usize, usize), f64>) {
         let mean = (ratios.iter().map(|r| r.ln()).sum::<f64>() / ratios.len() as f64).exp();
         let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
         println!(
-            "\n{} / {}: geometric mean {mean:.2}, least {least:.2}",
+            "{} / {}: geometric mean {mean:.2}, least {least:.2}\n",
             CONVERTERS[theirs].0, CONVERTERS[ours].0
         );
     }
     println!(
-        "\nquality: -1 dB edge in % of the lower Nyquist frequency / worst SNR up to 80 % in dB"
+        "quality: -1 dB edge in % of the lower Nyquist frequency / worst SNR up to 80 % in dB"
     );
     println!("/ worst alias or image in dB / latency in ms\n");
-    print!("| rates ");
-    for (name, _) in CONVERTERS {
-        print!("| {name} ");
-    }
-    println!("|\n|---{}|", "|---".repeat(CONVERTERS.len()));
-    for pair in PAIRS {
-        print!("| {}>{} ", pair.0, pair.1);
-        for (_, make) in CONVERTERS {
-            let Some(mut converter) = make(pair, 1) else {
-                print!("| - ");
-                continue;
-            };
-            let q: Quality = measure(pair, &mut || make(pair, 1).unwrap());
-            converter.process(&noise(pair.0 as usize / 10), &mut Vec::new());
-            print!(
-                "| {:.0} / {:.0} / {:.0} / {:.1} ",
-                q.edge(),
-                q.worst_snr(),
-                q.worst_alias(),
-                converter.latency() * 1e3
-            );
+    for table in TABLES {
+        header("| rates ", table);
+        for pair in PAIRS {
+            print!("| {}>{} ", pair.0, pair.1);
+            for c in table {
+                print!("| {} ", quality(pair, CONVERTERS[*c].1));
+            }
+            println!("|");
         }
-        println!("|");
+        println!();
     }
+}
+
+fn header(first: &str, table: &[usize]) {
+    print!("{first}");
+    for c in table {
+        print!("| {} ", CONVERTERS[*c].0);
+    }
+    let columns = first.matches('|').count() + table.len();
+    println!("|\n{}|", "|---".repeat(columns));
+}
+
+/// One cell: the figures of what `make` makes, in mono.
+fn quality(pair: (u32, u32), make: Make) -> String {
+    let Some(mut converter) = make(pair, 1) else {
+        return "-".into();
+    };
+    let q: Quality = measure(pair, &mut || make(pair, 1).unwrap());
+    converter.process(&noise(pair.0 as usize / 10), &mut Vec::new());
+    let alias = q.worst_alias();
+    let alias = if alias.is_finite() {
+        format!("{alias:.0}")
+    } else {
+        "none".into()
+    };
+    format!(
+        "{:.0} / {:.0} / {alias} / {:.1}",
+        q.edge(),
+        q.worst_snr(),
+        converter.latency() * 1e3
+    )
 }

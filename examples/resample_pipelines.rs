@@ -1,5 +1,6 @@
 //! CPU time of whole pipelines with `rustresample` and with `audioresample`, less that of the same
-//! pipeline without either: `cargo run --release --example resample_pipelines`.
+//! pipeline without either: `cargo run --release --example resample_pipelines`. A word after `--`
+//! chooses rows, as `S16LE` or `48000>16000`.
 
 use gst::prelude::*;
 
@@ -44,6 +45,7 @@ fn main() {
         "us of CPU per second of audio, 10 ms buffers, stereo, defaults, pipeline without either taken off\n"
     );
     println!("| format | rates | audioresample | rustresample | times |\n|---|---|---|---|---|");
+    let chosen = std::env::args().nth(1).unwrap_or_default();
     let mut ratios = Vec::new();
     for format in ["F32LE", "S16LE"] {
         for (from, to) in [
@@ -52,6 +54,9 @@ fn main() {
             (16_000, 48_000),
             (48_000, 44_100),
         ] {
+            if !format!("{format} {from}>{to}").contains(&chosen) {
+                continue;
+            }
             let frames = from / 100;
             let source = format!(
                 "audiotestsrc wave=square num-buffers={} samplesperbuffer={frames} \

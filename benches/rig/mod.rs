@@ -4,6 +4,7 @@
 
 pub mod meter;
 pub mod peers;
+pub mod rubato;
 
 /// Rate pairs of the tables, in Hz.
 pub const PAIRS: [(u32, u32); 8] = [

@@ -78,10 +78,18 @@ fn rates_change_while_playing() {
     feed(&rig, &noise(4410, 3), 441, 8820, 44_100);
     let buffers = rig.finish();
     let frames = samples(&buffers).len();
-    // The new peer downstream cannot take the tail at the old rate: 88 frames of latency are lost.
-    let expected = [(4800, 1, 3), (4410 - 88, 160, 441), (4410, 80, 441)];
+    // The new peer downstream cannot take the tail at the old rate; it comes at the new one, from
+    // the first input frame on that had no output: 4322.
+    let expected = [(4800, 1, 3), (4410 - 88, 160, 441), (4410 + 88, 80, 441)];
     let expected: usize = expected.iter().map(|(n, l, m)| (n - 1) * l / m + 1).sum();
     assert_eq!(frames, expected);
+    assert_eq!(rig.messages(gst::MessageType::Warning), 0);
+    for pair in buffers.windows(2) {
+        // Not a frame of the input is missing, nor does any come twice.
+        let end = pair[0].pts().unwrap() + pair[0].duration().unwrap();
+        let hole = pair[1].pts().unwrap().nseconds() as i64 - end.nseconds() as i64;
+        assert!((-1..=1_000_000_000 / 44_100 + 1).contains(&hole), "{hole}");
+    }
     // The tail at the old rate comes before the caps of the new one.
     let mut rate = 0;
     let mut at = vec![];
@@ -96,7 +104,21 @@ fn rates_change_while_playing() {
         }
     }
     let at_8k: usize = at.iter().filter(|(r, _)| *r == 8000).map(|(_, n)| n).sum();
-    assert_eq!(at_8k, 4409 * 80 / 441 + 1);
+    assert_eq!(at_8k, 4497 * 80 / 441 + 1);
+}
+
+/// Where the new caps leave nothing to filter and the new peer refuses the old ones, the tail is lost,
+/// and everybody hears of it.
+#[test]
+fn a_tail_that_nobody_takes_is_no_secret() {
+    let rig = Rig::new("rustresample", "", &mono(48_000), &mono(16_000));
+    feed(&rig, &noise(4800, 1), 480, 0, 48_000);
+    rig.want(&mono(48_000));
+    feed(&rig, &noise(4800, 2), 480, 4800, 48_000);
+    assert_eq!(rig.messages(gst::MessageType::Warning), 1);
+    let stats = rig.element.property::<gst::Structure>("stats");
+    assert_eq!(stats.get::<u64>("num-dropped").unwrap(), 1);
+    rig.finish();
 }
 
 #[test]

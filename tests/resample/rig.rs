@@ -16,7 +16,8 @@ pub enum Out {
 pub struct Rig {
     pub element: gst::Element,
     src: gst::Pad,
-    sink: gst::Pad,
+    /// The last is the peer downstream.
+    sinks: Mutex<Vec<gst::Pad>>,
     pub out: Arc<Mutex<Vec<Out>>>,
     pub bus: gst::Bus,
 }
@@ -87,7 +88,7 @@ impl Rig {
         let rig = Self {
             element,
             src,
-            sink,
+            sinks: Mutex::new(vec![sink]),
             out,
             bus,
         };
@@ -137,9 +138,11 @@ impl Rig {
             })
             .build();
         let src = self.element.static_pad("src").unwrap();
-        src.unlink(&self.sink).unwrap();
+        let mut sinks = self.sinks.lock().unwrap();
+        src.unlink(sinks.last().unwrap()).unwrap();
         pad.set_active(true).unwrap();
         src.link(&pad).unwrap();
+        sinks.push(pad);
     }
 
     /// Sends EOS; all buffers that have come out.

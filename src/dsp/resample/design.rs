@@ -198,10 +198,15 @@ impl Prototype {
                 let w = 2.0 * x / n;
                 // Interpolation between phases looks a little beyond the ends, where the square
                 // is negative.
-                sinc(x, self.cutoff) * bessel_i0_of_root(self.beta * self.beta * (1.0 - w * w))
+                sinc(x, self.cutoff) * kaiser_window(self.beta, w)
             }
         }
     }
+}
+
+/// Kaiser's window at `x` of its half width, but for a factor.
+pub fn kaiser_window(beta: f64, x: f64) -> f64 {
+    bessel_i0_of_root(beta * beta * (1.0 - x * x))
 }
 
 /// `sin(pi x cutoff) / (pi x)`.

@@ -154,6 +154,13 @@ impl Stream {
         either!(&mut self.inner, e => e.reversed = reversed);
     }
 
+    /// Goes on at another output rate; see [`Resampler::change_out_rate`].
+    pub fn change_out_rate(&mut self, rate: u32) -> Result<u64, ResampleError> {
+        let start = either!(&mut self.inner, e => e.resampler.change_out_rate(rate))?;
+        self.quiet_from -= start as i64;
+        Ok(start)
+    }
+
     /// Takes over another `spec`; see [`Resampler::reconfigure`].
     pub fn reconfigure(&mut self, spec: &Spec) -> Result<(), ResampleError> {
         either!(&mut self.inner, e => e.resampler.reconfigure(spec))
@@ -219,6 +226,8 @@ impl<T: Sample + Work> Edge<T> {
                     }
                 });
             }
+            Source::Interleaved(bytes)
+                if channels == 2 && !reversed && self.push_pairs(frames, bytes) => {}
             Source::Interleaved(bytes) => {
                 // Native floats are read where they lie.
                 let native = native(self.format)
@@ -242,6 +251,25 @@ impl<T: Sample + Work> Edge<T> {
         }
     }
 
+    /// Takes interleaved stereo in one pass, where there is one for the format.
+    fn push_pairs(&mut self, frames: usize, bytes: &[u8]) -> bool {
+        if native(self.format)
+            && let Ok(samples) = bytemuck::try_cast_slice::<u8, [T; 2]>(bytes)
+        {
+            return self.resampler.push2(frames, |[left, right]| {
+                for (frame, (l, r)) in samples.iter().zip(left.iter_mut().zip(right)) {
+                    [*l, *r] = *frame;
+                }
+            });
+        }
+        match T::split16() {
+            Some(split) if self.format == SampleFormat::S16LE => self
+                .resampler
+                .push2(frames, |[left, right]| split(bytes, left, right)),
+            _ => false,
+        }
+    }
+
     fn pull(&mut self, frames: usize, out: &mut [u8], silent: bool) {
         let channels = self.resampler.spec().channels;
         let layout = self.layout;
@@ -254,10 +282,17 @@ impl<T: Sample + Work> Edge<T> {
             && let Ok(samples) = bytemuck::try_cast_slice_mut::<u8, T>(out)
         {
             self.resampler.pull(&mut target(samples), frames);
+            if silent {
+                samples.fill(T::default());
+            }
             return;
         }
         self.scratch.resize(frames * channels, T::default());
         self.resampler.pull(&mut target(&mut self.scratch), frames);
+        if silent {
+            // What the transforms leave of zeros need not be exact.
+            self.scratch.fill(T::default());
+        }
         if self.reversed {
             match layout {
                 Layout::Interleaved => {

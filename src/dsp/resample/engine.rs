@@ -1,26 +1,32 @@
 //! What every engine does.
 
+use rustfft::num_complex::Complex;
+
+use super::fft::Planned;
 use super::fifo::Fifo;
 use super::ratio::Position;
 use super::table::FromF64;
 use crate::dsp::simd::resample::{DotReal, GROUP};
 
 /// `f32` and `f64`.
-pub trait Sample:
-    rubato::Sample
-    + bytemuck::Pod
-    + Default
-    + FromF64
-    + DotReal
-    + std::ops::Add<Output = Self>
-    + std::ops::Mul<Output = Self>
-    + Send
-    + Sync
-{
+pub trait Sample: rustfft::FftNum + bytemuck::Pod + Default + FromF64 + DotReal {
+    /// The transforms in use.
+    fn transforms() -> &'static Planned<Self>;
 }
 
-impl Sample for f32 {}
-impl Sample for f64 {}
+impl Sample for f32 {
+    fn transforms() -> &'static Planned<Self> {
+        static TRANSFORMS: Planned<f32> = Planned::new();
+        &TRANSFORMS
+    }
+}
+
+impl Sample for f64 {
+    fn transforms() -> &'static Planned<Self> {
+        static TRANSFORMS: Planned<f64> = Planned::new();
+        &TRANSFORMS
+    }
+}
 
 /// Where output goes: sample `frame` of `channel` is at `channel * channel_stride + frame *
 /// frame_stride`.
@@ -71,32 +77,64 @@ impl<'a, T: Copy> Output<'a, T> {
         }
     }
 
-    /// Writes consecutive frames of channels `channel` and `channel + 1`.
+    /// Writes consecutive frames of channels `channel` and `channel + 1`, which alternate in `y`.
     #[inline]
-    pub fn write2(&mut self, channel: usize, frame: usize, y: [&[T]; 2]) {
+    pub fn write2(&mut self, channel: usize, frame: usize, y: &[T]) {
         if self.channel_stride == 1 && self.frame_stride == 2 {
             let at = (self.offset + frame) * 2;
-            let to = &mut self.samples[at..at + 2 * y[0].len()];
-            let (to, rest) = to.as_chunks_mut::<{ 2 * GROUP }>();
-            let (left, left_rest) = y[0].as_chunks::<GROUP>();
-            let (right, right_rest) = y[1].as_chunks::<GROUP>();
-            // Whole groups have a length that the compiler knows; they become shuffles.
-            for (to, (l, r)) in to.iter_mut().zip(left.iter().zip(right)) {
-                for i in 0..GROUP {
-                    to[2 * i] = l[i];
-                    to[2 * i + 1] = r[i];
-                }
+            let to = &mut self.samples[at..at + y.len()];
+            // Whole groups have a length that the compiler knows.
+            if let (Ok(to), Ok(y)) = (
+                <&mut [T; 2 * GROUP]>::try_from(&mut *to),
+                <&[T; 2 * GROUP]>::try_from(y),
+            ) {
+                *to = *y;
+            } else {
+                to.copy_from_slice(y);
             }
-            for (to, (l, r)) in rest
-                .chunks_exact_mut(2)
-                .zip(left_rest.iter().zip(right_rest))
-            {
-                to[0] = *l;
-                to[1] = *r;
+            return;
+        }
+        for part in 0..2 {
+            let at =
+                (channel + part) * self.channel_stride + (self.offset + frame) * self.frame_stride;
+            let to = self.samples[at..].iter_mut().step_by(self.frame_stride);
+            for (to, y) in to.zip(y[part..].iter().step_by(2)) {
+                *to = *y;
+            }
+        }
+    }
+
+    /// Writes consecutive frames of channels `channel` and `channel + 1`, which are the real and
+    /// the imaginary parts.
+    #[inline]
+    pub fn write_pairs(&mut self, channel: usize, frame: usize, y: &[Complex<T>]) {
+        if self.channel_stride == 1 && self.frame_stride == 2 {
+            let at = (self.offset + frame) * 2;
+            let to = &mut self.samples[at..at + 2 * y.len()];
+            for (to, y) in to.chunks_exact_mut(2).zip(y) {
+                to[0] = y.re;
+                to[1] = y.im;
             }
         } else {
-            self.write(channel, frame, y[0]);
-            self.write(channel + 1, frame, y[1]);
+            self.write_part(channel, frame, y, 0);
+            self.write_part(channel + 1, frame, y, 1);
+        }
+    }
+
+    /// Writes consecutive frames of one channel: the real parts (0) or the imaginary ones (1).
+    #[inline]
+    pub fn write_part(&mut self, channel: usize, frame: usize, y: &[Complex<T>], part: usize) {
+        let at = channel * self.channel_stride + (self.offset + frame) * self.frame_stride;
+        let of = |y: &Complex<T>| if part == 0 { y.re } else { y.im };
+        if self.frame_stride == 1 {
+            for (to, y) in self.samples[at..at + y.len()].iter_mut().zip(y) {
+                *to = of(y);
+            }
+        } else {
+            let to = self.samples[at..].iter_mut().step_by(self.frame_stride);
+            for (to, y) in to.zip(y) {
+                *to = of(y);
+            }
         }
     }
 }
@@ -120,6 +158,11 @@ pub trait Engine<T>: Send {
 
     /// Position of the next output.
     fn position(&self) -> Position;
+
+    /// The whole frame of [`position`](Self::position).
+    fn frame(&self) -> i64 {
+        self.position().frame
+    }
 
     /// Outputs that lie at or before frame `last`.
     fn available(&self, last: i64) -> u64;

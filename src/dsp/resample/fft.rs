@@ -1,91 +1,250 @@
-//! The frequency-domain engine: rubato's `Fft`, in blocks of planned sizes.
+//! The frequency-domain engine: overlap-save with transforms of different sizes on the two sides.
+//!
+//! A window of `units * m` input frames is transformed, the spectrum below the lower Nyquist
+//! frequency is multiplied by the filter's, and a transform of `units * l` points brings it back at
+//! the output's rate. What the filter mixes across the window's ends, `margin * m` frames on either
+//! side, is dropped; the windows overlap by that much. The filter is symmetric, so its spectrum is
+//! real, and two signals travel as the real and the imaginary part of one complex transform without
+//! any work to part them: two channels or, where their number is odd, two windows of one.
 
-use rubato::audioadapter_buffers::direct::SequentialSlice;
-use rubato::{Fft, FixedSync, Resampler as _, WindowFunction};
+use std::f64::consts::PI;
+use std::sync::Arc;
 
+use rustfft::num_complex::Complex;
+use rustfft::{Fft, FftPlanner};
+
+use super::Ratio;
+use super::design::kaiser_window;
 use super::engine::{Engine, Output, Sample};
 use super::fifo::Fifo;
-use super::polyphase::outputs_through;
-use super::ratio::{Position, step};
-use super::{Ratio, ResampleError};
+use super::polyphase::{outputs_from, split};
+use super::ratio::Position;
+use crate::dsp::shared::Shared;
 
-/// Blocks of one size go through a pair of transforms; the filter is as long as a block.
-///
-/// Blocks start at fixed places of the input, so any chopping of it gives the same bits.
+/// Sizes of the transforms, in units of the ratio's smallest: `m` input and `l` output frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Size {
+    /// The whole window.
+    pub units: u64,
+    /// What is dropped on either side; half the filter.
+    pub margin: u64,
+}
+
+impl Size {
+    /// Units that a window gives output for.
+    pub fn hop(self) -> u64 {
+        self.units - 2 * self.margin
+    }
+
+    /// Windows that are transformed together.
+    pub fn windows(channels: usize) -> u64 {
+        1 + channels as u64 % 2
+    }
+
+    /// Input frames after an output's position that it waits for, at worst.
+    pub fn latency(self, ratio: Ratio, channels: usize) -> u64 {
+        (Self::windows(channels) * self.hop() + self.margin) * ratio.m - 1
+    }
+}
+
+/// Kaiser's parameter for a stop band of -145 dB.
+const BETA: f64 = 0.1102 * (145.0 - 8.7);
+/// Where that filter's response reaches -140 dB, above its cutoff, and -1 dB, below it: in parts of
+/// its length's inverse, as a fraction of the Nyquist frequency that the length counts frames of.
+const STOP: f64 = 9.5;
+const EDGE: f64 = 3.0;
+
+/// Frames at the lower of the two rates that a filter must be long for its pass band (to -1 dB) to
+/// end at `edge` of the lower Nyquist frequency, where its stop band begins at 1.
+pub fn filter_frames(edge: f64) -> f64 {
+    (STOP + EDGE) / (1.0 - edge)
+}
+
+/// Transforms and filter of one ratio and size.
+pub struct Transforms<T> {
+    forward: Arc<dyn Fft<T>>,
+    inverse: Arc<dyn Fft<T>>,
+    /// The filter's spectrum over the kept positive frequencies from 0 on, each value twice, to be
+    /// multiplied with complex numbers as they lie.
+    positive: Vec<[T; 2]>,
+    /// The same over the negative ones, the one nearest 0 last.
+    negative: Vec<[T; 2]>,
+}
+
+/// The transforms in use.
+pub type Planned<T> = Shared<(Ratio, Size), Transforms<T>>;
+
+impl<T: Sample> Transforms<T> {
+    fn new(ratio: Ratio, size: Size) -> Self {
+        let (n_in, n_out) = (size.units * ratio.m, size.units * ratio.l);
+        let (n_in, n_out) = (n_in as usize, n_out as usize);
+        let spectrum = spectrum(ratio, size);
+        // Strictly below half, which cuts off what the filter leaves there, 140 dB down: the middle of an even spectrum belongs to both signs.
+        let kept = n_in.min(n_out).div_ceil(2);
+        let pair = |h: &f64| [T::nearest(*h); 2];
+        let mut planner = FftPlanner::new();
+        Self {
+            forward: planner.plan_fft_forward(n_in),
+            inverse: planner.plan_fft_inverse(n_out),
+            positive: spectrum[..kept].iter().map(pair).collect(),
+            negative: spectrum[1..kept].iter().rev().map(pair).collect(),
+        }
+    }
+
+    /// The filter applied: spectrum `x` of a window to the spectrum `y` of its output.
+    fn filter(&self, x: &[Complex<T>], y: &mut [Complex<T>]) {
+        let (low, high) = (self.positive.len(), self.negative.len());
+        let scale = |to: &mut [Complex<T>], from: &[Complex<T>], by: &[[T; 2]]| {
+            for ((to, from), by) in to.iter_mut().zip(from).zip(by) {
+                *to = Complex::new(from.re * by[0], from.im * by[1]);
+            }
+        };
+        let end = y.len() - high;
+        scale(&mut y[..low], x, &self.positive);
+        y[low..end].fill(Complex::default());
+        scale(&mut y[end..], &x[x.len() - high..], &self.negative);
+    }
+
+    /// Bytes held, with about as many of twiddle factors as there are points.
+    fn memory(&self) -> usize {
+        let points = self.forward.len() + self.inverse.len();
+        points * size_of::<Complex<T>>()
+            + (self.positive.len() + self.negative.len()) * size_of::<[T; 2]>()
+    }
+}
+
+/// The filter's real spectrum at the frequencies of the input transform, from 0 to half, over its
+/// size, which the transforms leave out.
+fn spectrum(ratio: Ratio, size: Size) -> Vec<f64> {
+    let n = (size.units * ratio.m) as usize;
+    let half = (size.margin * ratio.m) as f64;
+    let narrow = ratio.l.min(ratio.m) as f64 / ratio.m as f64;
+    // Of the input's Nyquist frequency: the stop band begins at the lower one.
+    let cutoff = narrow - STOP / (2.0 * half);
+    let mut taps = vec![Complex::new(0.0, 0.0); n];
+    let mut sum = 0.0;
+    for i in 0..half as usize {
+        let x = i as f64;
+        let sinc = if i == 0 {
+            cutoff
+        } else {
+            (PI * x * cutoff).sin() / (PI * x)
+        };
+        let tap = sinc * kaiser_window(BETA, x / half);
+        taps[i].re = tap;
+        sum += tap;
+        if i > 0 {
+            taps[n - i].re = tap;
+            sum += tap;
+        }
+    }
+    FftPlanner::new().plan_fft_forward(n).process(&mut taps);
+    let gain = 1.0 / (sum * n as f64);
+    taps[..n / 2 + 1].iter().map(|h| h.re * gain).collect()
+}
+
+/// Two signals.
+struct Pair<T> {
+    /// Spectrum, then output, of the running windows.
+    output: Vec<Complex<T>>,
+}
+
+/// Windows start at fixed places of the input, so any chopping of it gives the same bits.
 pub struct Blocks<T> {
     ratio: Ratio,
-    fft: Fft<T>,
-    block_in: usize,
-    block_out: usize,
-    input: Vec<T>,
-    output: Vec<T>,
-    /// First input frame since `seek`.
+    size: Size,
+    channels: usize,
+    plan: Arc<Transforms<T>>,
+    input: Vec<Complex<T>>,
+    spectrum: Vec<Complex<T>>,
+    scratch: Vec<Complex<T>>,
+    /// Signal `window * channels + channel` is in part `signal % 2` of pair `signal / 2`.
+    pairs: Vec<Pair<T>>,
+    /// Input frame of output 0, which is the first of the first window.
     origin: i64,
-    /// Blocks done since `seek`.
-    blocks: u64,
-    /// Next output to hand out, counted in rubato's outputs since `seek`.
+    /// Rounds done since `seek`, each of one window a channel, or two.
+    rounds: u64,
+    /// Next output to hand out, counted from `origin`.
     next: u64,
 }
 
 impl<T: Sample> Blocks<T> {
-    /// `units` times the smallest block, `m` frames; `units * m` and `units * l` must be even, so
-    /// that the delay is whole on both sides.
-    pub fn new(ratio: Ratio, units: u64, channels: usize) -> Result<Self, ResampleError> {
-        let (block_in, block_out) = (units * ratio.m, units * ratio.l);
-        debug_assert!(block_in % 2 == 0 && block_out % 2 == 0);
-        let fft = Fft::new_custom(
-            ratio.m as usize,
-            ratio.l as usize,
-            block_in as usize,
-            1,
-            channels,
-            WindowFunction::BlackmanHarris2,
-            FixedSync::Both,
-        )
-        .map_err(|e| ResampleError::Fft(e.to_string()))?;
-        let (block_in, block_out) = (block_in as usize, block_out as usize);
-        Ok(Self {
+    pub fn new(ratio: Ratio, size: Size, channels: usize) -> Self {
+        let plan = T::transforms().get_always((ratio, size), || Transforms::new(ratio, size));
+        let (n_in, n_out) = (plan.forward.len(), plan.inverse.len());
+        let zeros = |n| vec![Complex::<T>::default(); n];
+        let scratch = plan
+            .forward
+            .get_outofplace_scratch_len()
+            .max(plan.inverse.get_outofplace_scratch_len());
+        let signals = channels * Size::windows(channels) as usize;
+        Self {
             ratio,
-            fft,
-            block_in,
-            block_out,
-            input: vec![T::default(); block_in * channels],
-            output: vec![T::default(); block_out * channels],
+            size,
+            channels,
+            input: zeros(n_in.max(n_out)),
+            spectrum: zeros(n_in),
+            scratch: zeros(scratch),
+            pairs: (0..signals / 2)
+                .map(|_| Pair {
+                    output: zeros(n_out),
+                })
+                .collect(),
+            plan,
             origin: 0,
-            blocks: 0,
-            next: (block_out / 2) as u64,
-        })
-    }
-
-    /// Runs the next block into `output`.
-    fn block(&mut self, fifo: &Fifo<T>) {
-        let channels = fifo.channels();
-        let at = self.origin + (self.blocks * self.block_in as u64) as i64;
-        for (c, plane) in self.input.chunks_exact_mut(self.block_in).enumerate() {
-            plane.copy_from_slice(fifo.window(c, at, self.block_in));
+            rounds: 0,
+            next: 0,
         }
-        let done = SequentialSlice::new(&self.input, channels, self.block_in)
-            .ok()
-            .zip(SequentialSlice::new_mut(&mut self.output, channels, self.block_out).ok())
-            .map(|(input, mut output)| self.fft.process_into_buffer(&input, &mut output, None));
-        // The sizes are fixed at construction, and rubato refuses nothing else.
-        debug_assert!(matches!(done, Some(Ok(_))), "{done:?}");
-        self.blocks += 1;
     }
 
-    /// Length of the window that a response is inside of, in input frames.
-    fn half(&self) -> usize {
-        self.block_in / 2
+    /// Input frames of the dropped part at the start of a window.
+    fn margin(&self) -> i64 {
+        (self.size.margin * self.ratio.m) as i64
+    }
+
+    /// Input and output frames that a round moves on by.
+    fn round(&self) -> (u64, u64) {
+        let units = self.size.hop() * Size::windows(self.channels);
+        (units * self.ratio.m, units * self.ratio.l)
+    }
+
+    /// Runs the next round.
+    fn transform(&mut self, fifo: &Fifo<T>) {
+        let hop = (self.size.hop() * self.ratio.m) as i64;
+        let at = self.origin + (self.rounds * self.round().0) as i64 - self.margin();
+        let (n_in, n_out) = (self.plan.forward.len(), self.plan.inverse.len());
+        for (p, pair) in self.pairs.iter_mut().enumerate() {
+            let [a, b] = [2 * p, 2 * p + 1].map(|signal| {
+                let window = (signal / self.channels) as i64;
+                fifo.window(signal % self.channels, at + window * hop, n_in)
+            });
+            for ((to, a), b) in self.input.iter_mut().zip(a).zip(b) {
+                *to = Complex::new(*a, *b);
+            }
+            self.plan.forward.process_outofplace_with_scratch(
+                &mut self.input[..n_in],
+                &mut self.spectrum,
+                &mut self.scratch,
+            );
+            let filtered = &mut self.input[..n_out];
+            self.plan.filter(&self.spectrum, filtered);
+            self.plan.inverse.process_outofplace_with_scratch(
+                filtered,
+                &mut pair.output,
+                &mut self.scratch,
+            );
+        }
+        self.rounds += 1;
     }
 }
 
 impl<T: Sample> Engine<T> for Blocks<T> {
     fn latency(&self) -> u64 {
-        (self.block_in + self.half()) as u64
+        self.size.latency(self.ratio, self.channels)
     }
 
     fn back(&self) -> usize {
-        self.half() + self.ratio.m as usize
+        self.margin() as usize + self.ratio.m as usize
     }
 
     fn slack(&self) -> usize {
@@ -93,55 +252,64 @@ impl<T: Sample> Engine<T> for Blocks<T> {
     }
 
     fn needed_from(&self) -> i64 {
-        self.origin + (self.blocks * self.block_in as u64) as i64
+        self.origin + (self.rounds * self.round().0) as i64 - self.margin()
     }
 
     fn seek(&mut self, position: Position) {
         let (l, m) = (i128::from(self.ratio.l), i128::from(self.ratio.m));
         let target = i128::from(position.frame) * l + i128::from(position.phase(self.ratio.l));
-        // The latest start that the output's filter fits behind and that has it on its grid.
-        let latest = position.frame - self.half() as i64;
+        // The latest frame that has the output on its grid.
         self.origin = (0..self.ratio.m as i64)
-            .map(|d| latest - d)
+            .map(|d| position.frame - d)
             .find(|s| (target - i128::from(*s) * l).rem_euclid(m) == 0)
-            .unwrap_or(latest);
-        let output = (target - i128::from(self.origin) * l) / m;
-        self.next = output as u64 + (self.block_out / 2) as u64;
-        self.blocks = 0;
-        self.fft.reset();
+            .unwrap_or(position.frame);
+        self.next = ((target - i128::from(self.origin) * l) / m) as u64;
+        self.rounds = 0;
     }
 
     fn position(&self) -> Position {
-        let (l, m) = (i128::from(self.ratio.l), i128::from(self.ratio.m));
-        let outputs = i128::from(self.next) - (self.block_out / 2) as i128;
-        let numerator = outputs * m;
-        Position::rational(
-            self.origin + numerator.div_euclid(l) as i64,
-            numerator.rem_euclid(l) as u64,
-            self.ratio.l,
-        )
+        let (frame, phase) = split(self.next, self.ratio);
+        Position::rational(self.origin + frame as i64, phase, self.ratio.l)
+    }
+
+    fn frame(&self) -> i64 {
+        self.origin + split(self.next, self.ratio).0 as i64
     }
 
     fn available(&self, last: i64) -> u64 {
-        outputs_through(self.position(), last, step(self.ratio, 1.0))
+        outputs_from(self.origin, self.next, last, self.ratio)
     }
 
     fn ready(&self, end: i64) -> u64 {
-        let blocks = (end - self.origin).max(0) as u64 / self.block_in as u64;
-        (blocks.max(self.blocks) * self.block_out as u64).saturating_sub(self.next)
+        let (frames, outputs) = self.round();
+        let rounds = (end - self.origin - self.margin()).max(0) as u64 / frames;
+        (rounds.max(self.rounds) * outputs).saturating_sub(self.next)
     }
 
     fn run(&mut self, fifo: &Fifo<T>, out: &mut Output<'_, T>, frames: usize) {
+        let (_, outputs) = self.round();
+        let hop = (self.size.hop() * self.ratio.l) as usize;
+        let margin = (self.size.margin * self.ratio.l) as usize;
         let mut at = 0;
         while at < frames {
-            let block = self.next / self.block_out as u64;
-            while self.blocks <= block {
-                self.block(fifo);
+            while self.rounds <= self.next / outputs {
+                self.transform(fifo);
             }
-            let from = (self.next % self.block_out as u64) as usize;
-            let take = (self.block_out - from).min(frames - at);
-            for (c, plane) in self.output.chunks_exact(self.block_out).enumerate() {
-                out.write(c, at, &plane[from..from + take]);
+            let from = (self.next % outputs) as usize;
+            let (window, from) = (from / hop, from % hop);
+            let take = (hop - from).min(frames - at);
+            let range = margin + from..margin + from + take;
+            let mut channel = 0;
+            while channel < self.channels {
+                let signal = window * self.channels + channel;
+                let y = &self.pairs[signal / 2].output[range.clone()];
+                if signal.is_multiple_of(2) && channel + 1 < self.channels {
+                    out.write_pairs(channel, at, y);
+                    channel += 2;
+                } else {
+                    out.write_part(channel, at, y, signal % 2);
+                    channel += 1;
+                }
             }
             at += take;
             self.next += take as u64;
@@ -153,10 +321,8 @@ impl<T: Sample> Engine<T> for Blocks<T> {
     }
 
     fn memory(&self) -> usize {
-        // Scratch and filter of rubato: eight planes or spectra of a doubled block, and the
-        // channels' overlaps.
-        let planes = self.input.len() + 3 * self.output.len();
-        let transforms = 8 * (self.block_in + self.block_out);
-        (planes + transforms) * size_of::<T>()
+        let pairs = self.pairs.len() * self.plan.inverse.len();
+        let points = self.input.len() + self.spectrum.len() + self.scratch.len() + pairs;
+        points * size_of::<Complex<T>>() + self.plan.memory()
     }
 }

@@ -31,9 +31,27 @@ impl<T: Copy + Default> Fifo<T> {
         self.first = -(back as i64);
         self.len = back;
         self.slack = slack;
+        self.make_room(0);
         for plane in &mut self.planes {
-            plane.clear();
-            plane.resize(back + slack, T::default());
+            plane[..back + slack].fill(T::default());
+        }
+    }
+
+    /// Lets every plane hold `frames` more and the slack. What lies beyond the slack is whatever
+    /// was there, so that nothing is filled twice.
+    fn make_room(&mut self, frames: usize) {
+        let wanted = self.len + frames + self.slack;
+        for plane in &mut self.planes {
+            if plane.len() < wanted {
+                plane.resize(wanted, T::default());
+            }
+        }
+    }
+
+    /// Zeros after the last frame.
+    fn clear_slack(&mut self) {
+        for plane in &mut self.planes {
+            plane[self.len..self.len + self.slack].fill(T::default());
         }
     }
 
@@ -44,6 +62,11 @@ impl<T: Copy + Default> Fifo<T> {
     /// Number of the next frame to come.
     pub fn end(&self) -> i64 {
         self.first + self.len as i64
+    }
+
+    /// Lets frame `frame` be frame 0.
+    pub fn renumber(&mut self, frame: i64) {
+        self.first -= frame;
     }
 
     /// Bytes held.
@@ -57,9 +80,8 @@ impl<T: Copy + Default> Fifo<T> {
     /// Makes at least `slack` frames after the end readable.
     pub fn set_slack(&mut self, slack: usize) {
         self.slack = self.slack.max(slack);
-        for plane in &mut self.planes {
-            plane.resize(self.len + self.slack, T::default());
-        }
+        self.make_room(0);
+        self.clear_slack();
     }
 
     /// Makes frames from `frame` on readable: those that are gone read as zeros.
@@ -74,13 +96,26 @@ impl<T: Copy + Default> Fifo<T> {
 
     /// Appends `frames`; `fill(channel, frames)` writes each plane.
     pub fn push(&mut self, frames: usize, fill: &mut dyn FnMut(usize, &mut [T])) {
+        self.make_room(frames);
         for (channel, plane) in self.planes.iter_mut().enumerate() {
-            // The slack moves along; it is written anew, since what lies there was input once.
-            plane.resize(self.len + frames + self.slack, T::default());
             fill(channel, &mut plane[self.len..self.len + frames]);
-            plane[self.len + frames..].fill(T::default());
         }
         self.len += frames;
+        self.clear_slack();
+    }
+
+    /// Appends `frames` of two channels, which `fill` writes together. False, and nothing done, if
+    /// there are not two.
+    pub fn push2(&mut self, frames: usize, fill: impl FnOnce([&mut [T]; 2])) -> bool {
+        self.make_room(frames);
+        let range = self.len..self.len + frames;
+        let [left, right] = &mut self.planes[..] else {
+            return false;
+        };
+        fill([&mut left[range.clone()], &mut right[range]]);
+        self.len += frames;
+        self.clear_slack();
+        true
     }
 
     /// Appends `frames` zeros.
@@ -91,21 +126,21 @@ impl<T: Copy + Default> Fifo<T> {
     /// Forgets the frames before `frame`, once that is worth moving the rest.
     pub fn release(&mut self, frame: i64) {
         let drop = (frame - self.first).clamp(0, self.len as i64) as usize;
-        if drop == 0 || drop < (self.len - drop) / 4 {
+        if drop == 0 || drop < self.len - drop {
             return;
         }
         for plane in &mut self.planes {
             plane.copy_within(drop..self.len, 0);
-            plane.truncate(self.len - drop + self.slack);
-            plane[self.len - drop..].fill(T::default());
         }
         self.first += drop as i64;
         self.len -= drop;
+        self.clear_slack();
     }
 
     /// `len` frames of `channel` from number `frame` on, which may reach into the slack.
     pub fn window(&self, channel: usize, frame: i64, len: usize) -> &[T] {
         let at = (frame - self.first) as usize;
+        debug_assert!(at + len <= self.len + self.slack);
         &self.planes[channel][at..at + len]
     }
 }

@@ -36,8 +36,6 @@ pub enum ResampleError {
         table::MAX_TABLE_BYTES >> 20
     )]
     TooLarge { bytes: u64 },
-    #[error("no FFT for these rates: {0}")]
-    Fft(String),
 }
 
 /// Who does the work, as asked for.

@@ -1,6 +1,7 @@
 //! Which engine does the work: the cheapest that meets `quality` and `max-latency`.
 
-use super::design::{Method, Prototype};
+use super::design::{MAX_QUALITY, Method, Prototype};
+use super::fft::{Size, filter_frames};
 use super::table::exact_bytes;
 use super::{EngineChoice, EngineKind, FilterMode, Interpolation, Ratio, Spec};
 
@@ -9,8 +10,8 @@ use super::{EngineChoice, EngineKind, FilterMode, Interpolation, Ratio, Spec};
 pub enum Plan {
     /// Exact taps for every phase.
     Polyphase,
-    /// rubato's `Fft` in blocks of so many times the smallest.
-    Fft { units: u64 },
+    /// Overlap-save with transforms of this size.
+    Fft(Size),
     /// Taps interpolated between phases, cubic or linear; any ratio, also a varying one.
     Sinc { cubic: bool },
 }
@@ -19,19 +20,24 @@ impl Plan {
     pub fn kind(&self) -> EngineKind {
         match self {
             Self::Polyphase => EngineKind::Polyphase,
-            Self::Fft { .. } => EngineKind::Fft,
+            Self::Fft(_) => EngineKind::Fft,
             Self::Sinc { .. } => EngineKind::Sinc,
         }
     }
 }
 
-/// Largest block side that is planned, in frames.
-const MAX_BLOCK: u64 = 1 << 15;
+/// Largest transform that is planned, in points; a ratio may need up to `MOST_POINTS`.
+const POINTS: u64 = 1 << 13;
+const MOST_POINTS: u64 = 1 << 15;
 
-/// Frames of the shorter block side that give the fft engine the pass band of `quality`, from its
-/// -1 dB edge: `1 - 16.1 / frames` of the lower Nyquist frequency. Its stop band is below -140 dB
-/// throughout.
-const BLOCK_FRAMES: [u64; 11] = [90, 110, 144, 176, 208, 212, 224, 288, 360, 448, 560];
+/// What a window may cost more than the cheapest if it delays less.
+const SLACK: f64 = 1.3;
+
+/// Where the fft engine's pass band ends (-1 dB) at each quality, as a fraction of the lower Nyquist
+/// frequency. It is down by 133 dB at the lower Nyquist frequency, by 140 from 5 % above it on.
+pub const EDGES: [f64; MAX_QUALITY as usize + 1] = [
+    0.82, 0.85, 0.89, 0.91, 0.92, 0.925, 0.93, 0.945, 0.956, 0.965, 0.972,
+];
 
 /// The filter of `spec`: that of its quality, or of the highest below that meets its latency.
 pub fn filter(spec: &Spec, ratio: Ratio) -> Prototype {
@@ -53,16 +59,16 @@ pub fn plan(spec: &Spec, ratio: Ratio, prototype: &Prototype, size: usize) -> Pl
         },
         EngineChoice::Polyphase => time_domain,
         EngineChoice::Fft if fixed => {
-            blocks(spec, ratio, spec.max_latency).map_or(time_domain, |units| Plan::Fft { units })
+            blocks(spec, ratio, spec.max_latency).map_or(time_domain, Plan::Fft)
         }
         EngineChoice::Auto if fixed => {
             let limit = Some(spec.max_latency.unwrap_or(prototype.latency()));
             match blocks(spec, ratio, limit) {
-                Some(units)
-                    if fft_cost(ratio, units)
+                Some(size)
+                    if fft_cost(ratio, size)
                         < time_cost(ratio, prototype, &time_domain, spec.channels) =>
                 {
-                    Plan::Fft { units }
+                    Plan::Fft(size)
                 }
                 _ => time_domain,
             }
@@ -102,47 +108,55 @@ fn time_domain(spec: &Spec, ratio: Ratio, prototype: &Prototype, size: usize) ->
     }
 }
 
-/// The cheapest block size in units of the smallest block, within `max_latency` input frames.
-fn blocks(spec: &Spec, ratio: Ratio, max_latency: Option<u64>) -> Option<u64> {
-    let shorter = ratio.l.min(ratio.m);
-    let least = BLOCK_FRAMES[usize::from(spec.quality.min(10))].div_ceil(shorter);
-    let most = (MAX_BLOCK / ratio.l.max(ratio.m)).min(least.saturating_mul(4));
-    (least..=most)
-        .filter(|units| (units * ratio.l).is_multiple_of(2) && (units * ratio.m).is_multiple_of(2))
-        // A block and half its filter.
-        .filter(|units| max_latency.is_none_or(|max| units * ratio.m * 3 / 2 <= max))
-        .min_by(|a, b| fft_cost(ratio, *a).total_cmp(&fft_cost(ratio, *b)))
+/// The size that costs least, or a little more for less delay, within `max_latency` input frames.
+fn blocks(spec: &Spec, ratio: Ratio, max_latency: Option<u64>) -> Option<Size> {
+    let (longer, shorter) = (ratio.l.max(ratio.m), ratio.l.min(ratio.m));
+    let frames = filter_frames(EDGES[usize::from(spec.quality.min(MAX_QUALITY))]);
+    let margin = (frames / 2.0 / shorter as f64).ceil() as u64;
+    let least = 2 * margin + 1;
+    let most = (POINTS / longer).max(least.min(MOST_POINTS / longer));
+    let sizes = (least..=most)
+        .map(|units| Size { units, margin })
+        .filter(|size| max_latency.is_none_or(|max| size.latency(ratio, spec.channels) <= max))
+        .map(|size| (size, fft_cost(ratio, size)));
+    let cheapest = sizes.clone().map(|(_, cost)| cost).min_by(f64::total_cmp)?;
+    sizes
+        .filter(|(_, cost)| *cost <= cheapest * SLACK)
+        .map(|(size, _)| size)
+        .min_by_key(|size| size.units)
 }
 
-/// Time of a real transform of `n` samples by rustfft, in ns on an AVX2 machine of 2023. Lengths
-/// with hardly a factor of 2 miss its vector kernels; primes above 13 are convolutions.
+/// Time of a complex transform of `n` points of `f32` by rustfft, in ns on an AVX2 machine of 2023.
+/// Lengths with hardly a factor of 2 miss its vector kernels; primes above 13 are convolutions.
 fn transform_cost(n: u64) -> f64 {
-    let (mut rest, mut factors) = (n / 2, 0.0);
-    let twos = rest.trailing_zeros();
-    for (p, cost) in [
-        (2, 1.0),
-        (3, 1.75),
-        (5, 3.0),
-        (7, 4.4),
-        (11, 9.0),
-        (13, 11.0),
+    let mut per_point = (0.17 * (n as f64).log2() - 0.65).max(0.3);
+    let mut rest = n;
+    for (p, more) in [
+        (2, 0.0),
+        (3, 0.07),
+        (5, 0.15),
+        (7, 0.17),
+        (11, 0.4),
+        (13, 0.5),
     ] {
         while rest.is_multiple_of(p) {
             rest /= p;
-            factors += cost;
+            per_point += more;
         }
     }
     if rest > 1 {
-        factors += 6.0 * (rest as f64).log2();
+        per_point *= 3.0;
     }
-    let misfit = if twos < 2 { 1.5 } else { 1.0 };
-    n as f64 * (0.27 + 0.09 * factors) * misfit
+    let misfit = if n.trailing_zeros() < 2 { 1.5 } else { 1.0 };
+    n as f64 * per_point * misfit
 }
 
 /// Time of the fft engine for an output frame of one channel, in ns.
-fn fft_cost(ratio: Ratio, units: u64) -> f64 {
-    let (i, o) = (units * ratio.m, units * ratio.l);
-    (transform_cost(2 * i) + transform_cost(2 * o)) / o as f64 + 0.3
+fn fft_cost(ratio: Ratio, size: Size) -> f64 {
+    let (i, o) = (size.units * ratio.m, size.units * ratio.l);
+    let filter = 0.4 * (i + o) as f64;
+    let pair = transform_cost(i) + transform_cost(o) + filter;
+    pair / (2 * size.hop() * ratio.l) as f64 + 0.3
 }
 
 /// Time of a time-domain engine for an output frame of one channel, in ns.
@@ -207,19 +221,19 @@ mod tests {
                     ..Spec::new(rates.0, rates.1, 1)
                 };
                 let ratio = Ratio::new(rates.0, rates.1).unwrap();
-                let Plan::Fft { units } = planned(&spec) else {
+                let Plan::Fft(size) = planned(&spec) else {
                     assert!(latency < 3000, "{rates:?} {latency}");
                     continue;
                 };
-                assert!(units * ratio.m * 3 / 2 <= latency);
+                assert!(size.latency(ratio, 1) <= latency);
                 // But for what is in the ratio itself (441 = 9 * 49), 2, 3, 5 and 7 only.
-                for mut n in [units * ratio.m, units * ratio.l] {
+                for mut n in [size.units * ratio.m, size.units * ratio.l] {
                     for p in [2, 3, 5, 7] {
                         while n.is_multiple_of(p) {
                             n /= p;
                         }
                     }
-                    assert_eq!(n, 1, "{rates:?}: {units} units");
+                    assert_eq!(n, 1, "{rates:?}: {size:?}");
                 }
             }
         }
@@ -235,8 +249,8 @@ mod tests {
             })
         };
         assert_eq!(at(0), Plan::Polyphase);
-        assert!(matches!(at(8), Plan::Fft { .. }));
-        assert!(matches!(at(10), Plan::Fft { .. }));
+        assert!(matches!(at(8), Plan::Fft(_)));
+        assert!(matches!(at(10), Plan::Fft(_)));
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! The time-domain engines: exact polyphase filters for rational ratios, interpolated ones for any.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::design::Prototype;
 use super::engine::{Engine, Output, Sample};
 use super::fifo::Fifo;
 use super::ratio::{Position, step};
-use super::table::Table;
+use super::table::{Exact, Table};
 use super::{Ratio, ResampleError};
 use crate::dsp::simd::Level;
-use crate::dsp::simd::resample::{GROUP, Kernels};
+use crate::dsp::simd::resample::{GROUP, Kernels, WINDOWS};
 
 /// A windowed-sinc filter evaluated at each output's position.
 ///
@@ -23,7 +24,7 @@ pub struct Polyphase<T> {
     /// Exact table: input frame of output 0 of the running period, and the output in it.
     base: i64,
     row: u64,
-    /// Of the next output.
+    /// Interpolated table: of the next output.
     position: Position,
     /// From one output to the next.
     step: u128,
@@ -67,84 +68,136 @@ impl<T: Sample> Polyphase<T> {
         frame + 1 - (self.prototype.taps() / 2) as i64
     }
 
-    fn run_exact(&mut self, fifo: &Fifo<T>, out: &mut Output<'_, T>, mut frames: usize) {
+    fn run_exact(&mut self, fifo: &Fifo<T>, out: &mut Output<'_, T>, frames: usize) {
         let Table::Exact(table) = &*self.table else {
             return;
         };
-        let (len, taps) = (table.len, table.taps());
-        let start = self.window_start(0);
-        let (mut base, mut row) = (self.base, self.row);
+        if frames == 0 {
+            return;
+        }
+        if table.grouped {
+            self.run_groups(table, fifo, out, frames as u64);
+        } else {
+            self.run_rows(table, fifo, out, frames as u64);
+        }
+        let row = self.row + frames as u64;
+        self.base += (row / table.period * table.advance) as i64;
+        self.row = row % table.period;
+    }
+
+    /// Group by group, each for all periods in which it has outputs.
+    fn run_groups(&self, table: &Exact<T>, fifo: &Fifo<T>, out: &mut Output<'_, T>, frames: u64) {
+        const ROWS: u64 = GROUP as u64;
+        let (len, period) = (table.len, table.period);
+        let (first, end) = (self.row, self.row + frames);
+        let start = self.base + self.window_start(0);
         let channels = fifo.channels();
-        let mut at = 0;
-        while frames > 0 {
-            if table.grouped {
-                let group = row / GROUP as u64;
-                let low = (row % GROUP as u64) as usize;
-                let rows = (table.period - group * GROUP as u64).min(GROUP as u64) as usize;
-                let take = (rows - low).min(frames);
-                // With a single group, the next one has the same taps: both in one pass.
-                let single = table.period == GROUP as u64;
-                let next = if single && channels == 1 {
-                    (frames - take).min(GROUP)
-                } else {
-                    0
-                };
-                let frame = base + start + table.offsets[group as usize] as i64;
-                let taps = &taps[group as usize * GROUP * len..][..GROUP * len];
-                let paired = channels - channels % 2;
-                for c in (0..paired).step_by(2) {
-                    let mut y = [[T::default(); GROUP]; 2];
-                    let x = [fifo.window(c, frame, len), fifo.window(c + 1, frame, len)];
-                    (self.kernels.group2)(x, taps, len, &mut y);
-                    out.write2(c, at, [&y[0][low..low + take], &y[1][low..low + take]]);
-                }
-                if paired < channels && single {
-                    // Also where only one is wanted, so that both are summed in one order.
-                    let advance = if next > 0 { table.advance as i64 } else { 0 };
-                    let x = [frame, frame + advance].map(|f| fifo.window(paired, f, len));
-                    let mut y = [[T::default(); GROUP]; 2];
-                    (self.kernels.group2)(x, taps, len, &mut y);
-                    out.write(paired, at, &y[0][low..low + take]);
-                    if next > 0 {
-                        out.write(paired, at + take, &y[1][..next]);
-                    }
-                } else if paired < channels {
-                    let mut y = [T::default(); GROUP];
-                    (self.kernels.group)(fifo.window(paired, frame, len), taps, len, &mut y);
-                    out.write(paired, at, &y[low..low + take]);
-                }
-                at += take;
-                row += take as u64;
-                frames -= take;
-                if next > 0 {
-                    at += next;
-                    row = next as u64;
-                    base += table.advance as i64;
-                    frames -= next;
-                }
-            } else {
-                let frame = base + start + table.offsets[row as usize] as i64;
-                let taps = &taps[row as usize * len..][..len];
-                for c in 0..channels {
-                    let y = (self.kernels.dot)(fifo.window(c, frame, len), taps, len);
-                    out.write(c, at, &[y]);
-                }
-                at += 1;
-                row += 1;
-                frames -= 1;
+        let paired = channels - channels % 2;
+        let mut y = [[T::default(); 2 * GROUP]; WINDOWS];
+        for (group, offset) in table.offsets.iter().enumerate() {
+            let taps = &table.taps()[group * GROUP * len..][..GROUP * len];
+            let low = group as u64 * ROWS;
+            let high = (low + ROWS).min(period);
+            let frame = |p: u64| start + (offset + p * table.advance) as i64;
+            // Outputs of the group in period `p`: the first that is wanted, in the group and in
+            // the run, and how many.
+            let part = |p: u64| {
+                let from = first.max(p * period + low);
+                let to = end.min(p * period + high);
+                let count = to.saturating_sub(from) as usize;
+                let within = from.saturating_sub(p * period + low) as usize;
+                (within, from.saturating_sub(first) as usize, count)
+            };
+            let periods = u64::from(first >= high)..end.saturating_sub(low).div_ceil(period);
+            if paired < channels {
+                self.run_odd(
+                    table,
+                    fifo,
+                    out,
+                    paired,
+                    taps,
+                    periods.clone(),
+                    &frame,
+                    &part,
+                );
             }
-            if row == table.period {
-                row = 0;
-                base += table.advance as i64;
+            let (mut p, last) = (periods.start, periods.end);
+            while paired > 0 && p < last {
+                let windows = (last - p).min(WINDOWS as u64) as usize;
+                for c in (0..paired).step_by(2) {
+                    let x: [[&[T]; 2]; WINDOWS] = std::array::from_fn(|w| {
+                        let at = frame(p + (w as u64).min(windows as u64 - 1));
+                        [fifo.window(c, at, len), fifo.window(c + 1, at, len)]
+                    });
+                    (self.kernels.stereo)(&x[..windows], taps, len, &mut y);
+                    for (w, y) in y[..windows].iter().enumerate() {
+                        let (within, at, count) = part(p + w as u64);
+                        out.write2(c, at, &y[2 * within..2 * (within + count)]);
+                    }
+                }
+                p += windows as u64;
             }
         }
-        self.base = base;
-        self.row = row;
-        // Once a run, since it takes a long division and is asked for many times.
-        let numerator = u128::from(row) * u128::from(self.ratio.m);
-        let l = u128::from(self.ratio.l);
-        let (frame, phase) = (base + (numerator / l) as i64, (numerator % l) as u64);
-        self.position = Position::rational(frame, phase, self.ratio.l);
+    }
+
+    /// The channel without a partner.
+    #[expect(clippy::too_many_arguments)]
+    fn run_odd(
+        &self,
+        table: &Exact<T>,
+        fifo: &Fifo<T>,
+        out: &mut Output<'_, T>,
+        channel: usize,
+        taps: &[T],
+        periods: Range<u64>,
+        frame: &impl Fn(u64) -> i64,
+        part: &impl Fn(u64) -> (usize, usize, usize),
+    ) {
+        let len = table.len;
+        let x = |p: u64| fifo.window(channel, frame(p), len);
+        let mut write = |p: u64, y: &[T; GROUP]| {
+            let (within, at, count) = part(p);
+            out.write(channel, at, &y[within..within + count]);
+        };
+        // Where any run has several, two periods take one pass.
+        let short = table.period < 4 * GROUP as u64;
+        let mut p = periods.start;
+        while p < periods.end {
+            if short {
+                // Also where only one is wanted, so that both are summed in one order.
+                let next = (p + 1).min(periods.end - 1);
+                let mut y = [[T::default(); GROUP]; 2];
+                (self.kernels.group2)([x(p), x(next)], taps, len, &mut y);
+                write(p, &y[0]);
+                if next > p {
+                    write(next, &y[1]);
+                }
+                p += 2;
+            } else {
+                let mut y = [T::default(); GROUP];
+                (self.kernels.group)(x(p), taps, len, &mut y);
+                write(p, &y);
+                p += 1;
+            }
+        }
+    }
+
+    /// Row by row.
+    fn run_rows(&self, table: &Exact<T>, fifo: &Fifo<T>, out: &mut Output<'_, T>, frames: u64) {
+        let len = table.len;
+        let start = self.base + self.window_start(0);
+        for at in 0..frames {
+            let (period, row) = (
+                (self.row + at) / table.period,
+                (self.row + at) % table.period,
+            );
+            let frame = start + (period * table.advance + table.offsets[row as usize]) as i64;
+            let taps = &table.taps()[row as usize * len..][..len];
+            for c in 0..fifo.channels() {
+                let y = (self.kernels.dot)(fifo.window(c, frame, len), taps, len);
+                out.write(c, at as usize, &[y]);
+            }
+        }
     }
 
     fn run_interpolated(&mut self, fifo: &Fifo<T>, out: &mut Output<'_, T>, frames: usize) {
@@ -163,7 +216,7 @@ impl<T: Sample> Polyphase<T> {
             while c + 2 <= channels {
                 let x = [fifo.window(c, frame, len), fifo.window(c + 1, frame, len)];
                 let y = (self.kernels.four2)(x, rows, len);
-                out.write2(c, at, [&[sum(y[0])], &[sum(y[1])]]);
+                out.write2(c, at, &[sum(y[0]), sum(y[1])]);
                 c += 2;
             }
             if c < channels {
@@ -221,11 +274,27 @@ impl<T: Sample> Engine<T> for Polyphase<T> {
     }
 
     fn position(&self) -> Position {
-        self.position
+        match &*self.table {
+            Table::Exact(_) => {
+                let (frame, phase) = split(self.row, self.ratio);
+                Position::rational(self.base + frame as i64, phase, self.ratio.l)
+            }
+            Table::Interpolated(_) => self.position,
+        }
+    }
+
+    fn frame(&self) -> i64 {
+        match &*self.table {
+            Table::Exact(_) => self.base + split(self.row, self.ratio).0 as i64,
+            Table::Interpolated(_) => self.position.frame,
+        }
     }
 
     fn available(&self, through: i64) -> u64 {
-        outputs_through(self.position(), through, self.step)
+        match &*self.table {
+            Table::Exact(_) => outputs_from(self.base, self.row, through, self.ratio),
+            Table::Interpolated(_) => outputs_through(self.position, through, self.step),
+        }
     }
 
     fn ready(&self, end: i64) -> u64 {
@@ -251,6 +320,28 @@ impl<T: Sample> Engine<T> for Polyphase<T> {
     fn memory(&self) -> usize {
         self.table.memory()
     }
+}
+
+/// Whole input frames before output `n` of a grid that starts at one, and the phase beyond them.
+pub fn split(n: u64, ratio: Ratio) -> (u64, u64) {
+    if let Some(numerator) = n.checked_mul(ratio.m) {
+        return (numerator / ratio.l, numerator % ratio.l);
+    }
+    let (numerator, l) = (u128::from(n) * u128::from(ratio.m), u128::from(ratio.l));
+    ((numerator / l) as u64, (numerator % l) as u64)
+}
+
+/// Outputs from number `next` on that lie at or before frame `last`, where number 0 lies at frame
+/// `base`.
+pub fn outputs_from(base: i64, next: u64, last: i64, ratio: Ratio) -> u64 {
+    let Ok(span) = u64::try_from(last - base) else {
+        return 0;
+    };
+    let through = match span.checked_mul(ratio.l) {
+        Some(numerator) => numerator / ratio.m,
+        None => (u128::from(span) * u128::from(ratio.l) / u128::from(ratio.m)) as u64,
+    };
+    (through + 1).saturating_sub(next)
 }
 
 /// Outputs from `next` on, `step` apart, that lie at or before frame `last`.

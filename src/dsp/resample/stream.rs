@@ -18,6 +18,8 @@ pub struct Resampler<T> {
     plan: Plan,
     engine: Box<dyn Engine<T>>,
     fifo: Fifo<T>,
+    /// Frames kept for another engine.
+    history: usize,
     frames_in: u64,
     frames_out: u64,
     /// Set by `finish`: nothing lies after the last input frame.
@@ -45,7 +47,8 @@ impl<T: Sample> Resampler<T> {
             .filter(|_| spec.channels > 0)
             .ok_or(ResampleError::Zero)?;
         let (plan, engine) = build(spec, ratio, level)?;
-        let fifo = Fifo::new(spec.channels, history(ratio, &*engine), engine.slack());
+        let history = history(ratio, &*engine);
+        let fifo = Fifo::new(spec.channels, history, engine.slack());
         let mut this = Self {
             spec: spec.clone(),
             level,
@@ -53,6 +56,7 @@ impl<T: Sample> Resampler<T> {
             plan,
             engine,
             fifo,
+            history,
             frames_in: 0,
             frames_out: 0,
             finished: false,
@@ -105,7 +109,7 @@ impl<T: Sample> Resampler<T> {
 
     /// First input frame that the next output depends on.
     pub fn depends_from(&self) -> i64 {
-        self.engine.position().frame - self.engine.back() as i64
+        self.engine.frame() - self.engine.back() as i64
     }
 
     /// Bytes held.
@@ -118,6 +122,15 @@ impl<T: Sample> Resampler<T> {
         debug_assert!(!self.finished);
         self.fifo.push(frames, &mut fill);
         self.frames_in += frames as u64;
+    }
+
+    /// As [`push`](Self::push) for two channels, which `fill` writes together. False, and nothing
+    /// done, if there are not two.
+    pub fn push2(&mut self, frames: usize, fill: impl FnOnce([&mut [T]; 2])) -> bool {
+        debug_assert!(!self.finished);
+        let done = self.fifo.push2(frames, fill);
+        self.frames_in += if done { frames as u64 } else { 0 };
+        done
     }
 
     /// Output frames that can be pulled now.
@@ -145,10 +158,9 @@ impl<T: Sample> Resampler<T> {
         let frames = frames.min(self.available());
         self.engine.run(&self.fifo, out, frames);
         self.frames_out += frames as u64;
-        let keep = history(self.ratio, &*self.engine) as i64;
+        let keep = self.history as i64;
         let needed = self.engine.needed_from();
-        self.fifo
-            .release(needed.min(self.engine.position().frame - keep));
+        self.fifo.release(needed.min(self.engine.frame() - keep));
     }
 
     /// Ends the input: what follows counts as silence, and the outputs up to the last input frame
@@ -165,10 +177,37 @@ impl<T: Sample> Resampler<T> {
         self.frames_in = 0;
         self.frames_out = 0;
         self.finished = false;
-        let keep = history(self.ratio, &*self.engine);
-        self.fifo.reset(keep, self.engine.slack());
+        self.fifo.reset(self.history, self.engine.slack());
         self.engine.seek(Position::default());
         self.corrected = self.spec.rate_correction != 1.0;
+    }
+
+    /// Goes on at another output rate, with what the filter has of the input: from the first whole
+    /// input frame on that no output was made for. That becomes frame 0; its number until now.
+    pub fn change_out_rate(&mut self, out_rate: u32) -> Result<u64, ResampleError> {
+        let spec = Spec {
+            out_rate,
+            ..self.spec.clone()
+        };
+        let ratio = Ratio::new(spec.in_rate, out_rate).ok_or(ResampleError::Zero)?;
+        let (plan, mut engine) = build::<T>(&spec, ratio, self.level)?;
+        let position = self.engine.position();
+        let next = position.frame + i64::from(position.fraction > 0);
+        let start = next.clamp(0, self.frames_in as i64);
+        engine.set_correction(spec.rate_correction);
+        engine.seek(Position::default());
+        self.fifo.renumber(start);
+        self.fifo.set_slack(engine.slack());
+        self.fifo.extend_back(engine.needed_from());
+        self.history = history(ratio, &*engine);
+        self.frames_in -= start as u64;
+        self.frames_out = 0;
+        self.corrected = spec.rate_correction != 1.0;
+        self.plan = plan;
+        self.engine = engine;
+        self.ratio = ratio;
+        self.spec = spec;
+        Ok(start as u64)
     }
 
     /// Takes over another `spec` of the same rates and channels from the next output on, without a
@@ -202,6 +241,7 @@ impl<T: Sample> Resampler<T> {
         engine.seek(self.engine.position());
         self.fifo.set_slack(engine.slack());
         self.fifo.extend_back(engine.needed_from());
+        self.history = history(self.ratio, &*engine);
         self.plan = plan;
         self.engine = engine;
         self.spec = spec;
@@ -219,7 +259,7 @@ fn build<T: Sample>(
     let plan = plan(spec, ratio, &prototype, size_of::<T>());
     let engine: Box<dyn Engine<T>> = match plan {
         Plan::Polyphase => Box::new(Polyphase::exact(prototype, ratio, level)?),
-        Plan::Fft { units } => Box::new(Blocks::new(ratio, units, spec.channels)?),
+        Plan::Fft(size) => Box::new(Blocks::new(ratio, size, spec.channels)),
         Plan::Sinc { cubic } => Box::new(Polyphase::interpolated(prototype, ratio, cubic, level)?),
     };
     Ok((plan, engine))

@@ -58,7 +58,7 @@ fn run<T: Sample>(
         let n = cut().min(rest.len());
         resampler.push(n, |c, plane| {
             for (to, from) in plane.iter_mut().zip(rest) {
-                *to = T::coerce(*from * (c + 1) as f64);
+                *to = T::nearest(*from * (c + 1) as f64);
             }
         });
         rest = &rest[n..];
@@ -186,6 +186,69 @@ fn every_level_gives_the_same_but_for_rounding() {
         for (a, b) in level(l).iter().zip(&portable) {
             assert!((a - b).abs() < 2e-6, "{l:?}: {a} {b}");
         }
+    }
+}
+
+/// The transforms' filter: -1 dB at the edge that its quality promises, nothing from the lower
+/// Nyquist frequency on.
+#[test]
+fn transforms_keep_their_band() {
+    for rates in [(48_000, 16_000), (44_100, 48_000), (44_100, 16_000)] {
+        let lower = f64::from(rates.0.min(rates.1)) / 2.0 / f64::from(rates.0);
+        for quality in [0, 4, 10] {
+            for channels in [1, 2] {
+                let spec = Spec {
+                    quality,
+                    ..spec(rates, channels, EngineChoice::Fft)
+                };
+                let level = |frequency: f64| {
+                    let output = whole::<f64>(&spec, &sine(60_000, frequency));
+                    let third = output.len() / 3 / channels * channels;
+                    let middle = &output[third..2 * third];
+                    let power: f64 = middle.iter().step_by(channels).map(|v| v * v).sum();
+                    10.0 * (2.0 * power / (middle.len() / channels) as f64).log10()
+                };
+                let edge = level(super::planner::EDGES[usize::from(quality)] * lower);
+                assert!((-1.0..0.1).contains(&edge), "{rates:?} {quality}: {edge}");
+                if rates.0 > rates.1 {
+                    for (at, most) in [(1.001, -133.0), (1.05, -140.0)] {
+                        let stop = level(at * lower);
+                        assert!(stop < most, "{rates:?} {quality} {at}: {stop}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What depends on silence alone is silence to the last bit, also after transforms.
+#[test]
+fn silence_is_exact() {
+    for engine in ENGINES {
+        let spec = spec((44_100, 48_000), 1, engine);
+        let format = SampleFormat::F32LE;
+        let mut stream = Stream::new(&spec, format, Layout::Interleaved, false).unwrap();
+        let loud: Vec<u8> = noise(4410, 5)
+            .iter()
+            .flat_map(|v| (*v as f32).to_le_bytes())
+            .collect();
+        stream.push(4410, Source::Interleaved(&loud));
+        let mut silent = 0;
+        for _ in 0..60 {
+            stream.push(441, Source::Silence);
+            // In parts, since silence may begin within a window.
+            while stream.available() > 0 {
+                let frames = stream.available().min(97);
+                let exact = stream.is_silent();
+                let mut output = vec![0; 4 * frames];
+                stream.pull(frames, &mut output);
+                if exact {
+                    assert!(output.iter().all(|b| *b == 0), "{engine:?}");
+                    silent += frames;
+                }
+            }
+        }
+        assert!(silent > 10_000, "{engine:?} {silent}");
     }
 }
 

@@ -18,6 +18,15 @@ pub const LANES: usize = 8;
 /// the peak of the response would be rounded at the size of the whole.
 pub const BLOCK: usize = 32;
 
+/// Pairs of windows that are taken against a group of rows at a time, at most: each load of taps
+/// serves them all.
+pub const WINDOWS: usize = 3;
+
+/// Outputs of a group for two channels, which alternate.
+pub type Frames<T> = [T; 2 * GROUP];
+
+/// Pairs of windows, one for each of two channels, against a group of rows.
+type Stereo<T> = fn(x: &[[&[T]; 2]], h: &[T], len: usize, y: &mut [Frames<T>; WINDOWS]);
 /// One window against a group of rows.
 type Group<T> = fn(x: &[T], h: &[T], len: usize, y: &mut [T; GROUP]);
 /// Two windows against a group of rows.
@@ -32,6 +41,9 @@ pub struct Kernels<T> {
     pub group: Group<T>,
     /// Two windows against the same group.
     pub group2: Group2<T>,
+    /// As `group2` for up to [`WINDOWS`] pairs of windows, the outputs of which alternate:
+    /// `y[w][2 * r + c] = sum_i x[w][c][i] * h[i * GROUP + r]`.
+    pub stereo: Stereo<T>,
     /// `x` against four rows: `y[r] = sum_i x[i] * h[r * len + i]`.
     pub four: fn(x: &[T], h: &[T], len: usize) -> [T; 4],
     /// Two windows against the same four rows.
@@ -40,9 +52,30 @@ pub struct Kernels<T> {
     pub dot: fn(x: &[T], h: &[T], len: usize) -> T,
 }
 
+/// Frames of two 16-bit little-endian samples to two planes, 1 being full scale.
+pub type Split16<T> = fn(frames: &[u8], left: &mut [T], right: &mut [T]);
+
 /// Sample types that kernels exist for.
 pub trait DotReal: Sized {
     fn kernels(level: Level) -> Kernels<Self>;
+
+    /// The reader of 16-bit stereo at the best level of this machine, where there is one.
+    fn split16() -> Option<Split16<Self>> {
+        None
+    }
+}
+
+/// The plain form of [`Split16`].
+#[inline(always)]
+pub(super) fn split16(frames: &[u8], left: &mut [f32], right: &mut [f32]) {
+    const FULL: f32 = 1.0 / 32_768.0;
+    let frames = frames.as_chunks::<4>().0;
+    for (frame, (l, r)) in frames.iter().zip(left.iter_mut().zip(right)) {
+        // Both halves by shifts alone, which every vector unit has.
+        let both = i32::from_le_bytes(*frame);
+        *l = ((both << 16) >> 16) as f32 * FULL;
+        *r = (both >> 16) as f32 * FULL;
+    }
 }
 
 /// The plain form of the kernels; the yardstick of all others.
@@ -50,7 +83,7 @@ pub trait DotReal: Sized {
 /// With `FUSED`, products are added without rounding; only for machines whose baseline has the
 /// instruction.
 mod generic {
-    use super::{BLOCK, GROUP, LANES};
+    use super::{BLOCK, Frames, GROUP, LANES, WINDOWS};
 
     macro_rules! generic {
         ($name:ident, $t:ty) => {
@@ -138,6 +171,21 @@ mod generic {
                 }
 
                 #[inline(always)]
+                pub fn stereo<const FUSED: bool>(
+                    x: &[[&[$t]; 2]],
+                    h: &[$t],
+                    len: usize,
+                    y: &mut [Frames<$t>; WINDOWS],
+                ) {
+                    for (x, y) in x.iter().zip(y) {
+                        let [left, right] = columns::<FUSED, 2>(*x, h, len);
+                        for (y, (l, r)) in y.chunks_exact_mut(2).zip(left.iter().zip(&right)) {
+                            y.copy_from_slice(&[*l, *r]);
+                        }
+                    }
+                }
+
+                #[inline(always)]
                 pub fn four<const FUSED: bool>(x: &[$t], h: &[$t], len: usize) -> [$t; 4] {
                     rows::<FUSED, 4, 1>([x], h, len)[0]
                 }
@@ -164,8 +212,10 @@ mod generic {
 }
 
 macro_rules! dot_real {
-    ($t:ty, $module:ident) => {
+    ($t:ty, $module:ident, $($more:item)*) => {
         impl DotReal for $t {
+            $($more)*
+
             fn kernels(level: Level) -> Kernels<$t> {
                 match level {
                     #[cfg(target_arch = "x86_64")]
@@ -176,6 +226,7 @@ macro_rules! dot_real {
                     Level::Neon => Kernels {
                         group: generic::$module::group::<true>,
                         group2: generic::$module::group2::<true>,
+                        stereo: generic::$module::stereo::<true>,
                         four: generic::$module::four::<true>,
                         four2: generic::$module::four2::<true>,
                         dot: generic::$module::dot::<true>,
@@ -183,6 +234,7 @@ macro_rules! dot_real {
                     _ => Kernels {
                         group: generic::$module::group::<false>,
                         group2: generic::$module::group2::<false>,
+                        stereo: generic::$module::stereo::<false>,
                         four: generic::$module::four::<false>,
                         four2: generic::$module::four2::<false>,
                         dot: generic::$module::dot::<false>,
@@ -193,8 +245,18 @@ macro_rules! dot_real {
     };
 }
 
-dot_real!(f32, single);
-dot_real!(f64, double);
+dot_real!(
+    f32,
+    single,
+    fn split16() -> Option<Split16<f32>> {
+        Some(match Level::best() {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 | Level::Avx512 => super::resample_x86::split16,
+            _ => split16,
+        })
+    }
+);
+dot_real!(f64, double,);
 
 #[cfg(test)]
 mod tests {
@@ -208,6 +270,22 @@ mod tests {
                 (seed >> 11) as f64 / (1u64 << 52) as f64 - 1.0
             })
             .collect()
+    }
+
+    #[test]
+    fn sixteen_bits_are_split_exactly() {
+        let samples: Vec<i16> = (0..2 * 1003)
+            .map(|i| (i * 7919 % 65_536) as u16 as i16)
+            .collect();
+        let bytes: Vec<u8> = samples.iter().flat_map(|v| v.to_le_bytes()).collect();
+        for split in [split16, f32::split16().unwrap()] {
+            let mut planes = [vec![0.0; 1003], vec![0.0; 1003]];
+            let [left, right] = &mut planes;
+            split(&bytes, left, right);
+            for (i, v) in samples.iter().enumerate() {
+                assert_eq!(planes[i % 2][i / 2], f32::from(*v) / 32_768.0);
+            }
+        }
     }
 
     macro_rules! levels_agree {
@@ -240,6 +318,16 @@ mod tests {
                             close(one[r], 0, r);
                             close(two[0][r], 0, r);
                             close(two[1][r], 1, r);
+                        }
+                        for windows in 1..=WINDOWS {
+                            let x = [[&x[0][..], &x[1][..]]; WINDOWS];
+                            let mut y = [[0.0; 2 * GROUP]; WINDOWS];
+                            (kernels.stereo)(&x[..windows], &columns, len, &mut y);
+                            for y in &y[..windows] {
+                                for (r, y) in y.chunks_exact(2).enumerate() {
+                                    assert_eq!(y, [two[0][r], two[1][r]]);
+                                }
+                            }
                         }
                         // The sum of a row is the same bit for bit in whatever company.
                         let four = (kernels.four)(&x[0], &h, len);

@@ -1,8 +1,18 @@
 //! The resampler's dot products for AVX2+FMA and AVX-512.
 #![allow(unsafe_code)]
 
-use super::resample::{BLOCK, GROUP, Kernels, LANES, STEP};
+use super::resample::{BLOCK, Frames, GROUP, Kernels, LANES, STEP, WINDOWS};
 use std::arch::x86_64::*;
+
+/// Frames of two 16-bit samples to two planes; only where AVX2 is.
+pub fn split16(frames: &[u8], left: &mut [f32], right: &mut [f32]) {
+    #[target_feature(enable = "avx2")]
+    fn inner(frames: &[u8], left: &mut [f32], right: &mut [f32]) {
+        super::resample::split16(frames, left, right);
+    }
+    // SAFETY: by this function's contract.
+    unsafe { inner(frames, left, right) }
+}
 
 /// Checks what the kernels rely on: `rows` rows of `len` taps, a multiple of `step`, and windows
 /// as long as a row.
@@ -75,20 +85,19 @@ macro_rules! rows {
 }
 
 /// A group by `C` windows, `V` vectors wide, in `K` alternating sums: enough of them to hide the
-/// latency of an addition.
+/// latency of an addition. `K` decides the order of a sum, `C` does not.
 ///
 /// Safety: the caller has the instruction set, and `check` has passed.
 macro_rules! columns {
     ($feature:literal, $t:ty, $name:ident, $acc:ty, $zero:expr, $load:ident, $set:ident,
-     $fma:ident, $add:ident, $store:ident) => {
+     $fma:ident, $add:ident) => {
         #[target_feature(enable = $feature)]
         #[inline]
         unsafe fn $name<const C: usize, const V: usize, const K: usize>(
             x: [*const $t; C],
             h: *const $t,
             len: usize,
-            y: [*mut $t; C],
-        ) {
+        ) -> [[$acc; V]; C] {
             const { assert!(V * size_of::<$acc>() == GROUP * size_of::<$t>()) };
             const { assert!(STEP.is_multiple_of(K) && BLOCK.is_multiple_of(K)) };
             const LANES: usize = size_of::<$acc>() / size_of::<$t>();
@@ -124,38 +133,139 @@ macro_rules! columns {
                         }
                     }
                 }
-                for c in 0..C {
-                    for v in 0..V {
-                        $store(y[c].add(v * LANES), total[c][v]);
-                    }
-                }
+                total
             }
         }
     };
 }
 
+/// Two vectors of the same outputs' left and right channels, alternating.
+///
+/// Safety of each: the caller has the instruction set.
+mod zip {
+    use std::arch::x86_64::*;
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub unsafe fn a2_f32(l: __m256, r: __m256) -> [__m256; 2] {
+        let (low, high) = (_mm256_unpacklo_ps(l, r), _mm256_unpackhi_ps(l, r));
+        [
+            _mm256_permute2f128_ps::<0x20>(low, high),
+            _mm256_permute2f128_ps::<0x31>(low, high),
+        ]
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    pub unsafe fn a512_f32(l: __m512, r: __m512) -> [__m512; 2] {
+        let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+        let high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
+        [
+            _mm512_permutex2var_ps(l, low, r),
+            _mm512_permutex2var_ps(l, high, r),
+        ]
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub unsafe fn a2_f64(l: __m256d, r: __m256d) -> [__m256d; 2] {
+        let (low, high) = (_mm256_unpacklo_pd(l, r), _mm256_unpackhi_pd(l, r));
+        [
+            _mm256_permute2f128_pd::<0x20>(low, high),
+            _mm256_permute2f128_pd::<0x31>(low, high),
+        ]
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    pub unsafe fn a512_f64(l: __m512d, r: __m512d) -> [__m512d; 2] {
+        let low = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
+        let high = _mm512_add_epi64(low, _mm512_set1_epi64(4));
+        [
+            _mm512_permutex2var_pd(l, low, r),
+            _mm512_permutex2var_pd(l, high, r),
+        ]
+    }
+}
+
 /// The safe kernels around `rows` and a four-fold reduction `reduce(acc, &mut y[..4])`.
 macro_rules! kernels {
     ($level:ident, $feature:literal, $t:ty, $rows:ident, $reduce:ident, $dot:ident,
-     $columns:ident, $vectors:literal, $sums:literal, $sums2:literal) => {
+     $columns:ident, $vectors:literal, $sums:literal, $sums2:literal,
+     $store:ident, $zip:ident, $at_once:literal) => {
         mod $level {
             use super::*;
+
+            const WIDTH: usize = GROUP / $vectors;
 
             #[target_feature(enable = $feature)]
             unsafe fn group_inner(x: &[$t], h: &[$t], len: usize, y: &mut [$t; GROUP]) {
                 unsafe {
-                    let (x, y) = ([x.as_ptr()], [y.as_mut_ptr()]);
-                    $columns::<1, $vectors, $sums>(x, h.as_ptr(), len, y)
+                    let sums = $columns::<1, $vectors, $sums>([x.as_ptr()], h.as_ptr(), len);
+                    for (v, sum) in sums[0].into_iter().enumerate() {
+                        $store(y.as_mut_ptr().add(v * WIDTH), sum);
+                    }
                 }
             }
 
             #[target_feature(enable = $feature)]
             unsafe fn group2_inner(x: [&[$t]; 2], h: &[$t], len: usize, y: &mut [[$t; GROUP]; 2]) {
                 unsafe {
-                    let x = [x[0].as_ptr(), x[1].as_ptr()];
-                    let [left, right] = y;
-                    let y = [left.as_mut_ptr(), right.as_mut_ptr()];
-                    $columns::<2, $vectors, $sums2>(x, h.as_ptr(), len, y)
+                    let x = x.map(<[$t]>::as_ptr);
+                    let sums = $columns::<2, $vectors, $sums2>(x, h.as_ptr(), len);
+                    for (y, sums) in y.iter_mut().zip(sums) {
+                        for (v, sum) in sums.into_iter().enumerate() {
+                            $store(y.as_mut_ptr().add(v * WIDTH), sum);
+                        }
+                    }
+                }
+            }
+
+            /// `W` pairs of windows, twice as many windows.
+            #[target_feature(enable = $feature)]
+            #[inline]
+            unsafe fn stereo_inner<const W: usize, const C: usize>(
+                x: &[[&[$t]; 2]],
+                h: &[$t],
+                len: usize,
+                y: &mut [Frames<$t>],
+            ) {
+                const { assert!(C == 2 * W) };
+                unsafe {
+                    let mut windows = [std::ptr::null(); C];
+                    for w in 0..W {
+                        windows[2 * w] = x[w][0].as_ptr();
+                        windows[2 * w + 1] = x[w][1].as_ptr();
+                    }
+                    let sums = $columns::<C, $vectors, $sums2>(windows, h.as_ptr(), len);
+                    for w in 0..W {
+                        let to = y[w].as_mut_ptr();
+                        for v in 0..$vectors {
+                            let [low, high] = zip::$zip(sums[2 * w][v], sums[2 * w + 1][v]);
+                            $store(to.add(2 * v * WIDTH), low);
+                            $store(to.add((2 * v + 1) * WIDTH), high);
+                        }
+                    }
+                }
+            }
+
+            #[target_feature(enable = $feature)]
+            unsafe fn stereo_all(
+                x: &[[&[$t]; 2]],
+                h: &[$t],
+                len: usize,
+                y: &mut [Frames<$t>; WINDOWS],
+            ) {
+                unsafe {
+                    match x.len() {
+                        3 if $at_once => stereo_inner::<3, 6>(x, h, len, y),
+                        2 if $at_once => stereo_inner::<2, 4>(x, h, len, y),
+                        _ => {
+                            for (x, y) in x.chunks(1).zip(y.chunks_mut(1)) {
+                                stereo_inner::<1, 2>(x, h, len, y);
+                            }
+                        }
+                    }
                 }
             }
 
@@ -180,7 +290,7 @@ macro_rules! kernels {
                 unsafe { $dot(x, h, len) }
             }
 
-            // SAFETY of all five: this level is chosen only where the machine has it, and `check`
+            // SAFETY of all six: this level is chosen only where the machine has it, and `check`
             // establishes the lengths.
             pub fn group(x: &[$t], h: &[$t], len: usize, y: &mut [$t; GROUP]) {
                 check([x], h, len, GROUP, STEP);
@@ -190,6 +300,14 @@ macro_rules! kernels {
             pub fn group2(x: [&[$t]; 2], h: &[$t], len: usize, y: &mut [[$t; GROUP]; 2]) {
                 check(x, h, len, GROUP, STEP);
                 unsafe { group2_inner(x, h, len, y) }
+            }
+
+            pub fn stereo(x: &[[&[$t]; 2]], h: &[$t], len: usize, y: &mut [Frames<$t>; WINDOWS]) {
+                assert!(x.len() <= WINDOWS);
+                for x in x {
+                    check(*x, h, len, GROUP, STEP);
+                }
+                unsafe { stereo_all(x, h, len, y) }
             }
 
             pub fn four(x: &[$t], h: &[$t], len: usize) -> [$t; 4] {
@@ -215,6 +333,7 @@ macro_rules! table {
         Kernels {
             group: $level::group,
             group2: $level::group2,
+            stereo: $level::stereo,
             four: $level::four,
             four2: $level::four2,
             dot: $level::dot,
@@ -307,8 +426,7 @@ pub mod single {
         _mm256_loadu_ps,
         _mm256_set1_ps,
         _mm256_fmadd_ps,
-        _mm256_add_ps,
-        _mm256_storeu_ps
+        _mm256_add_ps
     );
     columns!(
         "avx512f,avx512vl,avx512dq,avx2,fma",
@@ -319,12 +437,23 @@ pub mod single {
         _mm512_loadu_ps,
         _mm512_set1_ps,
         _mm512_fmadd_ps,
-        _mm512_add_ps,
-        _mm512_storeu_ps
+        _mm512_add_ps
     );
 
     kernels!(
-        a2, "avx2,fma", f32, rows_a2, reduce_a2, dot_a2, columns_a2, 2, 4, 2
+        a2,
+        "avx2,fma",
+        f32,
+        rows_a2,
+        reduce_a2,
+        dot_a2,
+        columns_a2,
+        2,
+        4,
+        2,
+        _mm256_storeu_ps,
+        a2_f32,
+        false
     );
     kernels!(
         a512,
@@ -336,7 +465,10 @@ pub mod single {
         columns_a512,
         1,
         4,
-        4
+        4,
+        _mm512_storeu_ps,
+        a512_f32,
+        true
     );
 }
 
@@ -430,8 +562,7 @@ pub mod double {
         _mm256_loadu_pd,
         _mm256_set1_pd,
         _mm256_fmadd_pd,
-        _mm256_add_pd,
-        _mm256_storeu_pd
+        _mm256_add_pd
     );
     columns!(
         "avx512f,avx512vl,avx512dq,avx2,fma",
@@ -442,12 +573,23 @@ pub mod double {
         _mm512_loadu_pd,
         _mm512_set1_pd,
         _mm512_fmadd_pd,
-        _mm512_add_pd,
-        _mm512_storeu_pd
+        _mm512_add_pd
     );
 
     kernels!(
-        a2, "avx2,fma", f64, rows_a2, reduce_a2, dot_a2, columns_a2, 4, 2, 1
+        a2,
+        "avx2,fma",
+        f64,
+        rows_a2,
+        reduce_a2,
+        dot_a2,
+        columns_a2,
+        4,
+        2,
+        1,
+        _mm256_storeu_pd,
+        a2_f64,
+        false
     );
     kernels!(
         a512,
@@ -459,6 +601,9 @@ pub mod double {
         columns_a512,
         2,
         4,
-        2
+        2,
+        _mm512_storeu_pd,
+        a512_f64,
+        true
     );
 }

@@ -1,5 +1,6 @@
 //! Glue between the resampler and `GstBaseTransform`.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{LazyLock, Mutex};
 
 use gst::glib;
@@ -18,16 +19,12 @@ const FACTORY: &str = "rustresample";
 
 #[derive(Default)]
 pub struct RustResample {
-    settings: Mutex<Shared>,
+    settings: Mutex<Settings>,
+    /// The settings are other than those that run.
+    changed: AtomicBool,
     /// Locked before `settings` where both are; neither is held while pushing or posting.
     running: Mutex<Running>,
     metrics: ElementMetrics,
-}
-
-#[derive(Default)]
-struct Shared {
-    settings: Settings,
-    changed: bool,
 }
 
 #[derive(Default)]
@@ -36,6 +33,8 @@ struct Running {
     state: Option<State>,
     infos: Option<(gst_audio::AudioInfo, gst_audio::AudioInfo)>,
     reversed: bool,
+    /// That of the buffers; `None` where it has none or is not of time.
+    segment: Option<gst::FormattedSegment<gst::ClockTime>>,
 }
 
 #[glib::object_subclass]
@@ -70,8 +69,8 @@ impl ObjectImpl for RustResample {
         if self.metrics.set_property(value, pspec) {
             return;
         }
-        let mut shared = lock(&self.settings);
-        shared.changed |= shared.settings.set(value, pspec);
+        let changed = lock(&self.settings).set(value, pspec);
+        self.changed.fetch_or(changed, Relaxed);
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
@@ -87,7 +86,7 @@ impl ObjectImpl for RustResample {
             }
             .to_value();
         }
-        let value = lock(&self.settings).settings.get(pspec.name());
+        let value = lock(&self.settings).get(pspec.name());
         value.unwrap_or_else(|| pspec.default_value().clone())
     }
 }
@@ -139,9 +138,8 @@ impl RustResample {
         in_info: &gst_audio::AudioInfo,
         out_info: &gst_audio::AudioInfo,
     ) -> Result<(), StateError> {
-        let mut shared = lock(&self.settings);
-        shared.changed = false;
-        let settings = &shared.settings;
+        self.changed.store(false, Relaxed);
+        let settings = &*lock(&self.settings);
         running.state = if in_info == out_info && settings.may_pass() {
             None
         } else {
@@ -154,16 +152,13 @@ impl RustResample {
 
     /// Takes over changed properties in the streaming thread.
     fn take_up_settings(&self) -> Result<(), StateError> {
-        let before = {
-            let running = lock(&self.running);
-            let mut shared = lock(&self.settings);
-            if !std::mem::take(&mut shared.changed) {
-                return Ok(());
-            }
-            running.state.as_ref().map(State::latency)
-        };
+        if !self.changed.load(Relaxed) {
+            return Ok(());
+        }
         let mut running = lock(&self.running);
-        let settings = lock(&self.settings).settings.clone();
+        self.changed.store(false, Relaxed);
+        let before = running.state.as_ref().map(State::latency);
+        let settings = lock(&self.settings).clone();
         match &mut running.state {
             Some(state) => state.apply(&settings)?,
             None => {
@@ -198,6 +193,22 @@ impl RustResample {
         }
     }
 
+    /// Whether new caps leave the tail to the stream that follows: downstream, which may be another
+    /// peer than before, does not take the old rate any more.
+    fn goes_on(&self, in_info: &gst_audio::AudioInfo, out_info: &gst_audio::AudioInfo) -> bool {
+        let running = lock(&self.running);
+        let Some(state) = &running.state else {
+            return false;
+        };
+        if !state.differs_in_out_rate(in_info, out_info) {
+            return false;
+        }
+        let old = state.out_info.to_caps();
+        drop(running);
+        let pad = self.obj().src_pad().clone();
+        old.is_ok_and(|old| pad.peer().is_some() && !pad.peer_query_accept_caps(&old))
+    }
+
     /// Sends out the tail of the stream.
     fn drain(&self) {
         let work = self.metrics.begin();
@@ -205,8 +216,20 @@ impl RustResample {
         self.metrics.end_without_buffer(work);
         match tail {
             Some(Ok(Some(buffer))) => {
-                if let Err(flow) = self.obj().src_pad().push(buffer) {
-                    tracing::debug!(target: "rustresample", element = %self.obj().name(), ?flow, "tail was not taken");
+                let lost = buffer.duration().unwrap_or_default();
+                match self.obj().src_pad().push(buffer) {
+                    Ok(_) => {}
+                    // Whoever flushes or has seen the end wants no tail.
+                    Err(gst::FlowError::Flushing | gst::FlowError::Eos) => {}
+                    Err(flow) => {
+                        self.metrics.add_dropped(1);
+                        gst::element_imp_warning!(
+                            self,
+                            gst::CoreError::Negotiation,
+                            ("downstream did not take the last {lost} of the stream"),
+                            ["pushing the tail at the old caps: {flow}"]
+                        );
+                    }
                 }
             }
             Some(Err(error)) => self.fail(&error),
@@ -314,8 +337,15 @@ impl BaseTransformImpl for RustResample {
         if lock(&self.running).infos == infos {
             return Ok(());
         }
-        self.drain();
-        let done = self.set_up(&mut lock(&self.running), &in_info, &out_info);
+        let done = if self.goes_on(&in_info, &out_info) {
+            let mut running = lock(&self.running);
+            running.infos = Some((in_info.clone(), out_info.clone()));
+            let state = running.state.as_mut();
+            state.map_or(Ok(()), |state| state.change_out_rate(&out_info))
+        } else {
+            self.drain();
+            self.set_up(&mut lock(&self.running), &in_info, &out_info)
+        };
         if let Err(error) = done {
             self.fail(&error);
             return Err(gst::loggable_error!(gst::CAT_RUST, "{}", error));
@@ -375,6 +405,7 @@ impl BaseTransformImpl for RustResample {
             gst::EventView::FlushStop(_) => {
                 let mut running = lock(&self.running);
                 let reversed = running.reversed;
+                running.segment = None;
                 if let Some(state) = &mut running.state {
                     state.reset(reversed);
                 }
@@ -387,6 +418,7 @@ impl BaseTransformImpl for RustResample {
                 }
                 let mut running = lock(&self.running);
                 running.reversed = reversed;
+                running.segment = e.segment().downcast_ref().cloned();
                 if let Some(state) = &mut running.state {
                     state.reset(reversed);
                 }
@@ -412,19 +444,20 @@ impl BaseTransformImpl for RustResample {
             self.fail(&error);
             return Err(gst::FlowError::Error);
         }
-        let element = self.obj();
-        let info = lock(&self.running)
-            .state
-            .as_ref()
-            .map(|s| s.in_info.clone());
-        let Some(info) = info else {
-            return self.parent_submit_input_buffer(is_discont, buffer);
-        };
-        let segment = element.segment();
-        let clipped = if segment.format() == gst::Format::Time {
-            gst_audio::audio_buffer_clip(buffer, &segment, info.rate(), info.bpf())
-        } else {
-            Some(buffer)
+        let clipped = {
+            let running = lock(&self.running);
+            match (&running.state, &running.segment) {
+                (Some(state), Some(segment)) if !state.lies_within(&buffer, segment) => {
+                    let info = &state.in_info;
+                    gst_audio::audio_buffer_clip(
+                        buffer,
+                        segment.upcast_ref(),
+                        info.rate(),
+                        info.bpf(),
+                    )
+                }
+                _ => Some(buffer),
+            }
         };
         match clipped {
             Some(buffer) => self.parent_submit_input_buffer(is_discont, buffer),
@@ -436,14 +469,18 @@ impl BaseTransformImpl for RustResample {
     }
 
     fn generate_output(&self) -> Result<GenerateOutputSuccess, gst::FlowError> {
-        let element = self.obj();
         let Some(buffer) = self.take_queued_buffer() else {
             return Ok(GenerateOutputSuccess::NoOutput);
         };
-        let jumps = lock(&self.running)
-            .state
-            .as_ref()
-            .is_some_and(|state| state.jumps(&buffer));
+        let (jumps, rate, bpf) = {
+            let running = lock(&self.running);
+            let (rate, bpf) = match &running.infos {
+                Some((info, _)) => (info.rate(), info.bpf() as usize),
+                None => (0, 0),
+            };
+            let state = running.state.as_ref();
+            (state.is_some_and(|state| state.jumps(&buffer)), rate, bpf)
+        };
         if jumps {
             // Pushed rather than returned: the base class would mark it as discontinuous in place
             // of the buffer after it.
@@ -451,13 +488,9 @@ impl BaseTransformImpl for RustResample {
         }
         let work = self.metrics.begin();
         let output = self.process(&buffer);
-        let (bpf, rate) = match &lock(&self.running).infos {
-            Some((info, _)) => (info.bpf() as usize, info.rate()),
-            None => (0, 0),
-        };
         let frames = (buffer.size() / bpf.max(1)) as u64;
         self.metrics
-            .end(&*element, work, &metrics::span(&buffer, frames, rate));
+            .end(&*self.obj(), work, &metrics::span(&buffer, frames, rate));
         match output {
             Ok(Some(output)) => Ok(GenerateOutputSuccess::Buffer(output)),
             Ok(None) => Ok(GenerateOutputSuccess::NoOutput),

@@ -138,9 +138,11 @@ impl State {
         };
         // A source whose rate is being corrected counts its frames either as nominal ones or by
         // the clock that it is corrected to.
-        let ratio = f64::from(rate) / f64::from(self.out_info.rate());
-        let corrected = (self.stream.frames_due() * ratio).max(0.0).round() as u64;
-        error(at(self.stream.frames_in())) && error(at(corrected))
+        let corrected = || {
+            let ratio = f64::from(rate) / f64::from(self.out_info.rate());
+            (self.stream.frames_due() * ratio).max(0.0).round() as u64
+        };
+        error(at(self.stream.frames_in())) && error(at(corrected()))
     }
 
     /// Instant of the last frame of `buffer`.
@@ -150,6 +152,21 @@ impl State {
             frames.saturating_sub(1),
             self.in_info.rate(),
         ))
+    }
+
+    /// Whether `segment` takes nothing off `buffer`.
+    pub fn lies_within(
+        &self,
+        buffer: &gst::BufferRef,
+        segment: &gst::FormattedSegment<gst::ClockTime>,
+    ) -> bool {
+        let Some(pts) = buffer.pts() else {
+            return true;
+        };
+        let frames = (buffer.size() / (self.in_info.bpf() as usize).max(1)) as u64;
+        let end = pts.saturating_add(frames_to_time(frames, self.in_info.rate()));
+        segment.start().is_none_or(|start| pts >= start)
+            && segment.stop().is_none_or(|stop| end <= stop)
     }
 
     /// Consumes `buffer`; its frames.
@@ -229,6 +246,38 @@ impl State {
             gst_audio::AudioMeta::add(writable, &self.out_info, frames, &[])?;
         }
         Ok(Some(buffer))
+    }
+
+    /// Goes on with `out_info`, which differs in its rate alone: what the filter still holds comes
+    /// out at the new rate.
+    pub fn change_out_rate(&mut self, out_info: &gst_audio::AudioInfo) -> Result<(), StateError> {
+        let before = u64::from(self.out_info.rate());
+        let made = self.stream.frames_out();
+        let start = self.stream.change_out_rate(out_info.rate())?;
+        if let Some(clock) = &mut self.clock {
+            let time = frames_to_time(start, self.in_info.rate());
+            clock.base = clock.base.and_then(|base| {
+                if self.reversed {
+                    base.checked_sub(time)
+                } else {
+                    Some(base.saturating_add(time))
+                }
+            });
+            clock.offset = clock
+                .offset
+                .and_then(|o| (o + made).mul_div_round(out_info.rate().into(), before));
+        }
+        self.out_info = out_info.clone();
+        Ok(())
+    }
+
+    /// Whether [`change_out_rate`](Self::change_out_rate) can lead to these.
+    pub fn differs_in_out_rate(
+        &self,
+        in_info: &gst_audio::AudioInfo,
+        out_info: &gst_audio::AudioInfo,
+    ) -> bool {
+        *in_info == self.in_info && self.clock.is_some() && out_info.rate() != in_info.rate()
     }
 
     /// Ends the stream and gives its tail; the next buffer starts a new one.

@@ -2,21 +2,26 @@
 
 /// Time of `frames` at `rate` Hz, rounded to the nearest ns.
 pub fn frames_to_time(frames: u64, rate: u32) -> gst::ClockTime {
-    const SECOND: u64 = 1_000_000_000;
+    const NS: u64 = 1_000_000_000;
     let rate = u64::from(rate.max(1));
-    // Of a buffer's length; a division of 128 bits takes twenty times as long.
-    if let Some(product) = frames.checked_mul(SECOND)
-        && let Some(rounded) = product.checked_add(rate / 2)
+    // Some 18 billion frames, four days at 48 kHz, fit the short division.
+    if let Some(ns) = frames
+        .checked_mul(NS)
+        .and_then(|ns| ns.checked_add(rate / 2))
     {
-        return gst::ClockTime::from_nseconds(rounded / rate);
+        return gst::ClockTime::from_nseconds(ns / rate);
     }
     let rate = u128::from(rate);
-    let ns = (u128::from(frames) * u128::from(SECOND) + rate / 2) / rate;
+    let ns = (u128::from(frames) * 1_000_000_000 + rate / 2) / rate;
     gst::ClockTime::from_nseconds(u64::try_from(ns).unwrap_or(u64::MAX - 1))
 }
 
 /// Frames of `time` at `rate` Hz, rounded to the nearest frame.
 pub fn time_to_frames(time: gst::ClockTime, rate: u32) -> u64 {
+    let short = time.nseconds().checked_mul(u64::from(rate));
+    if let Some(frames) = short.and_then(|n| n.checked_add(500_000_000)) {
+        return frames / 1_000_000_000;
+    }
     let frames = (u128::from(time.nseconds()) * u128::from(rate) + 500_000_000) / 1_000_000_000;
     u64::try_from(frames).unwrap_or(u64::MAX)
 }
