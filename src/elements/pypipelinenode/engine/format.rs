@@ -1,0 +1,121 @@
+//! From GStreamer's description of audio to that of nodes, and back.
+
+use crate::elements::pypipelinenode::settings::{Layout, Settings};
+use crate::python::abi::{NO_TIME, Segment, sample};
+use crate::python::{Shape, Wanted};
+
+pub fn sample_type(info: &gst_audio::AudioInfo) -> Option<i32> {
+    let f = info.format_info();
+    Some(match (f.is_float(), f.is_signed(), f.width()) {
+        (true, _, 32) => sample::F32,
+        (true, _, 64) => sample::F64,
+        (false, true, 8) => sample::I8,
+        (false, false, 8) => sample::U8,
+        (false, true, 16) => sample::I16,
+        (false, false, 16) => sample::U16,
+        (false, true, 32) => sample::I32,
+        (false, false, 32) => sample::U32,
+        _ => return None,
+    })
+}
+
+pub fn output_info(input: &gst_audio::AudioInfo, wanted: &Wanted) -> Option<gst_audio::AudioInfo> {
+    if *wanted == Wanted::default() {
+        return Some(input.clone());
+    }
+    let format = match &wanted.format {
+        Some(name) => gst_audio::AudioFormat::from_string(&native(name)),
+        None => input.format(),
+    };
+    let channels = wanted.channels.unwrap_or(input.channels());
+    let planar = wanted
+        .planar
+        .unwrap_or(input.layout() == gst_audio::AudioLayout::NonInterleaved);
+    let layout = if planar {
+        gst_audio::AudioLayout::NonInterleaved
+    } else {
+        gst_audio::AudioLayout::Interleaved
+    };
+    let positions = input
+        .positions()
+        .filter(|_| channels == input.channels())
+        .map(<[_]>::to_vec);
+    let mut builder =
+        gst_audio::AudioInfo::builder(format, wanted.rate.unwrap_or(input.rate()), channels)
+            .layout(layout);
+    if let Some(positions) = &positions {
+        builder = builder.positions(positions);
+    }
+    builder.build().ok()
+}
+
+/// GStreamer's name of a format, where a node left out the byte order.
+fn native(name: &str) -> String {
+    let bare = ["S16", "U16", "S32", "U32", "F32", "F64"].contains(&name);
+    let order = if cfg!(target_endian = "big") {
+        "BE"
+    } else {
+        "LE"
+    };
+    if bare {
+        format!("{name}{order}")
+    } else {
+        name.to_owned()
+    }
+}
+
+pub fn abi_segment(s: &gst::FormattedSegment<gst::ClockTime>) -> Segment {
+    let ns = |t: Option<gst::ClockTime>| t.map_or(NO_TIME, |t| t.nseconds());
+    Segment {
+        rate: s.rate(),
+        start: ns(s.start()),
+        stop: ns(s.stop()),
+        time: ns(s.time()),
+        base: ns(s.base()),
+    }
+}
+
+/// Where the samples of `buffer` are; `None` where it contradicts itself, or its planes are not
+/// evenly spaced.
+pub fn shape(
+    buffer: &gst::BufferRef,
+    info: &gst_audio::AudioInfo,
+    sample: i32,
+    settings: &Settings,
+) -> Option<Shape> {
+    let (bps, bpf) = (info.bps() as usize, info.bpf() as usize);
+    let channels = info.channels() as usize;
+    let size = buffer.size();
+    let mut shape = Shape {
+        frames: size / bpf.max(1),
+        channels,
+        offset: 0,
+        frame_stride: bpf,
+        channel_stride: bps,
+        sample,
+        channels_first: settings.layout == Layout::ChannelsFirst,
+    };
+    if info.layout() == gst_audio::AudioLayout::NonInterleaved {
+        shape.frame_stride = bps;
+        shape.channel_stride = shape.frames * bps;
+        if let Some(meta) = buffer.meta::<gst_audio::AudioMeta>() {
+            let offsets = meta.offsets();
+            shape.frames = meta.samples();
+            shape.offset = *offsets.first()?;
+            shape.channel_stride = match offsets {
+                [first, second, ..] => second.checked_sub(*first)?,
+                _ => 0,
+            };
+            let even = offsets
+                .windows(2)
+                .all(|o| o[1].checked_sub(o[0]) == Some(shape.channel_stride));
+            let end = offsets
+                .last()?
+                .checked_add(shape.frames.checked_mul(bps)?)?;
+            if !even || offsets.len() != channels || end > size {
+                return None;
+            }
+        }
+    }
+    Some(shape)
+}
