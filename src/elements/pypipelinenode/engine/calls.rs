@@ -43,6 +43,7 @@ impl Engine {
         let before = self.breaker.state();
         let work = env.metrics.begin();
         let mut busy = 0;
+        self.fed(place);
         let end = self.attempts(buffer, &chunk, place, flags, probe, env, &mut busy);
         // Waits between attempts and for the GIL are no work.
         let timed = work.elapsed() > 0;
@@ -138,10 +139,13 @@ impl Engine {
         let Some(stream) = &self.stream else {
             return Err(gst::FlowError::NotNegotiated);
         };
-        let shape = shape(&buffer, &stream.info, stream.sample, env.settings)
-            .ok_or(gst::FlowError::Error)?;
-        let mut lease =
-            Lease::new(buffer, self.node.about().in_place).map_err(|_| gst::FlowError::Error)?;
+        let unusable = |failure: Failure| {
+            fail(env, &failure);
+            gst::FlowError::Error
+        };
+        let shape = shape(&buffer, &stream.info, stream.sample, env.settings).map_err(unusable)?;
+        let mut lease = Lease::new(buffer, self.node.about().in_place)
+            .map_err(|_| unusable(Failure::new("BufferError", "the buffer cannot be mapped")))?;
         let mut policy = env.settings.retry_policy();
         if probe {
             policy.max_retries = 0;
@@ -226,7 +230,7 @@ impl Engine {
     }
 
     /// A call in this process cannot be ended, only reported.
-    fn check_time(
+    pub(super) fn check_time(
         &mut self,
         took: Duration,
         attempts: &Attempts,
@@ -256,7 +260,7 @@ impl Engine {
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn report(
+    pub(super) fn report(
         &mut self,
         failure: &Failure,
         place: &Place,

@@ -2,7 +2,7 @@
 
 use crate::elements::pypipelinenode::settings::{Layout, Settings};
 use crate::python::abi::{NO_TIME, Segment, sample};
-use crate::python::{Shape, Wanted};
+use crate::python::{Failure, Shape, Wanted};
 
 pub fn sample_type(info: &gst_audio::AudioInfo) -> Option<i32> {
     let f = info.format_info();
@@ -75,14 +75,14 @@ pub fn abi_segment(s: &gst::FormattedSegment<gst::ClockTime>) -> Segment {
     }
 }
 
-/// Where the samples of `buffer` are; `None` where it contradicts itself, or its planes are not
+/// Where the samples of `buffer` are; a failure where it contradicts itself, or its planes are not
 /// evenly spaced.
 pub fn shape(
     buffer: &gst::BufferRef,
     info: &gst_audio::AudioInfo,
     sample: i32,
     settings: &Settings,
-) -> Option<Shape> {
+) -> Result<Shape, Failure> {
     let (bps, bpf) = (info.bps() as usize, info.bpf() as usize);
     let channels = info.channels() as usize;
     let size = buffer.size();
@@ -95,27 +95,70 @@ pub fn shape(
         sample,
         channels_first: settings.layout == Layout::ChannelsFirst,
     };
-    if info.layout() == gst_audio::AudioLayout::NonInterleaved {
-        shape.frame_stride = bps;
-        shape.channel_stride = shape.frames * bps;
-        if let Some(meta) = buffer.meta::<gst_audio::AudioMeta>() {
-            let offsets = meta.offsets();
-            shape.frames = meta.samples();
-            shape.offset = *offsets.first()?;
-            shape.channel_stride = match offsets {
-                [first, second, ..] => second.checked_sub(*first)?,
-                _ => 0,
-            };
-            let even = offsets
-                .windows(2)
-                .all(|o| o[1].checked_sub(o[0]) == Some(shape.channel_stride));
-            let end = offsets
-                .last()?
-                .checked_add(shape.frames.checked_mul(bps)?)?;
-            if !even || offsets.len() != channels || end > size {
-                return None;
-            }
-        }
+    if info.layout() == gst_audio::AudioLayout::Interleaved {
+        return Ok(shape);
     }
-    Some(shape)
+    shape.frame_stride = bps;
+    shape.channel_stride = shape.frames * bps;
+    let Some(meta) = buffer.meta::<gst_audio::AudioMeta>() else {
+        return Ok(shape);
+    };
+    let offsets = meta.offsets();
+    let plane = meta.samples().checked_mul(bps);
+    let fits = |offset: &usize| {
+        plane
+            .and_then(|plane| offset.checked_add(plane))
+            .is_some_and(|end| end <= size)
+    };
+    let (first, fitting) = match offsets.first() {
+        Some(first) if offsets.len() == channels => (*first, offsets.iter().all(fits)),
+        _ => (0, false),
+    };
+    if !fitting {
+        return Err(contradiction(buffer, info));
+    }
+    shape.frames = meta.samples();
+    shape.offset = first;
+    let mut steps = offsets.windows(2).map(|o| o[1].checked_sub(o[0]));
+    let step = steps.next().unwrap_or(Some(0));
+    match step {
+        Some(step) if steps.all(|other| other == Some(step)) => shape.channel_stride = step,
+        _ => return Err(uneven(offsets)),
+    }
+    Ok(shape)
+}
+
+fn uneven(offsets: &[usize]) -> Failure {
+    Failure::new(
+        "BufferError",
+        format!(
+            "the planes of a buffer start at bytes {offsets:?}, which no array can have as its \
+             strides; put `rustaudioconvert ! audio/x-raw,layout=interleaved` in front, or set \
+             chunk=duration, which copies them together"
+        ),
+    )
+}
+
+/// A buffer whose metadata speak of other bytes than it has.
+pub fn contradiction(buffer: &gst::BufferRef, info: &gst_audio::AudioInfo) -> Failure {
+    let planes = buffer.meta::<gst_audio::AudioMeta>().map_or_else(
+        || "no planes".to_string(),
+        |meta| {
+            format!(
+                "planes of {} samples at {:?}",
+                meta.samples(),
+                meta.offsets()
+            )
+        },
+    );
+    Failure::new(
+        "BufferError",
+        format!(
+            "a buffer of {} bytes has {planes}, which contradicts its {} channels of {}; the \
+             element in front made it wrong",
+            buffer.size(),
+            info.channels(),
+            info.format().to_str()
+        ),
+    )
 }

@@ -1,12 +1,14 @@
 //! One chunk after another: to the node, past it, or to what becomes of audio that fails.
 
 mod calls;
+mod drain;
 mod format;
 
 use std::time::{Duration, Instant, SystemTime};
 
 use gst::prelude::*;
 
+pub use self::format::contradiction;
 use self::format::{output_info, sample_type};
 use super::chunker::{Chunk, Chunker};
 use super::messages::{self, Place};
@@ -67,6 +69,8 @@ pub struct Engine {
     snapshot: Vec<u8>,
     chunks: Vec<Chunk>,
     file: Option<Stamp>,
+    /// Where the audio ends that the node got since it was last drained.
+    end: Option<Place>,
 }
 
 impl Engine {
@@ -80,6 +84,7 @@ impl Engine {
             snapshot: Vec::new(),
             chunks: Vec::new(),
             file,
+            end: None,
         }
     }
 
@@ -91,6 +96,7 @@ impl Engine {
         );
         self.stream = None;
         self.segment = gst::FormattedSegment::new();
+        self.end = None;
     }
 
     pub fn set_segment(&mut self, segment: &gst::FormattedSegment<gst::ClockTime>) {
@@ -132,6 +138,7 @@ impl Engine {
 
     pub fn stop(&mut self) -> Result<(), Failure> {
         self.stream = None;
+        self.end = None;
         self.node.stop()
     }
 
@@ -142,12 +149,13 @@ impl Engine {
         }
     }
 
-    /// Drops what waits.
-    pub fn flush(&mut self) {
+    /// Drops what waits here and in the node.
+    pub fn flush(&mut self, env: &Surroundings<'_>) {
         if let Some(stream) = &mut self.stream {
             stream.chunker.flush();
             stream.outputs.break_off();
         }
+        self.empty_node(env);
     }
 
     /// Takes a buffer; `out` gets what is to be pushed.
@@ -158,15 +166,18 @@ impl Engine {
         out: &mut Vec<gst::Buffer>,
     ) -> Result<(), gst::FlowError> {
         if env.settings.reload {
-            self.reload(env);
+            self.reload(env, out)?;
         }
         let stream = self.stream.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
         let mut chunks = std::mem::take(&mut self.chunks);
-        let cut = stream.chunker.push(buffer, &mut chunks);
+        let cut = stream.chunker.push(buffer, &mut chunks).map_err(|failure| {
+            fail(env, &failure);
+            gst::FlowError::Error
+        });
         self.finish(cut, chunks, env, out)
     }
 
-    /// Lets the node have all that waits.
+    /// Lets the node have all that waits, and give all that it holds.
     pub fn drain(
         &mut self,
         env: &Surroundings<'_>,
@@ -177,7 +188,8 @@ impl Engine {
         };
         let mut chunks = std::mem::take(&mut self.chunks);
         stream.chunker.drain(&mut chunks);
-        self.finish(Ok(()), chunks, env, out)
+        self.finish(Ok(()), chunks, env, out)?;
+        self.drain_node(env, out)
     }
 
     fn finish(
@@ -301,15 +313,21 @@ impl Engine {
         Ok(())
     }
 
-    fn reload(&mut self, env: &Surroundings<'_>) {
+    fn reload(
+        &mut self,
+        env: &Surroundings<'_>,
+        out: &mut Vec<gst::Buffer>,
+    ) -> Result<(), gst::FlowError> {
         let Some(file) = self.node.about().file.clone() else {
-            return;
+            return Ok(());
         };
         let now = stamp(&file);
         if now.is_none() || now == self.file {
-            return;
+            return Ok(());
         }
         self.file = now;
+        // The new node knows nothing of what the old one holds.
+        self.drain_node(env, out)?;
         let done = self.node.reload();
         match &done {
             Ok(()) => {
@@ -324,6 +342,7 @@ impl Engine {
             }
         }
         env.post(messages::reload(&file, done.as_ref().err()));
+        Ok(())
     }
 }
 
