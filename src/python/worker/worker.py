@@ -58,7 +58,11 @@ def text(kind, body):
 
 def aside(kind, body):
     with one_aside:
-        text(kind, body)
+        try:
+            text(kind, body)
+        except (BrokenPipeError, ConnectionResetError):
+            # A thread of the node outlives the pipeline: nobody listens any more.
+            return
         words[ASIDES] = (words[ASIDES] + 1) & 0xFFFFFFFF
 
 
