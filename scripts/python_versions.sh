@@ -75,7 +75,7 @@ EOF
 
 line() { # PROPERTIES
   echo "audiotestsrc num-buffers=5 samplesperbuffer=480 ! audio/x-raw,format=F32LE,channels=2,rate=48000" \
-    "! pypipelinenode class=Probe module=$work/probe.py initial-backoff=1000000 $1 ! fakesink"
+    "! pypipelinenode class=Probe module=$work/probe.py initial-backoff=1000000 ${1-} ! fakesink"
 }
 
 verdict() { # VERSION OUTPUT EXTRA...

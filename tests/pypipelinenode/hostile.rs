@@ -238,6 +238,25 @@ fn nothing_is_lost_isolated_whoever_sleeps() {
 }
 
 #[test]
+fn many_isolated_calls_back_to_back() {
+    let mut rig = Rig::new(
+        "def process(audio): audio += 1\n",
+        "isolation=process",
+        STEREO,
+    );
+    // As many packets as calls would have filled the socket many times over.
+    let mut buffer = Some(Rig::buffer(0, 0.0));
+    let count = 100_000;
+    for _ in 0..count {
+        rig.harness.push(buffer.take().unwrap()).unwrap();
+        buffer = rig.harness.try_pull();
+    }
+    let map = buffer.as_ref().unwrap().map_readable().unwrap();
+    let samples: Vec<f32> = bytemuck::pod_collect_to_vec(&map);
+    assert!(samples.iter().all(|x| *x == count as f32));
+}
+
+#[test]
 fn another_home_of_the_same_python_is_told() {
     let text = "def process(audio): pass\n";
     // Decides on the environment, unless another test has.

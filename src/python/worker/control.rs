@@ -87,25 +87,23 @@ impl Control {
         }
     }
 
-    /// Watches for the answer to `number` for at most `time`; true if it came. From then on the
-    /// worker has to send a packet.
+    /// Watches for the answer to `number` for at most `time`; true if it came. If not, the worker
+    /// has to send a packet from then on. (If it did, taking the word back now would have the
+    /// worker, which looks at it only after it has answered, send one that nobody reads.)
     pub fn watch(&self, number: u32, time: Duration) -> bool {
         let until = Instant::now() + time;
-        let came = loop {
-            if (0..16).any(|_| {
+        while Instant::now() < until {
+            for _ in 0..16 {
+                if self.is_answered(number) {
+                    return true;
+                }
                 std::hint::spin_loop();
-                self.is_answered(number)
-            }) {
-                break true;
             }
-            if Instant::now() >= until {
-                break false;
-            }
-        };
+        }
         self.word(at::PLUGIN_WATCHES).store(0, SeqCst);
         // The worker looks at the word above after it has answered: one of us sees the other.
         fence(SeqCst);
-        came || self.is_answered(number)
+        self.is_answered(number)
     }
 }
 

@@ -187,7 +187,7 @@ impl Worker {
                 // It went to sleep, or saw this side watch, at the very moment when the other
                 // thing was true.
                 if !told && !process.control.is_taken(number) {
-                    process.send(b"W")?;
+                    process.wake()?;
                 }
             }
             slice = SLICE;
@@ -358,7 +358,7 @@ impl Worker {
         let number = process.number;
         let watch = process.parallel && self.brief;
         if !process.control.request(number, &self.request, watch) {
-            process.send(b"W")?;
+            process.wake()?;
         }
         let came = if watch && process.control.watch(number, WATCH_FOR_ANSWERS) {
             self.catch_up();

@@ -76,7 +76,20 @@ impl Process {
         self.child.id()
     }
 
+    /// Wakes a worker that sleeps. One that has packets to read does not, so this never waits for
+    /// room: both sides could wait for each other.
+    pub fn wake(&self) -> io::Result<()> {
+        match self.send_with(b"W", libc::MSG_DONTWAIT) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            done => done,
+        }
+    }
+
     pub fn send(&self, packet: &[u8]) -> io::Result<()> {
+        self.send_with(packet, 0)
+    }
+
+    fn send_with(&self, packet: &[u8], flags: libc::c_int) -> io::Result<()> {
         loop {
             // SAFETY: an open socket and a valid slice.
             let sent = unsafe {
@@ -84,7 +97,7 @@ impl Process {
                     self.socket.as_raw_fd(),
                     packet.as_ptr().cast(),
                     packet.len(),
-                    libc::MSG_NOSIGNAL,
+                    libc::MSG_NOSIGNAL | flags,
                 )
             };
             if sent >= 0 {

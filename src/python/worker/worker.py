@@ -226,18 +226,32 @@ def main():
     seen, close, answered_at = 0, False, 0
 
     def watch():
-        """Whether the next request came while this side watched for it."""
-        words[WORKER_WATCHES] = 1
-        until = clock() + watch_ns
-        while words[REQUESTED] == seen and clock() < until:
-            pass
+        """Whether the next request is there; if not, the other side has to send a packet. (If it
+        is, taking the word back would have it send one that nobody reads.)"""
+        if not watch_ns:
+            return False
+        if close:
+            words[WORKER_WATCHES] = 1
+            until = clock() + watch_ns
+            while words[REQUESTED] == seen and clock() < until:
+                pass
+            if words[REQUESTED] != seen:
+                return True
         words[WORKER_WATCHES] = 0
         with fence:
             return words[REQUESTED] != seen
 
+    def wake():
+        """Wakes the other side. If it has packets to read it does not sleep: no need to wait for
+        room, as both sides could wait for each other then."""
+        try:
+            sock.send(b"D", socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            pass
+
     inbox = bytearray(PACKET)
     while True:
-        if not (close and watch()):
+        if not watch():
             # A fresh object of that size for each would be mapped and unmapped.
             length = sock.recv_into(inbox)
             if not length:
@@ -269,7 +283,7 @@ def main():
                 with fence:
                     sleeps = not words[PLUGIN_WATCHES]
                 if sleeps:
-                    sock.send(b"D")
+                    wake()
         except BaseException as error:
             # Its frames, which would keep the audio of the failed call, go with it.
             failed(error)

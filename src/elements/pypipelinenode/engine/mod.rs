@@ -241,7 +241,8 @@ impl Engine {
             env.settings.breaker_threshold,
             Duration::from_nanos(env.settings.breaker_cooldown),
         );
-        let admit = self.breaker.admit(Instant::now());
+        let now = Instant::now();
+        let admit = self.breaker.admit(now);
         self.tell_breaker(before, &place, env);
         if admit == Admit::Skip {
             env.metrics.add_skipped(1);
@@ -252,7 +253,7 @@ impl Engine {
             env.metrics.end(env.element, work, &span);
             return result;
         }
-        self.call(chunk, &place, admit == Admit::Probe, env, out)
+        self.call(chunk, &place, now, admit == Admit::Probe, env, out)
     }
 
     fn place(&self, chunk: &Chunk, rate: u32) -> Place {
