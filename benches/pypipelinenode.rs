@@ -4,6 +4,8 @@
 //! `cargo bench --bench pypipelinenode`. gst-python's share is measured by
 //! `examples/bench_gst_python.py`.
 
+mod empty;
+
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -28,11 +30,13 @@ fn node(name: &str, text: &str, properties: &str) -> String {
 fn benches(c: &mut Criterion) {
     gst::init().expect("GStreamer");
     gstrustaudio::plugin_register_static().expect("the elements");
+    empty::register(None).expect("the empty element");
     let noop = "def process(audio, ctx):\n    pass\n";
     let gain = "def process(audio, ctx):\n    audio *= 0.5\n";
     let fresh = "def process(audio, ctx):\n    return audio * 0.5\n";
     let cases = [
-        ("empty", "identity silent=true".to_string()),
+        ("empty", "rustempty".to_string()),
+        ("identity", "identity silent=true".to_string()),
         ("noop", node("noop", noop, "")),
         ("gain", node("gain", gain, "")),
         ("returned", node("returned", fresh, "")),

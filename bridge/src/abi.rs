@@ -10,7 +10,7 @@ use std::ffi::c_void;
 
 /// Raised whenever a struct or the meaning of a function changes; the library is embedded in the
 /// plugin, so both always agree and this guards against stale builds only.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// The one exported symbol: `extern "C" fn() -> *const Api`.
 pub const ENTRY: &str = "rustaudio_bridge";
@@ -195,6 +195,9 @@ pub struct Api {
         moment: *const Moment,
         outcome: *mut Outcome,
     ) -> Status,
+    /// Has the node give what it still holds.
+    pub node_drain:
+        extern "C" fn(node: Node, moment: *const Moment, outcome: *mut Outcome) -> Status,
     /// Loads the node's file anew and takes the place of the old one, which stays on failure.
     pub node_reload: extern "C" fn(node: Node, answer: *mut OwnedText) -> Status,
     /// Calls the node's `stop` and flushes the standard streams.

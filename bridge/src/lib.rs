@@ -102,6 +102,7 @@ static API: Api = Api {
     node_new: node::new,
     node_start: node::start,
     node_call: node::call,
+    node_drain: node::drain,
     node_reload: node::reload,
     node_stop: node::stop,
     node_free: node::free,

@@ -203,6 +203,7 @@ class Node:
         self.call, self.takes_ctx = forms
         self.start_hook = _first(instance, "start", "initialize")
         self.stop_hook = _first(instance, "stop", "cleanup", "close")
+        self.drain_hook = _first(instance, "drain")
         self.caps_hook = getattr(instance, "output_caps", None)
         self.in_place = bool(getattr(instance, "in_place", False))
         at, _ = where(target)
@@ -214,6 +215,7 @@ class Node:
             "in-place": self.in_place,
             "takes-ctx": self.takes_ctx,
             "output-caps": self.caps_hook is not None,
+            "drain": self.drain_hook is not None,
         })
 
     def start(self, info):
@@ -234,17 +236,14 @@ class Node:
                              self.spec.get("layout") == "channels-first")
         if self.start_hook is not None:
             namespace = types.SimpleNamespace(**info, dtype=dtype_of(info["format"]))
-            form = _call_forms(self.start_hook, (namespace,), ())
-            if form is None:
-                at, line = where(self.start_hook)
-                raise NodeError(
-                    f"{self.start_hook.__name__}{_signature(self.start_hook)} takes neither "
-                    "`info` nor nothing", at, line)
-            if form == 0:
-                self.start_hook(namespace)
-            else:
-                self.start_hook()
+            _call_hook(self.start_hook, namespace, "info")
         return wanted
+
+    def drain(self, ctx):
+        """What the node still holds, as `process` returns it."""
+        if self.drain_hook is None:
+            return None
+        return _call_hook(self.drain_hook, ctx, "ctx")
 
     def reload(self):
         """Replaces the node by what its file says now; leaves all as it was if that fails."""
@@ -278,6 +277,16 @@ class Node:
 
     def outputs(self, result):
         return self.output.arrays(result)
+
+
+def _call_hook(hook, argument, name):
+    """Calls a hook with its argument, or without if it takes none."""
+    form = _call_forms(hook, (argument,), ())
+    if form is None:
+        at, line = where(hook)
+        raise NodeError(f"{hook.__name__}{_signature(hook)} takes neither `{name}` nor nothing",
+                        at, line)
+    return hook(argument) if form == 0 else hook()
 
 
 def _call_forms_kwargs(target, kwargs):

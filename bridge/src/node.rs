@@ -135,19 +135,33 @@ impl Node {
         };
         let result = self.invoke(py, array, moment);
         // The arguments are gone; what remains is what the node kept, or gave back.
-        let result = result.and_then(|arrays| match arrays {
-            None => Ok(false),
-            Some(arrays) => arrays
-                .into_iter()
-                .try_for_each(|array| self.take(py, array))
-                .map(|()| true),
-        });
+        let result = result.and_then(|arrays| self.take_all(py, arrays));
         if result.is_err() {
-            self.outputs
-                .drain(..)
-                .for_each(|o| array::release(o.object));
+            self.forget();
         }
         (result, view.end(py))
+    }
+
+    /// Takes the arrays that a call gave back; false if it gave none.
+    fn take_all(
+        &mut self,
+        py: Python<'_>,
+        arrays: Option<Vec<Bound<'_, PyAny>>>,
+    ) -> PyResult<bool> {
+        let Some(arrays) = arrays else {
+            return Ok(false);
+        };
+        arrays
+            .into_iter()
+            .try_for_each(|array| self.take(py, array))?;
+        Ok(true)
+    }
+
+    /// Gives back what was taken.
+    fn forget(&mut self) {
+        self.outputs
+            .drain(..)
+            .for_each(|o| array::release(o.object));
     }
 
     fn take(&mut self, py: Python<'_>, array: Bound<'_, PyAny>) -> PyResult<()> {
@@ -165,21 +179,47 @@ impl Node {
     ) -> PyResult<Option<Vec<Bound<'py, PyAny>>>> {
         let call = self.call.bind(py);
         let result = if self.takes_ctx {
-            let ctx = Bound::new(
-                py,
-                Ctx {
-                    moment: *moment,
-                    stream: self.stream.clone(),
-                    calls: self.calls.clone(),
-                },
-            )?;
-            call.call1((&array, ctx))?
+            call.call1((&array, self.ctx(py, moment)?))?
         } else {
             call.call1((&array,))?
         };
         if result.is_none() || result.is(&array) {
             return Ok(None);
         }
+        self.arrays(py, result)
+    }
+
+    fn ctx<'py>(&self, py: Python<'py>, moment: &Moment) -> PyResult<Bound<'py, Ctx>> {
+        Bound::new(
+            py,
+            Ctx {
+                moment: *moment,
+                stream: self.stream.clone(),
+                calls: self.calls.clone(),
+            },
+        )
+    }
+
+    /// What the node still holds, as outputs; true if that is anything.
+    fn drain(&mut self, py: Python<'_>, moment: &Moment) -> PyResult<bool> {
+        let ctx = self.ctx(py, moment)?;
+        let result = self
+            .object
+            .bind(py)
+            .call_method1(intern!(py, "drain"), (ctx,))?;
+        if result.is_none() {
+            return Ok(false);
+        }
+        let arrays = self.arrays(py, result)?;
+        self.take_all(py, arrays)
+    }
+
+    /// The arrays that `result` is made of; those of a generator are taken already.
+    fn arrays<'py>(
+        &mut self,
+        py: Python<'py>,
+        result: Bound<'py, PyAny>,
+    ) -> PyResult<Option<Vec<Bound<'py, PyAny>>>> {
         let outputs = self
             .object
             .bind(py)
@@ -290,6 +330,30 @@ pub extern "C" fn call(
     // SAFETY: the ABI has all of them valid.
     let (node, block, moment, outcome) =
         unsafe { (borrow(node), &*block, &*moment, &mut *outcome) };
+    let mut kept = false;
+    let status = finish(node, outcome, |node, py| {
+        let (result, still) = node.run(py, block, moment);
+        kept = still;
+        result
+    });
+    outcome.kept = kept;
+    status
+}
+
+pub extern "C" fn drain(node: *mut c_void, moment: *const Moment, outcome: *mut Outcome) -> Status {
+    // SAFETY: the ABI has all of them valid.
+    let (node, moment, outcome) = unsafe { (borrow(node), &*moment, &mut *outcome) };
+    finish(node, outcome, |node, py| {
+        node.drain(py, moment).inspect_err(|_| node.forget())
+    })
+}
+
+/// Has the node `work`, and tells what came of it.
+fn finish(
+    node: &mut Node,
+    outcome: &mut Outcome,
+    work: impl FnOnce(&mut Node, Python<'_>) -> PyResult<bool>,
+) -> Status {
     node.outputs.clear();
     *outcome = Outcome {
         kept: false,
@@ -299,16 +363,12 @@ pub extern "C" fn call(
         gil_wait: 0,
         failure: OwnedText::EMPTY,
     };
-    let mut kept = false;
     let done = catch_unwind(AssertUnwindSafe(|| {
         gate::attached(|py, waited| {
             outcome.gil_wait = waited;
-            let (result, still) = node.run(py, block, moment);
-            kept = still;
-            result.map_err(|error| describe(py, error, node.file.as_deref()))
+            work(node, py).map_err(|error| describe(py, error, node.file.as_deref()))
         })
     }));
-    outcome.kept = kept;
     match done {
         Ok(None) => Status::Closed,
         Ok(Some(Ok(replaced))) => {

@@ -3,24 +3,27 @@
 ... ! pypipelinenode module=examples/nodes/ray_pool.py class=RayPool \
     'kwargs={"actors": 4}' chunk=duration chunk-duration=1000000000 ! ...
 
-Results come back in order, `actors` chunks late at most. Needs `pip install ray`.
+Results come back in order, `actors` chunks late at most; `drain` hands over the last ones. Needs
+`pip install ray`. `address` joins a cluster; without it Ray starts one on this machine.
 """
 
 from collections import deque
 
+import numpy as np
 import ray
 
 
-@ray.remote
+@ray.remote(num_cpus=0.5)
 class Work:
     def process(self, audio):
         # The heavy model goes here.
-        return audio * 0.5
+        return audio * np.float32(0.5)
 
 
 class RayPool:
     def __init__(self, actors=4, address=None):
-        ray.init(address=address, ignore_reinit_error=True, log_to_driver=False)
+        ray.init(address=address, ignore_reinit_error=True, log_to_driver=False,
+                 include_dashboard=False)
         self.actors = [Work.remote() for _ in range(actors)]
         self.pending = deque()
         self.next = 0
@@ -30,10 +33,15 @@ class RayPool:
         self.next += 1
         # The array is only lent: copied, since Ray reads it later.
         self.pending.append(actor.process.remote(audio.copy()))
-        if len(self.pending) < len(self.actors):
+        if len(self.pending) <= len(self.actors):
             return []
         return ray.get(self.pending.popleft())
+
+    def drain(self):
+        while self.pending:
+            yield ray.get(self.pending.popleft())
 
     def stop(self):
         for actor in self.actors:
             ray.kill(actor)
+        ray.shutdown()

@@ -18,6 +18,8 @@ pub struct Candidates {
     pub program: Option<PathBuf>,
     /// Version that the environment needs, as 3.`minor`.
     pub minor: Option<u32>,
+    /// The environment that was asked for.
+    pub home: Option<PathBuf>,
     /// Where this came from, for messages.
     pub origin: String,
 }
@@ -112,6 +114,7 @@ fn minor_of_prefix(home: &Path) -> Option<u32> {
 pub fn at_home(home: &Path, origin: &str) -> Candidates {
     let mut found = Candidates {
         program: program_in(home),
+        home: Some(home.to_owned()),
         origin: format!("{origin} ({})", home.display()),
         ..Candidates::default()
     };
@@ -149,6 +152,7 @@ pub fn system() -> Candidates {
         libraries,
         program: program.exists().then(|| program.to_owned()),
         minor: None,
+        home: None,
         origin: "the system".into(),
     }
 }

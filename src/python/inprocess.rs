@@ -91,6 +91,17 @@ fn detached(kept: &Lease) -> Option<gst::Buffer> {
     }
 }
 
+fn no_outcome() -> Outcome {
+    Outcome {
+        kept: false,
+        replaced: false,
+        outputs: std::ptr::null(),
+        num_outputs: 0,
+        gil_wait: 0,
+        failure: OwnedText::EMPTY,
+    }
+}
+
 fn no_memory() -> Failure {
     Failure::new(
         "MemoryError",
@@ -232,14 +243,7 @@ impl Node for InProcess {
             owner: owner.cast_mut().cast(),
             release: drop_lease,
         };
-        let mut outcome = Outcome {
-            kept: false,
-            replaced: false,
-            outputs: std::ptr::null(),
-            num_outputs: 0,
-            gil_wait: 0,
-            failure: OwnedText::EMPTY,
-        };
+        let mut outcome = no_outcome();
         let status = (self.api.node_call)(self.node, &block, moment, &mut outcome);
         if !outcome.kept {
             // SAFETY: the share made above, which the bridge has given back untouched.
@@ -271,6 +275,19 @@ impl Node for InProcess {
         Call {
             result,
             gil_wait: outcome.gil_wait,
+        }
+    }
+
+    fn drain(&mut self, moment: &Moment) -> Result<Vec<Returned>, Failure> {
+        let mut outcome = no_outcome();
+        let status = (self.api.node_drain)(self.node, moment, &mut outcome);
+        let text = take_text(
+            self.api,
+            std::mem::replace(&mut outcome.failure, OwnedText::EMPTY),
+        );
+        match status {
+            Status::Ok => Ok(self.outputs(&outcome)),
+            other => Err(failure(other, &text)),
         }
     }
 

@@ -58,6 +58,8 @@ pub struct About {
     pub in_place: bool,
     /// It decides on the output caps.
     pub has_output_caps: bool,
+    /// It gives what it still holds when it is asked to.
+    pub has_drain: bool,
 }
 
 /// Format of a stream, as node.py knows it.
@@ -195,6 +197,8 @@ pub trait Node: Send {
     /// Tells the node the format of the stream and its caps as text.
     fn start(&mut self, format: &Format, caps: &str, element: &str) -> Result<Wanted, Failure>;
     fn call(&mut self, lease: Lease, shape: &Shape, moment: &abi::Moment) -> Call;
+    /// Has the node give what it still holds; `moment` is the end of the audio that it got.
+    fn drain(&mut self, moment: &abi::Moment) -> Result<Vec<Returned>, Failure>;
     /// Loads the file anew; the old node stays on failure.
     fn reload(&mut self) -> Result<(), Failure>;
     fn stop(&mut self) -> Result<(), Failure>;
@@ -217,6 +221,7 @@ pub(crate) fn parse_about(json: &str) -> About {
         file: v["file"].as_str().map(str::to_owned),
         in_place: v["in-place"].as_bool().unwrap_or(false),
         has_output_caps: v["output-caps"].as_bool().unwrap_or(false),
+        has_drain: v["drain"].as_bool().unwrap_or(false),
     }
 }
 

@@ -64,6 +64,8 @@ pub struct Runtime {
     pub version: String,
     pub prefix: String,
     pub numpy: String,
+    /// The environment that it was loaded for.
+    home: Option<PathBuf>,
 }
 
 fn last_dl_error() -> String {
@@ -336,6 +338,7 @@ impl Runtime {
             version: text("version"),
             prefix: text("prefix"),
             numpy: text("numpy"),
+            home: wanted.home.clone(),
         };
         tracing::info!(
             target: "pypipelinenode",
@@ -343,6 +346,26 @@ impl Runtime {
             "Python is ready"
         );
         Ok(runtime)
+    }
+
+    /// Says so where `python_home` is another environment than the one that this process uses:
+    /// there is one interpreter, with one set of modules, and the first element decided on it.
+    pub fn unheeded(&self, python_home: Option<&str>) -> Option<String> {
+        let wanted = find::candidates(python_home).home?;
+        let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let used = self.home.as_deref().unwrap_or(Path::new(&self.prefix));
+        if [used, Path::new(&self.prefix)]
+            .iter()
+            .any(|p| real(p) == real(&wanted))
+        {
+            return None;
+        }
+        Some(format!(
+            "python-home {} is not used: this process runs Python with the modules of {} already; \
+             isolation=process gives the node an interpreter of its own",
+            wanted.display(),
+            used.display()
+        ))
     }
 
     pub(super) fn api(&self) -> &'static Api {

@@ -142,24 +142,3 @@ fn speech_is_known_to_each_buffer() {
         .collect();
     assert_eq!(got, ["None", "None", "True", "True", "False", "False"]);
 }
-
-#[test]
-fn a_flush_drops_what_waits() {
-    let p = pipeline(10, STEREO, TELL, "chunk=duration chunk-duration=35000000");
-    let element = p.by_name("node").unwrap();
-    p.set_state(gst::State::Playing).unwrap();
-    let bus = p.bus().unwrap();
-    bus.timed_pop_filtered(crate::common::PATIENCE, &[gst::MessageType::Eos])
-        .unwrap();
-    p.seek_simple(gst::SeekFlags::FLUSH, 50 * gst::ClockTime::MSECOND)
-        .unwrap();
-    let out = crate::watch(&element.static_pad("src").unwrap());
-    bus.timed_pop_filtered(crate::common::PATIENCE, &[gst::MessageType::Eos])
-        .unwrap();
-    p.set_state(gst::State::Null).unwrap();
-    let out = out.lock().unwrap();
-    assert!(
-        out.iter()
-            .all(|s| s.pts.unwrap() >= 50 * gst::ClockTime::MSECOND)
-    );
-}

@@ -248,14 +248,20 @@ fn a_stop_ends_the_wait_for_the_next_attempt() {
         path.display()
     ));
     let bus = p.bus().unwrap();
-    p.set_state(gst::State::Playing).unwrap();
-    let first = bus.timed_pop_filtered(common::PATIENCE, &[gst::MessageType::Element]);
-    assert_eq!(
-        first.unwrap().structure().unwrap().name(),
-        "pypipelinenode-failure"
-    );
-    // Waits an hour otherwise.
-    p.set_state(gst::State::Null).unwrap();
+    // The best of some, since other processes take time too: the wait itself would be an hour.
+    let stop = || {
+        p.set_state(gst::State::Playing).unwrap();
+        let first = bus.timed_pop_filtered(common::PATIENCE, &[gst::MessageType::Element]);
+        assert_eq!(
+            first.unwrap().structure().unwrap().name(),
+            "pypipelinenode-failure"
+        );
+        let since = std::time::Instant::now();
+        p.set_state(gst::State::Null).unwrap();
+        since.elapsed().as_millis()
+    };
+    let best = (0..10).map(|_| stop()).min().unwrap();
+    assert!(best < 50, "{best} ms");
 }
 
 #[test]

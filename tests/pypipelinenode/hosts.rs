@@ -81,9 +81,15 @@ fn a_pygobject_host_shares_its_interpreter() {
 
 #[test]
 fn a_host_may_exit_in_mid_call() {
-    // More rounds than these say nothing new to a test run.
-    for round in 0..5 {
-        let (ok, text) = output(script("exit_in_call.py"));
-        assert!(ok, "round {round}: {text}");
-    }
+    // Two at a time, a hundred in all.
+    let fifty = || {
+        for round in 0..50 {
+            let (ok, text) = output(script("exit_in_call.py"));
+            assert!(ok, "round {round}: {text}");
+        }
+    };
+    std::thread::scope(|s| {
+        s.spawn(fifty);
+        s.spawn(fifty);
+    });
 }

@@ -5,7 +5,9 @@ mod common;
 
 mod chunks;
 mod data;
+mod ends;
 mod faults;
+mod hostile;
 mod hosts;
 mod isolated;
 mod lifecycle;
@@ -154,4 +156,83 @@ pub fn refused(pipeline: &gst::Pipeline) -> (String, String) {
     let message = bus.timed_pop_filtered(common::PATIENCE, &[gst::MessageType::Error]);
     pipeline.set_state(gst::State::Null).unwrap();
     common::error(&[message.expect("an error")])
+}
+
+/// The element alone, with its pads in the hands of the test.
+pub struct Rig {
+    pub harness: gst_check::Harness,
+    pub element: gst::Element,
+    bus: gst::Bus,
+    /// Of the first buffer that the last look found.
+    pub first_pts: Option<gst::ClockTime>,
+}
+
+impl Rig {
+    pub fn new(text: &str, properties: &str, caps: &str) -> Self {
+        common::init();
+        let line = format!(
+            "pypipelinenode initial-backoff=1000000 module={} {properties}",
+            node(text).display()
+        );
+        let element = gst::parse::launch(&line).unwrap();
+        let bus = gst::Bus::new();
+        element.set_bus(Some(&bus));
+        let mut harness = gst_check::Harness::with_element(&element, Some("sink"), Some("src"));
+        harness.set_src_caps_str(caps);
+        Self {
+            harness,
+            element,
+            bus,
+            first_pts: None,
+        }
+    }
+
+    pub fn pad(&self, name: &str) -> gst::Pad {
+        self.element.static_pad(name).unwrap()
+    }
+
+    /// 10 ms of stereo at 48 kHz, all samples alike; number `i` of a stream.
+    pub fn buffer(i: u64, sample: f32) -> gst::Buffer {
+        let bytes: Vec<u8> = bytemuck::pod_collect_to_vec(&[sample; 960]);
+        let mut buffer = gst::Buffer::from_mut_slice(bytes);
+        let b = buffer.get_mut().unwrap();
+        b.set_pts(i * 10 * gst::ClockTime::MSECOND);
+        b.set_duration(10 * gst::ClockTime::MSECOND);
+        buffer
+    }
+
+    pub fn push(&mut self, i: u64, sample: f32) -> Result<gst::FlowSuccess, gst::FlowError> {
+        self.harness.push(Self::buffer(i, sample))
+    }
+
+    /// What has come out since the last look.
+    pub fn samples(&mut self) -> Vec<f32> {
+        self.first_pts = None;
+        let mut all = Vec::new();
+        while let Some(buffer) = self.harness.try_pull() {
+            self.first_pts = self.first_pts.or(buffer.pts());
+            let map = buffer.map_readable().unwrap();
+            all.extend(bytemuck::pod_collect_to_vec::<u8, f32>(&map));
+        }
+        all
+    }
+
+    /// Stereo frames that have come out since the last look.
+    pub fn frames(&mut self) -> usize {
+        self.samples().len() / 2
+    }
+
+    /// The posted structures of this name since the last look.
+    pub fn structures(&self, name: &str) -> Vec<gst::Structure> {
+        let all: Vec<_> = std::iter::from_fn(|| self.bus.pop()).collect();
+        common::structures(&all, name)
+            .map(|s| s.to_owned())
+            .collect()
+    }
+
+    /// Text of the error that was posted.
+    pub fn error(&self) -> String {
+        let all: Vec<_> = std::iter::from_fn(|| self.bus.pop()).collect();
+        common::error(&all).0
+    }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
+use super::engine::contradiction;
 use crate::elements::support::timeline::{Timeline, frames_to_time, time_to_frames};
+use crate::python::Failure;
 
 /// What one call gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,11 +152,7 @@ impl Chunker {
     }
 
     /// Takes `buffer`, and gives what is complete.
-    pub fn push(
-        &mut self,
-        buffer: gst::Buffer,
-        out: &mut Vec<Chunk>,
-    ) -> Result<(), gst::FlowError> {
+    pub fn push(&mut self, buffer: gst::Buffer, out: &mut Vec<Chunk>) -> Result<(), Failure> {
         if self.cut == Cut::Buffer {
             let frames = frames_of(&buffer, &self.info);
             // The state that most of the buffer is in.
@@ -217,9 +215,12 @@ impl Chunker {
         change.at.zip(end).is_some_and(|(at, end)| at >= end)
     }
 
-    fn append(&mut self, buffer: &gst::BufferRef) -> Result<(), gst::FlowError> {
-        let map = buffer.map_readable().map_err(|_| gst::FlowError::Error)?;
-        let (parts, frames) = planes(&map, buffer, &self.info).ok_or(gst::FlowError::Error)?;
+    fn append(&mut self, buffer: &gst::BufferRef) -> Result<(), Failure> {
+        let map = buffer
+            .map_readable()
+            .map_err(|_| Failure::new("BufferError", "the buffer cannot be mapped"))?;
+        let (parts, frames) =
+            planes(&map, buffer, &self.info).ok_or_else(|| contradiction(buffer, &self.info))?;
         if self.timeline.is_none() {
             self.timeline = Some(Timeline::new(buffer.pts(), self.info.rate()));
         }

@@ -173,7 +173,7 @@ impl PyPipelineNode {
                 if self.stopping.load(SeqCst) {
                     self.interrupt.raise();
                 }
-                self.with_engine(|engine, _, _| engine.flush());
+                self.with_engine(|engine, env, _| engine.flush(env));
                 self.src.push_event(event)
             }
             EventView::Eos(_) => {
@@ -181,7 +181,7 @@ impl PyPipelineNode {
                 self.metrics.finish(&*self.obj());
                 self.src.push_event(event)
             }
-            EventView::StreamStart(_) | EventView::Gap(_) => {
+            EventView::StreamStart(_) | EventView::Gap(_) | EventView::SegmentDone(_) => {
                 self.drain();
                 self.src.push_event(event)
             }
@@ -296,6 +296,9 @@ impl PyPipelineNode {
             Isolation::InProcess => {
                 let runtime = Runtime::get(settings.python_home.as_deref())
                     .map_err(|e| configuration(e.to_string()))?;
+                if let Some(text) = runtime.unheeded(settings.python_home.as_deref()) {
+                    gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{text}"));
+                }
                 let node = InProcess::new(runtime, &spec, callbacks)
                     .map_err(|failure| (failure.clone(), failure.to_string()))?;
                 Box::new(node)

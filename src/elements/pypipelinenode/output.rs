@@ -45,7 +45,8 @@ impl Outputs {
         self.mark(buffer);
     }
 
-    fn anchor_anew(&mut self) {
+    /// What comes next has its own time.
+    pub fn anchor_anew(&mut self) {
         self.timeline = None;
         self.owed = 0;
     }

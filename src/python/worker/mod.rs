@@ -1,0 +1,491 @@
+//! A node in a worker process: crashes and endless calls end the worker, not the pipeline.
+//!
+//! Audio goes through shared memory, calls through a page of it, and all else through a socket that
+//! keeps packets apart. The worker is started again when it is next needed.
+
+mod control;
+mod memory;
+mod process;
+mod wire;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use self::memory::Shared;
+use self::process::Process;
+use self::wire::{Answer, Part};
+use super::abi::Moment;
+use super::{
+    About, Call, Failure, Format, Lease, Memory, Node, Product, Returned, Shape, SharedCallbacks,
+    Spec, Wanted, find, info_json, parse_about, parse_wanted,
+};
+use crate::resilience::Interrupt;
+
+const NODE: &str = include_str!("../../../bridge/src/node.py");
+
+/// Largest packet, either way; below the usual limit of a socket.
+const PACKET: usize = 1 << 18;
+/// Longest that a stop waits for a call or for the worker to end.
+const GRACE: Duration = Duration::from_secs(2);
+/// How often a wait looks whether it was interrupted.
+const SLICE: Duration = Duration::from_millis(20);
+/// Longest that this side watches for an answer before it sleeps, after calls as short as that.
+const WATCH_FOR_ANSWERS: Duration = Duration::from_micros(100);
+/// Longest that the worker watches for a request before it sleeps, where they follow as closely.
+const WATCH_FOR_REQUESTS: Duration = Duration::from_micros(50);
+/// Least that construction and `start` get where `timeout` limits them: they load models.
+const START: Duration = Duration::from_secs(10);
+
+/// Why no answer came.
+enum NoAnswer {
+    Died(String),
+    TimedOut(Duration),
+    /// The pipeline stops or flushes, and the call took no notice.
+    Interrupted,
+    Failed(Failure),
+}
+
+impl From<io::Error> for NoAnswer {
+    fn from(error: io::Error) -> Self {
+        Self::Died(error.to_string())
+    }
+}
+
+/// Where an answer is.
+enum Came {
+    /// In the control page.
+    Page,
+    /// In `packet`, this many bytes.
+    Packet(usize),
+}
+
+/// A node in another process.
+pub struct Worker {
+    executable: PathBuf,
+    spec: String,
+    callbacks: SharedCallbacks,
+    interrupt: Arc<Interrupt>,
+    /// Longest call in ns, 0 = none; the element's to change.
+    timeout: Arc<AtomicU64>,
+    shared: Shared,
+    process: Option<Process>,
+    about: About,
+    /// What the node was last started with, for its successors.
+    info: Option<String>,
+    packet: Vec<u8>,
+    request: Vec<u8>,
+    /// The last call was short enough to watch for the answer of the next.
+    brief: bool,
+}
+
+impl Worker {
+    /// Starts the worker and constructs the node in it.
+    pub fn new(
+        python_home: Option<&str>,
+        spec: &Spec,
+        callbacks: SharedCallbacks,
+        interrupt: Arc<Interrupt>,
+        timeout: Arc<AtomicU64>,
+    ) -> Result<Self, Failure> {
+        let shared = Shared::new().map_err(|e| system("shared memory", &e))?;
+        let mut worker = Self {
+            executable: find::executable(python_home),
+            spec: spec.to_json(),
+            callbacks,
+            interrupt,
+            timeout,
+            shared,
+            process: None,
+            about: About::default(),
+            info: None,
+            packet: vec![0; PACKET],
+            request: Vec::new(),
+            brief: false,
+        };
+        worker.spawn()?;
+        Ok(worker)
+    }
+
+    fn spawn(&mut self) -> Result<(), Failure> {
+        let process = Process::start(&self.executable, &self.shared.fd).map_err(|e| {
+            let mut failure = system(&self.executable.display().to_string(), &e);
+            failure.configuration = true;
+            failure
+        })?;
+        tracing::info!(
+            target: "pypipelinenode", pid = process.id(), python = %self.executable.display(),
+            "worker started"
+        );
+        let sent = process.send(NODE.as_bytes());
+        self.process = Some(process);
+        let limit = self.start_limit();
+        let started = sent
+            .map_err(NoAnswer::from)
+            .and_then(|()| self.ask(b'N', &self.spec.clone(), limit));
+        match started {
+            Ok(about) => self.about = parse_about(&about),
+            Err(no) => {
+                let failure = self.failure(no);
+                self.process = None;
+                return Err(failure);
+            }
+        }
+        if let Some(info) = self.info.clone() {
+            // A node that has not started must not be called: the next attempt begins anew.
+            if let Err(no) = self.ask(b'S', &info, limit) {
+                let failure = self.failure(no);
+                self.process = None;
+                return Err(failure);
+            }
+        }
+        Ok(())
+    }
+
+    /// Longest call, where there is a limit.
+    fn limit(&self) -> Option<Duration> {
+        let timeout = self.timeout.load(Relaxed);
+        (timeout > 0).then(|| Duration::from_nanos(timeout))
+    }
+
+    fn start_limit(&self) -> Option<Duration> {
+        self.limit().map(|limit| limit.max(START))
+    }
+
+    /// Waits for the answer, to the request of this number if it is in the page; handles what else
+    /// comes.
+    fn receive(&mut self, limit: Option<Duration>, call: Option<u32>) -> Result<Came, NoAnswer> {
+        let since = Instant::now();
+        let mut interrupted: Option<Instant> = None;
+        // The first look is early: see below.
+        let mut slice = Duration::from_millis(1);
+        loop {
+            let Some(process) = &self.process else {
+                return Err(NoAnswer::Died("it does not run".into()));
+            };
+            let left = limit.map(|l| l.saturating_sub(since.elapsed()));
+            let mut told = false;
+            if process.wait(left.map_or(slice, |l| l.min(slice))) {
+                match process.take(&mut self.packet) {
+                    Some(0) => return Err(NoAnswer::Died(self.epitaph())),
+                    Some(1) if self.packet[0] == b'D' => told = true,
+                    // A node that posts without end is still looked at below.
+                    Some(n) if self.is_aside(n) => {}
+                    Some(n) => return Ok(Came::Packet(n)),
+                    None => {}
+                }
+            }
+            if let (Some(number), Some(process)) = (call, &self.process)
+                && (told || control::ORDERED)
+            {
+                if process.control.is_answered(number) {
+                    self.catch_up();
+                    return Ok(Came::Page);
+                }
+                // It went to sleep, or saw this side watch, at the very moment when the other
+                // thing was true.
+                if !told && !process.control.is_taken(number) {
+                    process.wake()?;
+                }
+            }
+            slice = SLICE;
+            if let Some(limit) = limit.filter(|l| since.elapsed() >= *l) {
+                return Err(NoAnswer::TimedOut(limit));
+            }
+            if self.interrupt.is_raised() {
+                let at = *interrupted.get_or_insert_with(Instant::now);
+                if at.elapsed() > GRACE {
+                    return Err(NoAnswer::Interrupted);
+                }
+            }
+        }
+    }
+
+    /// Handles what the worker sent before the answer that is in the page.
+    fn catch_up(&mut self) {
+        while let Some(process) = &self.process
+            && process.asides != process.control.asides()
+            && let Some(n) = process.take(&mut self.packet).filter(|n| *n > 0)
+        {
+            self.is_aside(n);
+        }
+    }
+
+    /// A post or a log line; true if the packet was one.
+    fn is_aside(&mut self, n: usize) -> bool {
+        let parsed = |body: &[u8]| serde_json::from_slice::<serde_json::Value>(body);
+        match self.packet[..n].split_first() {
+            Some((b'P', body)) => {
+                if let Ok(mut v) = parsed(body) {
+                    let fields = v[1].take().as_object().cloned().unwrap_or_default();
+                    self.callbacks
+                        .post(v[0].as_str().unwrap_or_default(), fields);
+                }
+            }
+            Some((b'L', body)) => {
+                if let Ok(v) = parsed(body) {
+                    self.callbacks.log(
+                        v[0].as_str().unwrap_or_default(),
+                        v[1].as_str().unwrap_or_default(),
+                    );
+                }
+            }
+            _ => return false,
+        }
+        if let Some(process) = &mut self.process {
+            process.asides = process.asides.wrapping_add(1);
+        }
+        true
+    }
+
+    /// How the worker ended.
+    fn epitaph(&mut self) -> String {
+        self.process
+            .take()
+            .map_or_else(|| "it does not run".into(), Process::epitaph)
+    }
+
+    /// A request with a text, answered by a text.
+    fn ask(&mut self, kind: u8, body: &str, limit: Option<Duration>) -> Result<String, NoAnswer> {
+        let mut packet = vec![kind];
+        packet.extend_from_slice(body.as_bytes());
+        let n = self.packet(&packet, limit)?;
+        let text = String::from_utf8_lossy(self.packet.get(1..n).unwrap_or_default());
+        match self.packet[0] {
+            b'A' => Ok(text.into_owned()),
+            b'E' => Err(NoAnswer::Failed(Failure::from_json(&text))),
+            _ => Err(NoAnswer::Failed(strange())),
+        }
+    }
+
+    /// Sends a packet, answered by one; its length.
+    fn packet(&mut self, packet: &[u8], limit: Option<Duration>) -> Result<usize, NoAnswer> {
+        if packet.len() > PACKET {
+            return Err(NoAnswer::Failed(Failure::new(
+                "ConfigurationError",
+                "the settings of the node are too long",
+            )));
+        }
+        match &self.process {
+            Some(process) => process.send(packet)?,
+            None => return Err(NoAnswer::Died("it does not run".into())),
+        }
+        match self.receive(limit, None)? {
+            Came::Packet(n) => Ok(n),
+            Came::Page => Err(NoAnswer::Failed(strange())),
+        }
+    }
+
+    /// What the pipeline learns; a worker that does not answer is ended.
+    fn failure(&mut self, no: NoAnswer) -> Failure {
+        let mut failure = match no {
+            NoAnswer::Failed(failure) => return failure,
+            NoAnswer::Died(how) => {
+                // The socket may have said so before the process was gone.
+                let how = match &self.process {
+                    Some(_) => self.epitaph(),
+                    None => how,
+                };
+                let mut f = Failure::new("WorkerDied", format!("the worker process died: {how}"));
+                f.fault.retryable = Some(true);
+                f
+            }
+            NoAnswer::TimedOut(limit) => {
+                let mut f = Failure::new(
+                    "WorkerTimeout",
+                    format!("no answer within {limit:?}; the worker process was killed"),
+                );
+                f.fault.retryable = Some(true);
+                f.timed_out = true;
+                f
+            }
+            NoAnswer::Interrupted => Failure::new(
+                "WorkerInterrupted",
+                "the call did not end when the pipeline stopped; the worker process was killed",
+            ),
+        };
+        failure.file.clone_from(&self.about.file);
+        if let Some(process) = self.process.take() {
+            process.kill();
+        }
+        failure
+    }
+
+    /// Has the worker process what is in `lease`.
+    fn exchange(
+        &mut self,
+        lease: &mut Lease,
+        shape: &Shape,
+        moment: &Moment,
+    ) -> Result<Option<Vec<Returned>>, Failure> {
+        if self.process.is_none() {
+            self.spawn()?;
+        }
+        let samples = lease.as_slice().get(shape.offset..).unwrap_or_default();
+        let len = samples.len();
+        self.shared
+            .write(samples)
+            .map_err(|e| system("shared memory", &e))?;
+        self.request.clear();
+        let lengths = [self.shared.len, len];
+        let writable = lease.is_writable();
+        wire::shape(&mut self.request, shape, moment, writable, lengths);
+        wire::moment(&mut self.request, moment);
+        let came = self.hand_over().map_err(|no| self.failure(no))?;
+        match self.answer(came)? {
+            Answer::InPlace => {
+                if let Some(memory) = lease.as_mut_slice()
+                    && !self.shared.read(0, &mut memory[shape.offset..])
+                {
+                    return Err(Failure::new("WorkerError", "shared memory got lost"));
+                }
+                Ok(None)
+            }
+            Answer::Parts(parts) => self.outputs(parts).map(Some),
+        }
+    }
+
+    /// Hands `self.request` to the worker and waits for the answer.
+    fn hand_over(&mut self) -> Result<Came, NoAnswer> {
+        let limit = self.limit();
+        let began = Instant::now();
+        let Some(process) = &mut self.process else {
+            return Err(NoAnswer::Died("it does not run".into()));
+        };
+        process.number = process.number.wrapping_add(1);
+        let number = process.number;
+        let watch = process.parallel && self.brief;
+        if !process.control.request(number, &self.request, watch) {
+            process.wake()?;
+        }
+        let came = if watch && process.control.watch(number, WATCH_FOR_ANSWERS) {
+            self.catch_up();
+            Ok(Came::Page)
+        } else {
+            self.receive(limit, Some(number))
+        };
+        self.brief = began.elapsed() <= WATCH_FOR_ANSWERS;
+        came
+    }
+
+    fn answer(&self, came: Came) -> Result<Answer, Failure> {
+        let Some(process) = &self.process else {
+            return Err(strange());
+        };
+        let answer = match came {
+            Came::Page => wire::answer(|to| process.control.answer(to)),
+            Came::Packet(n) => {
+                let bytes = &self.packet[..n];
+                if let Some((b'E', text)) = bytes.split_first() {
+                    return Err(Failure::from_json(&String::from_utf8_lossy(text)));
+                }
+                wire::answer(|to| {
+                    let len = to.len().min(n);
+                    to[..len].copy_from_slice(&bytes[..len]);
+                })
+            }
+        };
+        answer.ok_or_else(strange)
+    }
+
+    /// Copies the parts of an answer out of the shared memory.
+    fn outputs(&mut self, parts: Vec<Part>) -> Result<Vec<Returned>, Failure> {
+        let held = self.shared.file_len().unwrap_or(0);
+        let copied = |part: Part| {
+            // Not more than there can be, whatever the worker says.
+            let end = part.offset.checked_add(part.bytes)?;
+            let mut samples = vec![0; (end <= held).then_some(part.bytes)?];
+            self.shared
+                .read(part.offset, &mut samples)
+                .then_some(Returned {
+                    frames: part.frames,
+                    memory: Memory::Copied(samples),
+                })
+        };
+        let all: Option<Vec<_>> = parts.into_iter().map(copied).collect();
+        all.ok_or_else(strange)
+    }
+}
+
+fn strange() -> Failure {
+    Failure::new("WorkerError", "a strange answer")
+}
+
+fn system(what: &str, error: &io::Error) -> Failure {
+    Failure::new("OSError", format!("{what}: {error}"))
+}
+
+impl Node for Worker {
+    fn about(&self) -> &About {
+        &self.about
+    }
+
+    fn start(&mut self, format: &Format, caps: &str, element: &str) -> Result<Wanted, Failure> {
+        if self.process.is_none() {
+            self.info = None;
+            self.spawn()?;
+        }
+        let info = info_json(format, caps, element);
+        let limit = self.start_limit();
+        let wanted = self
+            .ask(b'S', &info, limit)
+            .map_err(|no| self.failure(no))?;
+        self.info = Some(info);
+        Ok(parse_wanted(&wanted))
+    }
+
+    fn call(&mut self, mut lease: Lease, shape: &Shape, moment: &Moment) -> Call {
+        let result = match self.exchange(&mut lease, shape, moment) {
+            Ok(None) => Ok(Product::InPlace(lease)),
+            Ok(Some(returned)) => Ok(Product::Replaced(returned)),
+            Err(failure) => Err((failure, Some(lease))),
+        };
+        Call {
+            result,
+            gil_wait: 0,
+        }
+    }
+
+    fn reload(&mut self) -> Result<(), Failure> {
+        let limit = self.start_limit();
+        let about = self.ask(b'U', "", limit).map_err(|no| self.failure(no))?;
+        self.about = parse_about(&about);
+        Ok(())
+    }
+
+    fn drain(&mut self, moment: &Moment) -> Result<Vec<Returned>, Failure> {
+        // What a worker held that is gone went with it.
+        if self.process.is_none() {
+            return Ok(Vec::new());
+        }
+        let mut packet = vec![b'X'];
+        wire::moment(&mut packet, moment);
+        let limit = self.limit();
+        let n = self.packet(&packet, limit).map_err(|no| self.failure(no))?;
+        match self.answer(Came::Packet(n))? {
+            Answer::InPlace => Ok(Vec::new()),
+            Answer::Parts(parts) => self.outputs(parts),
+        }
+    }
+
+    fn stop(&mut self) -> Result<(), Failure> {
+        self.info = None;
+        if self.process.is_none() {
+            return Ok(());
+        }
+        let limit = self.limit();
+        self.ask(b'T', "", limit)
+            .map(drop)
+            .map_err(|no| self.failure(no))
+    }
+
+    fn memory(&self) -> u64 {
+        (self.shared.len + self.packet.len()) as u64
+    }
+
+    fn enforces_timeout(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,276 @@
+//! Where audio ends: what waits and what a node holds comes out, or is dropped by a flush.
+
+use crate::{Rig, STEREO, common, node};
+use gst::prelude::*;
+
+/// Holds the last 100 frames back.
+const DELAY: &str = "\
+import numpy as np
+class Delay:
+    def start(self, info): self.held = np.zeros((0, info.channels), info.dtype)
+    def process(self, audio, ctx):
+        both = np.concatenate([self.held, audio])
+        self.held = both[-100:].copy()
+        return both[:-100]
+    def drain(self, ctx):
+        ctx.post('drained', pts=ctx.pts, held=len(self.held), attempt=ctx.attempt)
+        held, self.held = self.held, self.held[:0]
+        return held
+";
+
+const WAYS: [&str; 2] = ["isolation=inprocess", "isolation=process"];
+
+fn segment_at(ms: u64) -> gst::Event {
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_start(ms * gst::ClockTime::MSECOND);
+    segment.set_time(ms * gst::ClockTime::MSECOND);
+    gst::event::Segment::new(&segment)
+}
+
+#[test]
+fn a_node_gives_what_it_holds_at_the_end() {
+    for way in WAYS {
+        let run = crate::run_ok(5, DELAY, &format!("class=Delay {way}"));
+        assert!(run.failures().is_empty(), "{:?}", run.failures());
+        let joined = |s: &[crate::Seen]| s.iter().flat_map(|b| b.data.clone()).collect::<Vec<_>>();
+        assert!(joined(&run.input) == joined(&run.output), "{way}");
+        let mut next = gst::ClockTime::ZERO;
+        for out in &run.output {
+            assert!(out.pts.unwrap().nseconds().abs_diff(next.nseconds()) <= 1);
+            next = out.pts.unwrap() + out.duration.unwrap();
+        }
+        let drained = run.structures("drained");
+        assert_eq!(drained.len(), 1, "{way}");
+        assert_eq!(drained[0].get::<i64>("pts"), Ok(50_000_000));
+        assert_eq!(drained[0].get::<i64>("held"), Ok(100));
+    }
+}
+
+#[test]
+fn whatever_ends_the_audio_drains_the_chunk_and_the_node() {
+    common::init();
+    let other = STEREO.replace("48000", "16000");
+    let ends: [(&str, gst::Event); 5] = [
+        (
+            "segment-done",
+            gst::event::SegmentDone::new(50 * gst::ClockTime::MSECOND),
+        ),
+        (
+            "gap",
+            gst::event::Gap::new(50 * gst::ClockTime::MSECOND, None),
+        ),
+        ("segment", segment_at(1000)),
+        ("stream-start", gst::event::StreamStart::new("next")),
+        (
+            "caps",
+            gst::event::Caps::new(&other.parse::<gst::Caps>().unwrap()),
+        ),
+    ];
+    for way in WAYS {
+        for (name, event) in &ends {
+            // 50 ms are one chunk, and 15 ms that wait.
+            let mut rig = Rig::new(
+                DELAY,
+                &format!("class=Delay chunk=duration chunk-duration=35000000 {way}"),
+                STEREO,
+            );
+            for i in 0..5 {
+                rig.push(i, 1.0).unwrap();
+            }
+            assert_eq!(rig.frames(), 1680 - 100, "{name} {way}");
+            assert!(rig.harness.push_event(event.clone()), "{name} {way}");
+            assert_eq!(rig.frames(), 720 + 100, "{name} {way}");
+            // Once: there is nothing new by then.
+            assert!(rig.harness.push_event(gst::event::Eos::new()));
+            assert_eq!(rig.frames(), 0, "{name} {way}");
+            assert_eq!(rig.structures("drained").len(), 1, "{name} {way}");
+        }
+    }
+}
+
+#[test]
+fn a_failing_drain_is_tried_again_and_told() {
+    let text = |raises: &str| {
+        format!(
+            "class N:\n    def process(self, audio): self.held = audio.copy(); return []\n    \
+             def drain(self, ctx):\n        {raises}\n        return self.held\n"
+        )
+    };
+    for way in WAYS {
+        let busy = "if ctx.attempt < 3: raise TimeoutError('busy')";
+        let run = crate::run_ok(1, &text(busy), &format!("class=N {way}"));
+        let actions: Vec<String> = run
+            .failures()
+            .iter()
+            .map(|f| f.get("action").unwrap())
+            .collect();
+        assert_eq!(actions, ["retry", "retry"]);
+        crate::assert_same(&run.input, &run.output);
+
+        let run = crate::run_ok(1, &text("1 / 0"), &format!("class=N {way}"));
+        assert_eq!(run.failures().len(), 1);
+        assert_eq!(run.failures()[0].get::<&str>("action"), Ok("drop"));
+        assert_eq!(run.output.len(), 0);
+
+        let run = crate::run(
+            1,
+            &text("1 / 0"),
+            &format!("class=N on-failure=error {way}"),
+        );
+        let (error, debug) = common::error(&run.messages);
+        assert!(error.contains("ZeroDivisionError"), "{error}");
+        assert!(debug.contains("in drain"), "{debug}");
+    }
+}
+
+#[test]
+fn a_flush_drops_what_waits() {
+    let tell = "def process(audio, ctx): pass\n";
+    let chunks = "chunk=duration chunk-duration=35000000";
+    for (text, properties) in [
+        (tell, chunks.to_string()),
+        (tell, format!("{chunks} isolation=process")),
+        (DELAY, "class=Delay".into()),
+        (DELAY, "class=Delay isolation=process".into()),
+        (DELAY, format!("class=Delay {chunks}")),
+    ] {
+        let mut rig = Rig::new(text, &properties, STEREO);
+        for i in 0..3 {
+            rig.push(i, 1.0).unwrap();
+        }
+        rig.samples();
+        rig.harness.push_event(gst::event::FlushStart::new());
+        rig.harness.push_event(gst::event::FlushStop::new(true));
+        rig.harness.push_event(segment_at(500));
+        for i in 50..54 {
+            rig.push(i, 2.0).unwrap();
+        }
+        rig.harness.push_event(gst::event::Eos::new());
+        let after = rig.samples();
+        assert_eq!(after.len(), 4 * 960, "{properties}");
+        assert!(after.iter().all(|x| *x == 2.0), "{properties}");
+        assert_eq!(rig.first_pts, Some(500 * gst::ClockTime::MSECOND));
+    }
+}
+
+/// The pads of an element that stops are closed one after the other. A flush that ends in between
+/// must not let a wait begin anew, which would keep the stop waiting for it.
+#[test]
+fn the_end_of_a_flush_does_not_undo_a_stop() {
+    let mut rig = Rig::new(
+        "def process(audio, ctx):\n    raise TimeoutError\n",
+        "initial-backoff=3600000000000 max-backoff=3600000000000",
+        STEREO,
+    );
+    let (sink, src) = (rig.pad("sink"), rig.pad("src"));
+    rig.harness.push_event(gst::event::FlushStart::new());
+    // The source pad, which is closed first, cannot be as long as this is held.
+    let open = src.stream_lock();
+    let stopper = std::thread::spawn({
+        let element = rig.element.clone();
+        move || element.set_state(gst::State::Ready).is_ok()
+    });
+    while src.mode() != gst::PadMode::None {
+        std::thread::yield_now();
+    }
+    rig.harness.push_event(gst::event::FlushStop::new(true));
+    // It took the segment with it, and a new one would not get past the closed source pad.
+    sink.store_sticky_event(&segment_at(0)).unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(sink.chain(Rig::buffer(0, 1.0))));
+    let patience = std::time::Duration::from_nanos(common::PATIENCE.nseconds());
+    let flow = told.recv_timeout(patience);
+    if flow.is_err() {
+        // Frees the stop, so that the test can end.
+        rig.harness.push_event(gst::event::FlushStart::new());
+    }
+    drop(open);
+    assert_eq!(flow, Ok(Err(gst::FlowError::Flushing)), "the wait goes on");
+    assert!(stopper.join().unwrap());
+}
+
+/// A named pipe: whoever opens it waits for the other end.
+fn fifo(path: &std::path::Path) {
+    let _ = std::fs::remove_file(path);
+    let made = std::process::Command::new("mkfifo").arg(path).status();
+    assert!(made.unwrap().success());
+}
+
+#[test]
+fn a_flush_during_a_long_isolated_start_is_no_error() {
+    let path = node("");
+    let (pipe, mark) = (path.with_extension("fifo"), path.with_extension("mark"));
+    let _ = std::fs::remove_file(&mark);
+    fifo(&pipe);
+    let text = format!(
+        "import os, time\n\
+         class N:\n\
+         \x20   def start(self, info):\n\
+         \x20       if os.path.exists({mark:?}): return\n\
+         \x20       open({mark:?}, 'w').close()\n\
+         \x20       open({pipe:?}, 'w').close()\n\
+         \x20       time.sleep(3600)\n\
+         \x20   def process(self, audio): audio += 1\n"
+    );
+    let p = crate::pipeline(20, STEREO, &text, "class=N isolation=process");
+    let bus = p.bus().unwrap();
+    p.set_state(gst::State::Playing).unwrap();
+    // Returns when the node is in its start.
+    std::fs::read(&pipe).unwrap();
+    p.seek_simple(gst::SeekFlags::FLUSH, gst::ClockTime::ZERO)
+        .unwrap();
+    let end = bus.timed_pop_filtered(
+        common::PATIENCE,
+        &[gst::MessageType::Eos, gst::MessageType::Error],
+    );
+    p.set_state(gst::State::Null).unwrap();
+    assert_eq!(end.unwrap().type_(), gst::MessageType::Eos);
+}
+
+#[test]
+fn an_isolated_start_that_hangs_is_ended() {
+    let p = crate::pipeline(
+        1,
+        STEREO,
+        "import time\nclass N:\n    def start(self): time.sleep(3600)\n    def process(self, a): pass\n",
+        "class=N isolation=process timeout=1000000",
+    );
+    // However short the calls: models take long to load.
+    let (message, _) = crate::refused(&p);
+    assert!(message.contains("no answer within 10s"), "{message}");
+}
+
+#[test]
+fn planes_that_make_no_array_are_an_error_that_says_what_helps() {
+    common::init();
+    let caps = STEREO
+        .replace("interleaved", "non-interleaved")
+        .replace("channels=2", "channels=3,channel-mask=(bitmask)0x7");
+    let info = gst_audio::AudioInfo::from_caps(&caps.parse::<gst::Caps>().unwrap()).unwrap();
+    let buffer = |cut: usize| {
+        let mut buffer = gst::Buffer::from_mut_slice(vec![0u8; 8192]);
+        let b = buffer.get_mut().unwrap();
+        b.set_pts(gst::ClockTime::ZERO);
+        gst_audio::AudioMeta::add(b, &info, 480, &[0, 1920, 6000]).unwrap();
+        b.set_size(8192 - cut);
+        buffer
+    };
+    let text = "def process(audio): pass\n";
+    let mut rig = Rig::new(text, "", &caps);
+    assert_eq!(rig.harness.push(buffer(0)), Err(gst::FlowError::Error));
+    let error = rig.error();
+    assert!(
+        error.contains("[0, 1920, 6000]") && error.contains("chunk=duration"),
+        "{error}"
+    );
+    for properties in ["", "chunk=duration chunk-duration=5000000"] {
+        let mut rig = Rig::new(text, properties, &caps);
+        assert_eq!(rig.harness.push(buffer(4000)), Err(gst::FlowError::Error));
+        let error = rig.error();
+        assert!(error.contains("contradicts"), "{error}");
+    }
+    // What the message advises.
+    let mut rig = Rig::new(text, "chunk=duration chunk-duration=5000000", &caps);
+    rig.harness.push(buffer(0)).unwrap();
+    assert_eq!(rig.samples().len(), 3 * 480);
+}
