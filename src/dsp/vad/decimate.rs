@@ -67,7 +67,10 @@ impl Decimator {
             phases,
             taps,
             table,
-            history: Vec::with_capacity(taps + rate as usize / 50),
+            // What a hop leaves, and the longest frame.
+            history: Vec::with_capacity(
+                taps + 2 + rate as usize / 100 + 1 + from.div_ceil(to) as usize,
+            ),
             first: 0,
             produced: 0,
             hop: plan.hop(),

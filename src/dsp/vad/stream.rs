@@ -111,7 +111,7 @@ pub struct Vad {
 /// Frames that are kept for the changes that lie in them.
 const RECENT: u64 = 256;
 /// Samples that are unpacked at a time.
-const CHUNK: usize = 1024;
+const CHUNK: usize = 256;
 
 impl Vad {
     pub fn new(config: Config, rules: Rules) -> Self {

@@ -7,12 +7,12 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
-use gst_base::subclass::base_transform::GenerateOutputSuccess;
 use gst_base::subclass::prelude::*;
 
 use super::settings::Settings;
 use super::state::{State, StateError};
 use crate::elements::support::metrics::{self, ElementMetrics};
+use crate::elements::support::transform::{self, Transform};
 use crate::sync::lock;
 
 const FACTORY: &str = "rustresample";
@@ -42,6 +42,10 @@ impl ObjectSubclass for RustResample {
     const NAME: &'static str = "GstRustResample";
     type Type = super::RustResample;
     type ParentType = gst_base::BaseTransform;
+
+    fn class_init(class: &mut Self::Class) {
+        transform::install::<Self>(class);
+    }
 }
 
 impl ObjectImpl for RustResample {
@@ -434,52 +438,35 @@ impl BaseTransformImpl for RustResample {
         }
         self.parent_sink_event(event)
     }
+}
 
-    fn submit_input_buffer(
-        &self,
-        is_discont: bool,
-        buffer: gst::Buffer,
-    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+impl Transform for RustResample {
+    fn transform_buffer(&self, buffer: gst::Buffer) -> Result<Option<gst::Buffer>, gst::FlowError> {
         if let Err(error) = self.take_up_settings() {
             self.fail(&error);
             return Err(gst::FlowError::Error);
         }
-        let clipped = {
-            let running = lock(&self.running);
-            match (&running.state, &running.segment) {
-                (Some(state), Some(segment)) if !state.lies_within(&buffer, segment) => {
-                    let info = &state.in_info;
-                    gst_audio::audio_buffer_clip(
-                        buffer,
-                        segment.upcast_ref(),
-                        info.rate(),
-                        info.bpf(),
-                    )
-                }
-                _ => Some(buffer),
-            }
-        };
-        match clipped {
-            Some(buffer) => self.parent_submit_input_buffer(is_discont, buffer),
-            None => {
-                self.metrics.add_dropped(1);
-                Ok(gst::FlowSuccess::Ok)
-            }
-        }
-    }
-
-    fn generate_output(&self) -> Result<GenerateOutputSuccess, gst::FlowError> {
-        let Some(buffer) = self.take_queued_buffer() else {
-            return Ok(GenerateOutputSuccess::NoOutput);
-        };
-        let (jumps, rate, bpf) = {
+        let (clipped, jumps, rate, bpf) = {
             let running = lock(&self.running);
             let (rate, bpf) = match &running.infos {
-                Some((info, _)) => (info.rate(), info.bpf() as usize),
+                Some((info, _)) => (info.rate(), info.bpf()),
                 None => (0, 0),
             };
             let state = running.state.as_ref();
-            (state.is_some_and(|state| state.jumps(&buffer)), rate, bpf)
+            let clipped = match (state, &running.segment) {
+                (Some(state), Some(segment)) if !state.lies_within(&buffer, segment) => {
+                    gst_audio::audio_buffer_clip(buffer, segment.upcast_ref(), rate, bpf)
+                }
+                _ => Some(buffer),
+            };
+            let jumps = clipped
+                .as_ref()
+                .is_some_and(|buffer| state.is_some_and(|state| state.jumps(buffer)));
+            (clipped, jumps, rate, bpf)
+        };
+        let Some(buffer) = clipped else {
+            self.metrics.add_dropped(1);
+            return Ok(None);
         };
         if jumps {
             // Pushed rather than returned: the base class would mark it as discontinuous in place
@@ -488,16 +475,12 @@ impl BaseTransformImpl for RustResample {
         }
         let work = self.metrics.begin();
         let output = self.process(&buffer);
-        let frames = (buffer.size() / bpf.max(1)) as u64;
+        let frames = (buffer.size() / bpf.max(1) as usize) as u64;
         self.metrics
             .end(&*self.obj(), work, &metrics::span(&buffer, frames, rate));
-        match output {
-            Ok(Some(output)) => Ok(GenerateOutputSuccess::Buffer(output)),
-            Ok(None) => Ok(GenerateOutputSuccess::NoOutput),
-            Err(error) => {
-                self.fail(&error);
-                Err(gst::FlowError::Error)
-            }
-        }
+        output.map_err(|error| {
+            self.fail(&error);
+            gst::FlowError::Error
+        })
     }
 }

@@ -6,6 +6,7 @@ use super::settings::Settings;
 use crate::dsp::resample::{EngineKind, Layout, ResampleError, Source, Stream};
 use crate::elements::support::format::sample_format;
 use crate::elements::support::timeline::{frames_to_time, time_to_frames};
+use crate::elements::support::transform::aligned_buffer;
 
 /// Timestamps may be off by this much, in parts of a second, before the stream starts anew
 /// (as `audioresample`).
@@ -213,7 +214,7 @@ impl State {
             return Ok(None);
         };
         let size = frames * self.out_info.bpf() as usize;
-        let mut buffer = gst::Buffer::with_size(size)?;
+        let mut buffer = aligned_buffer(size)?;
         let writable = buffer.make_mut();
         let silent = self.stream.is_silent();
         let start = self.stream.frames_out();
