@@ -30,7 +30,7 @@ fn buffers(c: &mut Criterion) {
         assert!(metrics.set_property(&post.to_value(), &properties[0]));
         assert!(metrics.set_property(&interval.to_value(), &properties[1]));
         metrics.start();
-        let mut pts = 0;
+        let (mut pts, mut left) = (0, 1000);
         group.bench_function(name, |b| {
             b.iter(|| {
                 let work = metrics.begin();
@@ -41,8 +41,10 @@ fn buffers(c: &mut Criterion) {
                     bytes: 1920,
                 };
                 pts += span.duration;
-                metrics.end(&element, black_box(work), black_box(&span));
-                if pts % 10_000_000_000 == 0 {
+                metrics.end(&element, work, black_box(&span));
+                left -= 1;
+                if left == 0 {
+                    left = 1000;
                     bus.set_flushing(true);
                     bus.set_flushing(false);
                 }

@@ -12,16 +12,18 @@ use std::time::Instant;
 
 /// Time since its start.
 #[derive(Clone, Copy, Debug)]
-pub struct Stopwatch(Since);
-
-#[derive(Clone, Copy, Debug)]
-enum Since {
-    Clock(Instant),
-    Ticks { start: u64, scale: u64 },
+pub struct Stopwatch {
+    /// Ticks, or ns of the clock since `ORIGIN` where `scale` is 0.
+    start: u64,
+    scale: u64,
 }
 
 /// ns per tick, times 2^32; 0 until that is known.
 static SCALE: AtomicU64 = AtomicU64::new(0);
+
+/// The first reading of the clock and, where it is invariant, of the counter.
+static ORIGIN: LazyLock<(Instant, Option<u64>)> =
+    LazyLock::new(|| (Instant::now(), counter_is_invariant().then(ticks)));
 
 /// Long enough that the tens of ns between the two readings of a pair are nothing.
 const CALIBRATION_NS: u64 = 10_000_000;
@@ -30,23 +32,32 @@ impl Stopwatch {
     #[inline]
     pub fn start() -> Self {
         match SCALE.load(Relaxed) {
-            0 => Self(Since::Clock(calibrate())),
-            scale => Self(Since::Ticks {
+            0 => Self {
+                start: calibrate(),
+                scale: 0,
+            },
+            scale => Self {
                 start: ticks(),
                 scale,
-            }),
+            },
         }
     }
 
     /// In ns.
     #[inline]
     pub fn elapsed(&self) -> u64 {
-        match self.0 {
-            Since::Clock(start) => start.elapsed().as_nanos().min(u64::MAX as u128) as u64,
+        match self.scale {
+            0 => clock().saturating_sub(self.start),
             // Two cores may differ by some ticks.
-            Since::Ticks { start, scale } => scaled(ticks().saturating_sub(start), scale),
+            scale => scaled(ticks().saturating_sub(self.start), scale),
         }
     }
+}
+
+/// ns of the clock since `ORIGIN`.
+fn clock() -> u64 {
+    let ns = Instant::now().saturating_duration_since(ORIGIN.0);
+    ns.as_nanos().min(u64::MAX as u128) as u64
 }
 
 /// `ticks` in ns; of more than an hour, to 2^-32 too little.
@@ -55,17 +66,15 @@ fn scaled(ticks: u64, scale: u64) -> u64 {
     ((u128::from(ticks) * u128::from(scale)) >> 32) as u64
 }
 
-/// Takes the scale from the first call and this one, when they lie far enough apart.
+/// Reads the clock, and takes the scale from the first reading and this one, when they lie far enough
+/// apart.
 #[cold]
-fn calibrate() -> Instant {
-    static FIRST: LazyLock<Option<(Instant, u64)>> =
-        LazyLock::new(|| counter_is_invariant().then(|| (Instant::now(), ticks())));
-    let now = Instant::now();
-    if let Some((clock, counter)) = *FIRST {
-        let ns = now.saturating_duration_since(clock).as_nanos();
-        let passed = ticks().saturating_sub(counter);
-        if ns >= u128::from(CALIBRATION_NS) && passed > 0 {
-            let scale = (ns << 32) / u128::from(passed);
+fn calibrate() -> u64 {
+    let now = clock();
+    if let Some(first) = ORIGIN.1 {
+        let passed = ticks().saturating_sub(first);
+        if now >= CALIBRATION_NS && passed > 0 {
+            let scale = (u128::from(now) << 32) / u128::from(passed);
             SCALE.store(u64::try_from(scale).unwrap_or(0), Relaxed);
         }
     }
@@ -112,15 +121,11 @@ mod tests {
             }
         };
         // Past the calibration, wherever there is one.
-        let first = Stopwatch::start();
-        assert!(matches!(first.0, Since::Clock(_) | Since::Ticks { .. }));
+        let _ = Stopwatch::start();
         busy(2 * u128::from(CALIBRATION_NS));
         let _ = Stopwatch::start();
         let later = Stopwatch::start();
-        assert_eq!(
-            matches!(later.0, Since::Ticks { .. }),
-            counter_is_invariant()
-        );
+        assert_eq!(later.scale != 0, counter_is_invariant());
         for _ in 0..20 {
             // The clock inside and outside of the stopwatch bounds what it may show.
             let outer = Instant::now();
