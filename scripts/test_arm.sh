@@ -11,15 +11,18 @@ need_rust
 need_packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
 
 target=aarch64-unknown-linux-gnu
-work=${CARGO_TARGET_DIR:-$PWD/target}/arm
-mkdir -p "$work/crate/src"
+mkdir -p "${CARGO_TARGET_DIR:-target}/arm/crate/src"
+work=$(realpath "${CARGO_TARGET_DIR:-target}/arm")
 
 if [ ! -d "$(rustc --print target-libdir --target $target)" ]; then
   if [ ! -x "$work/rust/usr/bin/rustc" ]; then
     say "A Rust compiler for Arm, from Debian's packages"
     mkdir -p "$work/packages"
     others=$(dpkg --print-foreign-architectures)
-    grep -qx arm64 <<<"$others" || dpkg --add-architecture arm64
+    if ! grep -qx arm64 <<<"$others"; then
+      dpkg --add-architecture arm64
+      trap 'dpkg --remove-architecture arm64; apt-get update -qq' EXIT
+    fi
     apt-get update -qq
     (
       cd "$work/packages"
@@ -27,7 +30,6 @@ if [ ! -d "$(rustc --print target-libdir --target $target)" ]; then
       llvm=$(apt-cache depends "$std" | sed -n 's/.*Depends: \(libllvm[0-9]*\)$/\1/p')
       apt-get download -qq rustc-web libstd-rust-web-dev "$std" "$llvm" libstd-rust-web-dev:arm64 "$std:arm64"
     )
-    grep -qx arm64 <<<"$others" || { dpkg --remove-architecture arm64; apt-get update -qq; }
     for package in "$work"/packages/*.deb; do dpkg -x "$package" "$work/rust"; done
   fi
   export RUSTC=$work/rust/usr/bin/rustc LD_LIBRARY_PATH=$work/rust/usr/lib/$(uname -m)-linux-gnu

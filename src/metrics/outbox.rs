@@ -11,7 +11,7 @@ const MOST: usize = 16;
 
 /// Holds reports back so that whoever listens is woken up for a batch of them. A pipeline that reads
 /// a file a thousand times as fast as it plays completes a window each millisecond, and to be woken
-/// costs an application ten times what a message does. At real time nothing ever waits.
+/// costs an application ten times what a message does.
 #[derive(Debug, Default)]
 pub struct Outbox {
     waiting: Vec<Report>,
@@ -33,6 +33,21 @@ impl Outbox {
         } else {
             Vec::new()
         }
+    }
+
+    /// What has waited long enough by `now`, oldest first.
+    pub fn due(&mut self, now: Instant) -> Vec<Report> {
+        match self.last {
+            Some(last) if now.saturating_duration_since(last) < PACE => Vec::new(),
+            _ => {
+                self.last = Some(now);
+                self.take()
+            }
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
     }
 
     /// All that waits, oldest first.
@@ -75,7 +90,12 @@ mod tests {
         assert_eq!(numbers(outbox.push(numbered(2), at(19))), [0; 0]);
         assert_eq!(numbers(outbox.push(numbered(3), at(20))), [1, 2, 3]);
         assert_eq!(numbers(outbox.push(numbered(4), at(21))), [0; 0]);
-        assert_eq!(numbers(outbox.take()), [4]);
+        assert_eq!(numbers(outbox.due(at(39))), [0; 0]);
+        assert!(!outbox.is_empty());
+        assert_eq!(numbers(outbox.due(at(40))), [4]);
+        assert!(outbox.is_empty());
+        assert_eq!(numbers(outbox.push(numbered(5), at(41))), [0; 0]);
+        assert_eq!(numbers(outbox.take()), [5]);
         assert_eq!(numbers(outbox.take()), [0; 0]);
     }
 

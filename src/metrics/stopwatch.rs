@@ -2,7 +2,7 @@
 //!
 //! A reading of the monotonic clock takes 25 ns and waits for all loads before it, which together is
 //! a tenth of what a small buffer costs. The processor's time stamp counter takes neither. Where it
-//! is invariant (one rate, never stopped; CPUID says so) it is compared with the clock over the first
+//! is invariant (CPUID) and what the kernel's own clock runs on, it is compared with the clock over the first
 //! 10 ms of use, and read alone from then on; elsewhere the clock goes on being read.
 #![allow(unsafe_code)]
 
@@ -21,9 +21,29 @@ pub struct Stopwatch {
 /// ns per tick, times 2^32; 0 until that is known.
 static SCALE: AtomicU64 = AtomicU64::new(0);
 
-/// The first reading of the clock and, where it is invariant, of the counter.
-static ORIGIN: LazyLock<(Instant, Option<u64>)> =
-    LazyLock::new(|| (Instant::now(), counter_is_invariant().then(ticks)));
+/// The first reading of the clock and, where it may be used, of the counter.
+static ORIGIN: LazyLock<(Instant, Option<u64>)> = LazyLock::new(|| match counter_is_a_clock() {
+    true => {
+        let (clock, counter) = both();
+        (clock, Some(counter))
+    }
+    false => (Instant::now(), None),
+});
+
+/// The clock and the counter at one moment: of a few pairs the closest, since whatever comes between the
+/// two readings would stay in the scale.
+fn both() -> (Instant, u64) {
+    let pair = || {
+        let before = Instant::now();
+        let counter = ticks();
+        let apart = before.elapsed();
+        (apart, (before + apart / 2, counter))
+    };
+    let pairs = std::iter::repeat_with(pair).take(8);
+    pairs
+        .min_by_key(|(apart, _)| *apart)
+        .map_or_else(|| pair().1, |(_, at)| at)
+}
 
 /// Long enough that the tens of ns between the two readings of a pair are nothing.
 const CALIBRATION_NS: u64 = 10_000_000;
@@ -71,10 +91,14 @@ fn scaled(ticks: u64, scale: u64) -> u64 {
 #[cold]
 fn calibrate() -> u64 {
     let now = clock();
-    if let Some(first) = ORIGIN.1 {
-        let passed = ticks().saturating_sub(first);
-        if now >= CALIBRATION_NS && passed > 0 {
-            let scale = (u128::from(now) << 32) / u128::from(passed);
+    if let Some(first) = ORIGIN.1
+        && now >= CALIBRATION_NS
+    {
+        let (clock, counter) = both();
+        let ns = clock.saturating_duration_since(ORIGIN.0).as_nanos();
+        let passed = counter.saturating_sub(first);
+        if passed > 0 {
+            let scale = (ns << 32) / u128::from(passed);
             SCALE.store(u64::try_from(scale).unwrap_or(0), Relaxed);
         }
     }
@@ -86,6 +110,15 @@ fn calibrate() -> u64 {
 fn ticks() -> u64 {
     // SAFETY: every 64-bit x86 has the instruction, and Linux leaves it to user space.
     unsafe { std::arch::x86_64::_rdtsc() }
+}
+
+/// Whether the counter runs at one rate on all cores, as the processor and the kernel see it.
+#[cfg(target_arch = "x86_64")]
+fn counter_is_a_clock() -> bool {
+    // The kernel gives the counter up where cores disagree.
+    const IN_USE: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+    let kernel = std::fs::read_to_string(IN_USE);
+    counter_is_invariant() && kernel.is_ok_and(|name| name.trim() == "tsc")
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -104,7 +137,7 @@ fn ticks() -> u64 {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn counter_is_invariant() -> bool {
+fn counter_is_a_clock() -> bool {
     false
 }
 
@@ -125,7 +158,7 @@ mod tests {
         busy(2 * u128::from(CALIBRATION_NS));
         let _ = Stopwatch::start();
         let later = Stopwatch::start();
-        assert_eq!(later.scale != 0, counter_is_invariant());
+        assert_eq!(later.scale != 0, counter_is_a_clock());
         for _ in 0..20 {
             // The clock inside and outside of the stopwatch bounds what it may show.
             let outer = Instant::now();

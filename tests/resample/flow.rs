@@ -219,3 +219,39 @@ fn a_pipeline_counts_its_samples() {
     let latency = finals[0].get::<u64>("latency").unwrap();
     assert_eq!(latency, time(88, 44_100).nseconds());
 }
+
+#[test]
+fn planes_are_clipped_to_the_segment() {
+    let caps = |rate| caps("F32LE", rate, 2, "non-interleaved");
+    let input = noise(2400, 1);
+    let reference = {
+        let rig = Rig::new("rustresample", "", &mono(48_000), &mono(16_000));
+        feed(&rig, &input[720..1680], 480, 720, 48_000);
+        samples(&rig.finish())
+    };
+    let rig = Rig::new("rustresample", "", &caps(48_000), &caps(16_000));
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_start(time(720, 48_000));
+    segment.set_stop(time(1680, 48_000));
+    rig.segment(&segment);
+    let info = gst_audio::AudioInfo::from_caps(&caps(48_000)).unwrap();
+    for (n, chunk) in input.chunks(480).enumerate() {
+        // Two equal planes.
+        let mut buffer = f32s(&[chunk, chunk].concat(), 2, n as u64 * 480, 48_000);
+        gst_audio::AudioMeta::add(buffer.get_mut().unwrap(), &info, 480, &[]).unwrap();
+        rig.push(buffer);
+    }
+    let buffers = rig.finish();
+    assert_eq!(buffers[0].pts(), Some(time(720, 48_000)));
+    let mut planes = [Vec::new(), Vec::new()];
+    for buffer in &buffers {
+        let both = samples(std::slice::from_ref(buffer));
+        planes[0].extend_from_slice(&both[..both.len() / 2]);
+        planes[1].extend_from_slice(&both[both.len() / 2..]);
+    }
+    assert_eq!(planes[0].len(), 959 / 3 + 1);
+    assert_eq!(planes[0], planes[1]);
+    for (n, (got, wanted)) in planes[0].iter().zip(&reference).enumerate() {
+        assert!((got - wanted).abs() < 1e-6, "{n}: {got} {wanted}");
+    }
+}

@@ -12,6 +12,7 @@ use gst_base::subclass::prelude::*;
 use super::negotiate;
 use super::settings::{self, Settings, SetupError};
 use crate::dsp::convert::{ConvertError, Converter, Source};
+use crate::elements::support::format::frames;
 use crate::elements::support::metrics::{ElementMetrics, span};
 use crate::elements::support::transform::{
     self, Transform, aligned_buffer, with_bytes, with_bytes_mut,
@@ -299,7 +300,7 @@ impl Transform for AudioConvert {
             return Ok(None);
         };
         let work = self.metrics.begin();
-        let frames = active.frames(&inbuf);
+        let frames = frames(&inbuf, active.input.bpf()) as usize;
         let span = span(&inbuf, frames as u64, active.input.rate());
         let converted = if active.converter.is_passthrough() && self.obj().is_passthrough() {
             Ok(inbuf)
@@ -333,13 +334,6 @@ enum BufferError {
 }
 
 impl Active {
-    fn frames(&self, buffer: &gst::BufferRef) -> usize {
-        match buffer.meta::<gst_audio::AudioMeta>() {
-            Some(meta) => meta.samples(),
-            None => buffer.size() / self.input.bpf().max(1) as usize,
-        }
-    }
-
     /// The part of `buffer` that lies in `segment`.
     fn clipped(&self, buffer: gst::Buffer, segment: Option<&gst::Segment>) -> Option<gst::Buffer> {
         let Some(segment) = segment else {

@@ -11,6 +11,7 @@ use gst_base::subclass::prelude::*;
 
 use super::settings::Settings;
 use super::state::{State, StateError};
+use crate::elements::support::format::frames;
 use crate::elements::support::metrics::{self, ElementMetrics};
 use crate::elements::support::transform::{self, Transform};
 use crate::sync::lock;
@@ -223,8 +224,13 @@ impl RustResample {
                 let lost = buffer.duration().unwrap_or_default();
                 match self.obj().src_pad().push(buffer) {
                     Ok(_) => {}
-                    // Whoever flushes or has seen the end wants no tail.
-                    Err(gst::FlowError::Flushing | gst::FlowError::Eos) => {}
+                    // Whoever flushes, has seen the end, failed or is gone wants no tail.
+                    Err(
+                        gst::FlowError::Flushing
+                        | gst::FlowError::Eos
+                        | gst::FlowError::Error
+                        | gst::FlowError::NotLinked,
+                    ) => {}
                     Err(flow) => {
                         self.metrics.add_dropped(1);
                         gst::element_imp_warning!(
@@ -343,9 +349,12 @@ impl BaseTransformImpl for RustResample {
         }
         let done = if self.goes_on(&in_info, &out_info) {
             let mut running = lock(&self.running);
-            running.infos = Some((in_info.clone(), out_info.clone()));
             let state = running.state.as_mut();
-            state.map_or(Ok(()), |state| state.change_out_rate(&out_info))
+            let changed = state.map_or(Ok(()), |state| state.change_out_rate(&out_info));
+            if changed.is_ok() {
+                running.infos = infos;
+            }
+            changed
         } else {
             self.drain();
             self.set_up(&mut lock(&self.running), &in_info, &out_info)
@@ -475,7 +484,7 @@ impl Transform for RustResample {
         }
         let work = self.metrics.begin();
         let output = self.process(&buffer);
-        let frames = (buffer.size() / bpf.max(1) as usize) as u64;
+        let frames = frames(&buffer, bpf);
         self.metrics
             .end(&*self.obj(), work, &metrics::span(&buffer, frames, rate));
         output.map_err(|error| {

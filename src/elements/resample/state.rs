@@ -4,7 +4,7 @@ use gst::prelude::*;
 
 use super::settings::Settings;
 use crate::dsp::resample::{EngineKind, Layout, ResampleError, Source, Stream};
-use crate::elements::support::format::sample_format;
+use crate::elements::support::format::{frames, sample_format};
 use crate::elements::support::timeline::{frames_to_time, time_to_frames};
 use crate::elements::support::transform::aligned_buffer;
 
@@ -146,11 +146,14 @@ impl State {
         error(at(self.stream.frames_in())) && error(at(corrected()))
     }
 
+    fn frames(&self, buffer: &gst::BufferRef) -> u64 {
+        frames(buffer, self.in_info.bpf())
+    }
+
     /// Instant of the last frame of `buffer`.
     fn last_frame(&self, pts: gst::ClockTime, buffer: &gst::BufferRef) -> gst::ClockTime {
-        let frames = (buffer.size() / self.in_info.bpf() as usize) as u64;
         pts.saturating_add(frames_to_time(
-            frames.saturating_sub(1),
+            self.frames(buffer).saturating_sub(1),
             self.in_info.rate(),
         ))
     }
@@ -164,8 +167,7 @@ impl State {
         let Some(pts) = buffer.pts() else {
             return true;
         };
-        let frames = (buffer.size() / (self.in_info.bpf() as usize).max(1)) as u64;
-        let end = pts.saturating_add(frames_to_time(frames, self.in_info.rate()));
+        let end = pts.saturating_add(frames_to_time(self.frames(buffer), self.in_info.rate()));
         segment.start().is_none_or(|start| pts >= start)
             && segment.stop().is_none_or(|stop| end <= stop)
     }
@@ -173,10 +175,11 @@ impl State {
     /// Consumes `buffer`; its frames.
     pub fn push(&mut self, buffer: &gst::BufferRef) -> Result<u64, StateError> {
         let (size, bpf) = (buffer.size(), self.in_info.bpf() as usize);
-        if bpf == 0 || size % bpf != 0 {
+        let planar = self.in_info.layout() == gst_audio::AudioLayout::NonInterleaved;
+        if !planar && (bpf == 0 || size % bpf != 0) {
             return Err(StateError::Size { size, bpf });
         }
-        let frames = size / bpf;
+        let frames = self.frames(buffer) as usize;
         if self.clock.is_none() {
             let (l, m) = (self.out_info.rate().into(), self.in_info.rate().into());
             self.clock = Some(Clock {
@@ -194,7 +197,7 @@ impl State {
         }
         if buffer.flags().contains(gst::BufferFlags::GAP) {
             self.stream.push(frames, Source::Silence);
-        } else if self.in_info.layout() == gst_audio::AudioLayout::NonInterleaved {
+        } else if planar {
             let mapped =
                 gst_audio::AudioBufferRef::from_buffer_ref_readable(buffer, &self.in_info)?;
             // The buffer has a plane per channel, as its meta says.

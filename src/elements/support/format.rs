@@ -8,6 +8,16 @@ pub fn sample_format(format: gst_audio::AudioFormat) -> Option<SampleFormat> {
     SampleFormat::from_name(format.to_str().as_str())
 }
 
+/// Frames in `buffer`, of which one is `bpf` bytes. That of planes is in their meta: clipping leaves the
+/// memory as it is, and planes may have padding.
+#[inline]
+pub fn frames(buffer: &gst::BufferRef, bpf: u32) -> u64 {
+    match buffer.meta::<gst_audio::AudioMeta>() {
+        Some(meta) => meta.samples() as u64,
+        None => buffer.size() as u64 / u64::from(bpf.max(1)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -61,8 +61,9 @@ struct Shared {
     working: AtomicBool,
     stalled: AtomicBool,
     watch: Mutex<Watch>,
-    /// Reports that were not posted yet.
+    /// Reports that were not posted yet, and whether there are any.
     outbox: Mutex<Outbox>,
+    held: AtomicBool,
     /// Whose metrics these are, from READY->PAUSED on.
     element: glib::WeakRef<gst::Element>,
     /// Where the run began: the segment of the first buffer.
@@ -97,6 +98,7 @@ impl Default for Shared {
             working: AtomicBool::new(false),
             watch: Mutex::default(),
             outbox: Mutex::default(),
+            held: AtomicBool::new(false),
             element: glib::WeakRef::new(),
             first_segment: Mutex::new(gst::FormattedSegment::new()),
             stalled: AtomicBool::new(false),
@@ -206,6 +208,8 @@ impl ElementMetrics {
     pub fn start(&self) {
         crate::logging::refresh();
         self.shared.recorder.reset();
+        lock(&self.shared.outbox).take();
+        self.shared.held.store(false, Relaxed);
         self.shared.finished_at.store(NEVER, Relaxed);
         self.shared.stalled.store(false, Relaxed);
         self.set_segment(&gst::FormattedSegment::new());
@@ -223,8 +227,7 @@ impl ElementMetrics {
             // The second one where going to PLAYING failed.
             gst::StateChange::PlayingToPaused | gst::StateChange::PausedToReady => {
                 self.pause();
-                let waiting = lock(&self.shared.outbox).take();
-                send(element.upcast_ref(), waiting);
+                self.shared.send_held(element.upcast_ref(), Outbox::take);
             }
             _ => {}
         }
@@ -326,6 +329,10 @@ impl ElementMetrics {
             .record(span, ns, self.shared.interval.load(Relaxed));
         if let Some(closed) = closed {
             self.shared.post(element.upcast_ref(), closed, false);
+        } else if self.shared.held.load(Relaxed) {
+            let now = Instant::now();
+            self.shared
+                .send_held(element.upcast_ref(), |outbox| outbox.due(now));
         }
     }
 
@@ -400,8 +407,18 @@ impl Shared {
 
     fn post(&self, element: &gst::Element, window: Closed, is_final: bool) {
         let report = self.report(element, window, is_final);
-        let due = lock(&self.outbox).push(report, Instant::now());
-        send(element, due);
+        self.send_held(element, |outbox| outbox.push(report, Instant::now()));
+    }
+
+    /// Posts what `due` takes out, unless messages were switched off meanwhile.
+    fn send_held(&self, element: &gst::Element, due: impl FnOnce(&mut Outbox) -> Vec<Report>) {
+        let mut outbox = lock(&self.outbox);
+        let reports = due(&mut outbox);
+        self.held.store(!outbox.is_empty(), Relaxed);
+        drop(outbox);
+        if self.post.load(Relaxed) {
+            send(element, reports);
+        }
     }
 
     /// What `stats` says: the open window or, once the run is over, what the final message said.
@@ -528,6 +545,31 @@ mod tests {
         metrics.finish(&element);
         assert!(bus.pop().is_none());
         assert_eq!((metrics.counters().samples, metrics.processing()), (7, 0));
+    }
+
+    #[test]
+    fn windows_in_quick_succession_all_come_in_order() {
+        gst::init().unwrap();
+        let element = gst::ElementFactory::make("identity").build().unwrap();
+        let bus = gst::Bus::new();
+        element.set_bus(Some(&bus));
+        let metrics = ElementMetrics::default();
+        let properties = ElementMetrics::properties("identity");
+        assert!(metrics.set_property(&10_000_000u64.to_value(), &properties[1]));
+        metrics.start();
+        for n in 0..40 {
+            let span = Span {
+                pts: Some(n * 10_000_000),
+                duration: 10_000_000,
+                ..Span::default()
+            };
+            metrics.end(&element, metrics.begin(), &span);
+        }
+        metrics.finish(&element);
+        let buffers: Vec<u64> = std::iter::from_fn(|| bus.pop())
+            .map(|message| message.structure().unwrap().get("num-buffers").unwrap())
+            .collect();
+        assert_eq!(buffers, (1..=40).chain([40]).collect::<Vec<_>>());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::message::{Times, VadChange, VadFrame};
 use super::queue::Queue;
 use super::settings::Settings;
 use crate::dsp::vad::{self, Change, Config, Frame, Output};
-use crate::elements::support::format::sample_format;
+use crate::elements::support::format::{frames, sample_format};
 use crate::elements::support::timeline::frames_to_time;
 
 /// A timestamp this far off what is counted starts a new stream.
@@ -52,10 +52,7 @@ impl Active {
 
     /// Samples per channel in `buffer`.
     pub fn samples(&self, buffer: &gst::BufferRef) -> u64 {
-        match buffer.meta::<gst_audio::AudioMeta>() {
-            Some(meta) => meta.samples() as u64,
-            None => buffer.size() as u64 / u64::from(self.info.bpf().max(1)),
-        }
+        frames(buffer, self.info.bpf())
     }
 
     /// True if `buffer` does not go on where the last one ended.
