@@ -491,6 +491,15 @@ pub fn span(buffer: &gst::BufferRef, frames: u64, rate: u32) -> Span {
 mod tests {
     use super::*;
 
+    /// An element, its metrics, and the bus that they are posted on.
+    fn heard() -> (gst::Element, gst::Bus, ElementMetrics) {
+        gst::init().unwrap();
+        let element = gst::ElementFactory::make("identity").build().unwrap();
+        let bus = gst::Bus::new();
+        element.set_bus(Some(&bus));
+        (element, bus, ElementMetrics::default())
+    }
+
     #[test]
     fn processing_time_is_what_the_work_took() {
         gst::init().unwrap();
@@ -525,11 +534,7 @@ mod tests {
 
     #[test]
     fn switched_off_only_counts() {
-        gst::init().unwrap();
-        let element = gst::ElementFactory::make("identity").build().unwrap();
-        let bus = gst::Bus::new();
-        element.set_bus(Some(&bus));
-        let metrics = ElementMetrics::default();
+        let (element, bus, metrics) = heard();
         let properties = ElementMetrics::properties("identity");
         assert!(metrics.set_property(&false.to_value(), &properties[0]));
         metrics.start();
@@ -549,11 +554,7 @@ mod tests {
 
     #[test]
     fn windows_in_quick_succession_all_come_in_order() {
-        gst::init().unwrap();
-        let element = gst::ElementFactory::make("identity").build().unwrap();
-        let bus = gst::Bus::new();
-        element.set_bus(Some(&bus));
-        let metrics = ElementMetrics::default();
+        let (element, bus, metrics) = heard();
         let properties = ElementMetrics::properties("identity");
         assert!(metrics.set_property(&10_000_000u64.to_value(), &properties[1]));
         metrics.start();
@@ -574,11 +575,7 @@ mod tests {
 
     #[test]
     fn the_final_message_comes_once_for_what_happened() {
-        gst::init().unwrap();
-        let element = gst::ElementFactory::make("identity").build().unwrap();
-        let bus = gst::Bus::new();
-        element.set_bus(Some(&bus));
-        let metrics = ElementMetrics::default();
+        let (element, bus, metrics) = heard();
         let finals = || std::iter::from_fn(|| bus.pop()).count();
         metrics.finish(&element);
         assert_eq!(finals(), 0, "it never started");
