@@ -168,3 +168,63 @@ fn what_cannot_work_is_an_error() {
         assert!(message.contains(expected), "{message}");
     }
 }
+
+/// A process that is no more, or waits for its parent to notice.
+fn is_gone(pid: i64) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')')
+        .next()
+        .is_none_or(|rest| rest.trim().is_empty() || rest.trim().starts_with(['Z', 'X']))
+}
+
+#[test]
+fn a_death_is_seen_and_reaches_what_the_node_started() {
+    for (starts, ends) in [
+        (
+            "pid = os.fork()\n            if not pid: time.sleep(3600); os._exit(0)",
+            "os._exit(3)",
+        ),
+        (
+            "pid = subprocess.Popen(['sleep', '3600']).pid",
+            "os._exit(3)",
+        ),
+        (
+            "pid = subprocess.Popen(['sleep', '3600']).pid",
+            "time.sleep(3600)",
+        ),
+    ] {
+        let mark = crate::node("").with_extension("died");
+        let _ = std::fs::remove_file(&mark);
+        let run = run_ok(
+            4,
+            &format!(
+                "import os, subprocess, time\n\
+                 def process(audio, ctx):\n    \
+                     audio += 1\n    \
+                     if not os.path.exists({mark:?}):\n        \
+                         open({mark:?}, 'w').close()\n        \
+                         if True:\n            \
+                             {starts}\n            \
+                             ctx.post('child', pid=pid)\n            \
+                             {ends}\n"
+            ),
+            &format!("{IN} timeout=2000000000"),
+        );
+        assert_eq!(run.failures().len(), 1, "{starts}");
+        if ends == "os._exit(3)" {
+            assert_eq!(exceptions(&run), ["WorkerDied"]);
+            let message: String = run.failures()[0].get("message").unwrap();
+            assert!(message.contains("exit status 3"), "{message}");
+        }
+        assert_eq!(run.output.len(), 4);
+        for (a, b) in run.input.iter().zip(&run.output) {
+            let once: Vec<f32> = a.f32().iter().map(|x| x + 1.0).collect();
+            assert_eq!(b.f32(), once, "{starts}");
+        }
+        let pid = run.structures("child")[0].get::<i64>("pid").unwrap();
+        // A signal that was sent takes a moment.
+        while !is_gone(pid) {
+            std::thread::yield_now();
+        }
+    }
+}

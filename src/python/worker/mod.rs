@@ -161,6 +161,7 @@ impl Worker {
         let mut interrupted: Option<Instant> = None;
         // The first look is early: see below.
         let mut slice = Duration::from_millis(1);
+        let mut ended = false;
         loop {
             let Some(process) = &self.process else {
                 return Err(NoAnswer::Died("it does not run".into()));
@@ -176,6 +177,12 @@ impl Worker {
                     Some(n) => return Ok(Came::Packet(n)),
                     None => {}
                 }
+            } else if ended {
+                return Err(NoAnswer::Died(self.epitaph()));
+            } else {
+                // Its socket does not say so where a process that it started has it too. What it
+                // sent last is looked for once more.
+                ended = process.has_ended();
             }
             if let (Some(number), Some(process)) = (call, &self.process)
                 && (told || control::ORDERED)

@@ -26,6 +26,9 @@ NO_TIME = 2**64 - 1
 PACKET = 1 << 18
 TEXT = 60000
 
+for inherited in map(int, sys.argv[1:4]):
+    # What the node starts must not keep them open.
+    os.set_inheritable(inherited, False)
 sock = socket.socket(fileno=int(sys.argv[1]))
 memory_fd = int(sys.argv[2])
 page = memoryview(mmap.mmap(int(sys.argv[3]), PAGE))
@@ -42,7 +45,8 @@ def watch_parent():
     # A node that never returns does not see the socket close.
     while os.getppid() == parent:
         time.sleep(1)
-    os._exit(1)
+    # With all that it started: this process leads a group of its own.
+    os.killpg(0, signal.SIGKILL)
 
 
 threading.Thread(target=watch_parent, daemon=True).start()
