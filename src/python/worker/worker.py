@@ -5,13 +5,17 @@ in packets of the socket, which also wake who sleeps. Started with `python -c`, 
 of the socket, the audio and the page as arguments.
 """
 
+import sys
+
+# `-c` puts the current directory first: a json.py there must not be taken for the library's.
+sys.path[:] = [folder for folder in sys.path if folder]
+
 import json
 import mmap
 import os
 import signal
 import socket
 import struct
-import sys
 import threading
 import time
 
