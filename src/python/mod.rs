@@ -15,6 +15,7 @@ mod runtime;
 mod worker;
 
 pub use failure::Failure;
+pub(crate) use failure::without_nul;
 pub use inprocess::{InProcess, PythonMemory};
 pub use runtime::{LoadError, Runtime};
 pub use worker::Worker;

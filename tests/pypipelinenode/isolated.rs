@@ -249,3 +249,21 @@ fn a_worker_imports_nothing_from_the_current_directory() {
         Some(1)
     );
 }
+
+#[test]
+fn a_nul_in_a_text_is_harmless() {
+    for way in [IN, "isolation=inprocess"] {
+        let run = run_ok(
+            1,
+            "def process(audio, ctx):\n    ctx.post('with', text='a\\0b')\n    \
+             ctx.log('info', 'a\\0b')\n    raise ValueError('a\\0b')\n",
+            way,
+        );
+        assert_eq!(exceptions(&run), ["ValueError"]);
+        let told = |name: &str, field: &str| run.structures(name)[0].get::<String>(field);
+        assert_eq!(told("with", "text").as_deref(), Ok("a\u{fffd}b"));
+        let message = told("pypipelinenode-failure", "message");
+        assert_eq!(message.as_deref(), Ok("a\u{fffd}b"));
+        assert_same(&run.input, &run.output);
+    }
+}
