@@ -267,3 +267,45 @@ fn a_nul_in_a_text_is_harmless() {
         assert_same(&run.input, &run.output);
     }
 }
+
+#[test]
+fn what_is_too_long_for_a_packet_is_told_or_cut() {
+    for (does, class, says) in [
+        ("raise ValueError('é' * 100_000)", "ValueError", "ééé"),
+        (
+            "raise ValueError('\\U0001f600' * 100_000)",
+            "ValueError",
+            "\u{1f600}",
+        ),
+        ("raise ValueError('\\0' * 100_000)", "ValueError", ""),
+        (
+            "raise type('E' * 300_000, (Exception,), {})('long')",
+            "EEEEEEEE",
+            "long",
+        ),
+        (
+            "ctx.post('much', text='é' * 100_000)",
+            "ValueError",
+            "a message of",
+        ),
+        ("return [audio[:0]] * 10_000", "OutputError", "10000 arrays"),
+        ("ctx.log('info', 'é' * 100_000)", "", ""),
+        ("ctx.post('much', text='e' * 190_000)", "", ""),
+    ] {
+        let run = run_ok(1, &format!("def process(audio, ctx):\n    {does}\n"), IN);
+        assert_same(&run.input, &run.output);
+        if class.is_empty() {
+            assert!(run.failures().is_empty(), "{does}: {:?}", run.failures());
+            continue;
+        }
+        let got = exceptions(&run);
+        assert!(got.len() == 1 && got[0].contains(class), "{does}: {got:?}");
+        let failure = &run.failures()[0];
+        let message: String = failure.get("message").unwrap();
+        let traceback: String = failure.get("traceback").unwrap();
+        assert!(
+            message.contains(says) || traceback.contains(says),
+            "{does}: {message}"
+        );
+    }
+}

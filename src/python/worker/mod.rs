@@ -26,8 +26,8 @@ use crate::resilience::Interrupt;
 
 const NODE: &str = include_str!("../../../bridge/src/node.py");
 
-/// Largest packet, either way; below the usual limit of a socket.
-const PACKET: usize = 1 << 18;
+/// Largest packet, either way; below 212,960 bytes, the usual limit of a socket.
+const PACKET: usize = 200_000;
 /// Longest that a stop waits for a call or for the worker to end.
 const GRACE: Duration = Duration::from_secs(2);
 /// How often a wait looks whether it was interrupted.
