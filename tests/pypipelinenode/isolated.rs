@@ -309,3 +309,15 @@ fn what_is_too_long_for_a_packet_is_told_or_cut() {
         );
     }
 }
+
+#[test]
+fn a_python_home_without_a_python_is_an_error_that_names_it() {
+    let p = crate::pipeline(
+        1,
+        crate::STEREO,
+        "def process(audio): pass\n",
+        &format!("{IN} python-home=/no/such/home"),
+    );
+    let (message, _) = crate::refused(&p);
+    assert!(message.contains("/no/such/home"), "{message}");
+}

@@ -90,9 +90,14 @@ impl Worker {
         interrupt: Arc<Interrupt>,
         timeout: Arc<AtomicU64>,
     ) -> Result<Self, Failure> {
+        let executable = find::executable(python_home).map_err(|text| {
+            let mut failure = Failure::new("ConfigurationError", text);
+            failure.configuration = true;
+            failure
+        })?;
         let shared = Shared::new().map_err(|e| system("shared memory", &e))?;
         let mut worker = Self {
-            executable: find::executable(python_home),
+            executable,
             spec: spec.to_json(),
             callbacks,
             interrupt,
