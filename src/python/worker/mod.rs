@@ -217,8 +217,12 @@ impl Worker {
 
     /// Handles what the worker sent before the answer that is in the page.
     fn catch_up(&mut self) {
+        // As many as there are now: a thread that posts all the time must not keep this side here.
+        let Some(sent) = self.process.as_ref().map(|p| p.control.asides()) else {
+            return;
+        };
         while let Some(process) = &self.process
-            && process.asides != process.control.asides()
+            && process.asides != sent
             && let Some(n) = process.take(&mut self.packet).filter(|n| *n > 0)
         {
             self.is_aside(n);
