@@ -211,6 +211,10 @@ pub trait Node: Send {
     fn enforces_timeout(&self) -> bool {
         false
     }
+    /// Whether what it held is lost, as the process died that it ran in; once for each death.
+    fn take_loss(&mut self) -> bool {
+        false
+    }
 }
 
 /// Handle to the callbacks of an element.

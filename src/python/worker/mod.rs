@@ -79,6 +79,8 @@ pub struct Worker {
     request: Vec<u8>,
     /// The last call was short enough to watch for the answer of the next.
     brief: bool,
+    /// A node that had started is gone, with what it held.
+    lost: bool,
 }
 
 impl Worker {
@@ -109,6 +111,7 @@ impl Worker {
             packet: vec![0; PACKET],
             request: Vec::new(),
             brief: false,
+            lost: false,
         };
         worker.spawn()?;
         Ok(worker)
@@ -323,6 +326,7 @@ impl Worker {
             ),
         };
         failure.file.clone_from(&self.about.file);
+        self.lost = true;
         if let Some(process) = self.process.take() {
             process.kill();
         }
@@ -449,6 +453,7 @@ impl Node for Worker {
             .ask(b'S', &info, limit)
             .map_err(|no| self.failure(no))?;
         self.info = Some(info);
+        self.lost = false;
         Ok(parse_wanted(&wanted))
     }
 
@@ -503,5 +508,9 @@ impl Node for Worker {
 
     fn enforces_timeout(&self) -> bool {
         true
+    }
+
+    fn take_loss(&mut self) -> bool {
+        std::mem::take(&mut self.lost)
     }
 }
