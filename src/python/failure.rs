@@ -67,9 +67,9 @@ impl Failure {
     /// From the JSON object of node.py.
     pub fn from_json(json: &str) -> Self {
         let Ok(v) = serde_json::from_str::<serde_json::Value>(json) else {
-            return Self::new("BridgeError", json);
+            return Self::new("BridgeError", without_nul(json));
         };
-        let text = |key: &str| v[key].as_str().map(str::to_owned);
+        let text = |key: &str| v[key].as_str().map(without_nul);
         Self(Box::new(Details {
             exception: text("exception").unwrap_or_default(),
             traceback: text("traceback").unwrap_or_default(),
@@ -80,7 +80,7 @@ impl Failure {
                     .as_array()
                     .into_iter()
                     .flatten()
-                    .filter_map(|t| t.as_str().map(str::to_owned))
+                    .filter_map(|t| t.as_str().map(without_nul))
                     .collect(),
                 message: text("message").unwrap_or_default(),
                 retryable: v["retryable"].as_bool(),
@@ -103,6 +103,11 @@ impl Failure {
             None => file.to_owned(),
         })
     }
+}
+
+/// A text as GStreamer takes it: one with a NUL in it would be a panic.
+pub(crate) fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
 
 impl std::fmt::Display for Failure {

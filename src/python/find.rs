@@ -193,18 +193,23 @@ pub fn site_packages(home: &Path, minor: u32) -> Option<PathBuf> {
     path.is_dir().then_some(path)
 }
 
-/// Executable that a worker process is started with.
-pub fn executable(python_home: Option<&str>) -> PathBuf {
-    let home = python_home
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("VIRTUAL_ENV").map(PathBuf::from))
-        .or_else(|| std::env::var_os("CONDA_PREFIX").map(PathBuf::from));
-    home.and_then(|home| program_in(&home))
+/// Executable that a worker process is started with; the message of an error where `python_home`
+/// has none.
+pub fn executable(python_home: Option<&str>) -> Result<PathBuf, String> {
+    if let Some(home) = python_home {
+        return program_in(Path::new(home)).ok_or_else(|| {
+            format!("python-home {home} has neither bin/python3 nor bin/python in it")
+        });
+    }
+    let home = std::env::var_os("VIRTUAL_ENV").or_else(|| std::env::var_os("CONDA_PREFIX"));
+    let found = home
+        .and_then(|home| program_in(Path::new(&home)))
         .or_else(|| {
             let system = PathBuf::from("/usr/bin/python3");
             system.exists().then_some(system)
         })
-        .unwrap_or_else(|| PathBuf::from("python3"))
+        .unwrap_or_else(|| PathBuf::from("python3"));
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -251,7 +256,9 @@ mod tests {
         );
         let found = at_home(&dir.0.join("venv"), "test");
         assert_eq!(found.minor, Some(12));
-        assert_eq!(found.program, Some(program));
+        assert_eq!(found.program.as_ref(), Some(&program));
+        let home = dir.0.join("venv").display().to_string();
+        assert_eq!(executable(Some(&home)), Ok(program));
         assert_eq!(
             found.libraries,
             [
@@ -282,6 +289,8 @@ mod tests {
             (found.libraries.len(), found.minor, found.program),
             (0, None, None)
         );
+        let home = dir.0.display().to_string();
+        assert!(executable(Some(&home)).is_err_and(|text| text.contains(&home)));
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod runtime;
 mod worker;
 
 pub use failure::Failure;
+pub(crate) use failure::without_nul;
 pub use inprocess::{InProcess, PythonMemory};
 pub use runtime::{LoadError, Runtime};
 pub use worker::Worker;
@@ -208,6 +209,10 @@ pub trait Node: Send {
     }
     /// Calls that take too long are ended.
     fn enforces_timeout(&self) -> bool {
+        false
+    }
+    /// Whether what it held is lost, as the process died that it ran in; once for each death.
+    fn take_loss(&mut self) -> bool {
         false
     }
 }

@@ -153,6 +153,141 @@ fn a_flush_drops_what_waits() {
     }
 }
 
+/// What came out since the last look, as PTS in ns, frames, first sample, and whether it is DISCONT.
+fn came(rig: &mut Rig) -> Vec<(u64, usize, f32, bool)> {
+    std::iter::from_fn(|| rig.harness.try_pull())
+        .map(|buffer| {
+            let map = buffer.map_readable().unwrap();
+            let samples: Vec<f32> = bytemuck::pod_collect_to_vec(&map);
+            let discont = buffer.flags().contains(gst::BufferFlags::DISCONT);
+            let pts = buffer.pts().unwrap().nseconds();
+            (pts, samples.len() / 2, samples[0], discont)
+        })
+        .collect()
+}
+
+/// Length of `frames` at 48 kHz.
+fn ns(frames: u64) -> u64 {
+    (frames * 1_000_000_000 + 24_000) / 48_000
+}
+
+#[test]
+fn what_a_dead_worker_held_is_a_hole_and_nothing_moves() {
+    let mark = node("").with_extension("died");
+    let _ = std::fs::remove_file(&mark);
+    let text = DELAY.replace(
+        "        both =",
+        &format!(
+            "        import os\n        \
+             if ctx.pts == 20_000_000 and not os.path.exists({mark:?}):\n            \
+                 open({mark:?}, 'w').close()\n            os._exit(1)\n        both ="
+        ),
+    );
+    let mut rig = Rig::new(&text, "class=Delay isolation=process", STEREO);
+    for i in 0..5 {
+        rig.push(i, i as f32).unwrap();
+    }
+    rig.harness.push_event(gst::event::Eos::new());
+    let at = |ms: u64, held: u64| ms * 1_000_000 - ns(held);
+    let got = came(&mut rig);
+    let shape: Vec<_> = got.iter().map(|b| (b.1, b.2, b.3)).collect();
+    assert_eq!(
+        shape,
+        [
+            (380, 0.0, true),
+            (480, 0.0, false),
+            // The last 100 frames of the second buffer went with the worker.
+            (380, 2.0, true),
+            (480, 2.0, false),
+            (480, 3.0, false),
+            (100, 4.0, false),
+        ]
+    );
+    let expected = [
+        0,
+        at(10, 100),
+        20_000_000,
+        at(30, 100),
+        at(40, 100),
+        at(50, 100),
+    ];
+    for (got, expected) in got.iter().zip(expected) {
+        assert!(got.0.abs_diff(expected) <= 1, "{} {expected}", got.0);
+    }
+}
+
+#[test]
+fn what_a_node_holds_comes_before_what_goes_past_it() {
+    for way in WAYS {
+        // A failed call.
+        let text = DELAY.replace(
+            "        both =",
+            "        if ctx.pts == 20_000_000: 1 / 0\n        both =",
+        );
+        let mut rig = Rig::new(&text, &format!("class=Delay {way}"), STEREO);
+        for i in 0..4 {
+            rig.push(i, 1.0 + i as f32).unwrap();
+        }
+        let got = came(&mut rig);
+        let frames: Vec<_> = got.iter().map(|b| (b.1, b.2)).collect();
+        assert_eq!(
+            frames,
+            [(380, 1.0), (480, 1.0), (100, 2.0), (480, 3.0), (380, 4.0)],
+            "{way}"
+        );
+        let mut next = 0;
+        for (pts, frames, _, discont) in got {
+            assert!(pts.abs_diff(next) <= 1, "{way} {pts} {next}");
+            assert_eq!(discont, pts == 0, "{way} {pts}");
+            next = pts + ns(frames as u64);
+        }
+
+        // A break.
+        let mut rig = Rig::new(DELAY, &format!("class=Delay {way}"), STEREO);
+        rig.push(0, 1.0).unwrap();
+        let mut buffer = Rig::buffer(100, 2.0);
+        buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);
+        rig.harness.push(buffer).unwrap();
+        assert_eq!(
+            came(&mut rig),
+            [
+                (0, 380, 1.0, true),
+                (ns(380), 100, 1.0, false),
+                (1_000_000_000, 380, 2.0, true)
+            ],
+            "{way}"
+        );
+
+        // Silence after an utterance.
+        let mut rig = Rig::new(DELAY, &format!("class=Delay chunk=utterance {way}"), STEREO);
+        for i in 0..6 {
+            if i == 1 || i == 3 {
+                let s = gst::Structure::builder("rustvad")
+                    .field("speech", i == 1)
+                    .field("timestamp", i * 10_000_000)
+                    .field("segment", 1u64)
+                    .build();
+                rig.harness.push_event(gst::event::CustomDownstream::new(s));
+            }
+            rig.push(i, i as f32).unwrap();
+        }
+        rig.harness.push_event(gst::event::Eos::new());
+        let got = came(&mut rig);
+        let mut next = 0;
+        let mut all = Vec::new();
+        for (pts, frames, first, _) in got {
+            assert!(pts.abs_diff(next) <= 1, "{way} {pts} {next}");
+            next = pts + ns(frames as u64);
+            all.push((frames, first));
+        }
+        assert!(
+            all.windows(2).any(|w| w == [(860, 1.0), (100, 2.0)]),
+            "{way} {all:?}"
+        );
+        assert_eq!(all.iter().map(|b| b.0).sum::<usize>(), 6 * 480, "{way}");
+    }
+}
+
 /// The pads of an element that stops are closed one after the other. A flush that ends in between
 /// must not let a wait begin anew, which would keep the stop waiting for it.
 #[test]

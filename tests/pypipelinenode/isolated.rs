@@ -168,3 +168,156 @@ fn what_cannot_work_is_an_error() {
         assert!(message.contains(expected), "{message}");
     }
 }
+
+/// A process that is no more, or waits for its parent to notice.
+fn is_gone(pid: i64) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')')
+        .next()
+        .is_none_or(|rest| rest.trim().is_empty() || rest.trim().starts_with(['Z', 'X']))
+}
+
+#[test]
+fn a_death_is_seen_and_reaches_what_the_node_started() {
+    for (starts, ends) in [
+        (
+            "pid = os.fork()\n            if not pid: time.sleep(3600); os._exit(0)",
+            "os._exit(3)",
+        ),
+        (
+            "pid = subprocess.Popen(['sleep', '3600']).pid",
+            "os._exit(3)",
+        ),
+        (
+            "pid = subprocess.Popen(['sleep', '3600']).pid",
+            "time.sleep(3600)",
+        ),
+    ] {
+        let mark = crate::node("").with_extension("died");
+        let _ = std::fs::remove_file(&mark);
+        let run = run_ok(
+            4,
+            &format!(
+                "import os, subprocess, time\n\
+                 def process(audio, ctx):\n    \
+                     audio += 1\n    \
+                     if not os.path.exists({mark:?}):\n        \
+                         open({mark:?}, 'w').close()\n        \
+                         if True:\n            \
+                             {starts}\n            \
+                             ctx.post('child', pid=pid)\n            \
+                             {ends}\n"
+            ),
+            &format!("{IN} timeout=2000000000"),
+        );
+        assert_eq!(run.failures().len(), 1, "{starts}");
+        if ends == "os._exit(3)" {
+            assert_eq!(exceptions(&run), ["WorkerDied"]);
+            let message: String = run.failures()[0].get("message").unwrap();
+            assert!(message.contains("exit status 3"), "{message}");
+        }
+        assert_eq!(run.output.len(), 4);
+        for (a, b) in run.input.iter().zip(&run.output) {
+            let once: Vec<f32> = a.f32().iter().map(|x| x + 1.0).collect();
+            assert_eq!(b.f32(), once, "{starts}");
+        }
+        let pid = run.structures("child")[0].get::<i64>("pid").unwrap();
+        // A signal that was sent takes a moment.
+        while !is_gone(pid) {
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn a_worker_imports_nothing_from_the_current_directory() {
+    let dir = crate::node("").with_extension("here");
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("json.py"), "import os; os._exit(77)\n").unwrap();
+    let code = |text: &str| {
+        let python = std::process::Command::new("python3")
+            .args(["-c", text])
+            .current_dir(&dir)
+            .stderr(std::process::Stdio::null())
+            .status();
+        python.unwrap().code()
+    };
+    assert_eq!(code("import json"), Some(77));
+    // It ends for want of arguments.
+    assert_eq!(
+        code(include_str!("../../src/python/worker/worker.py")),
+        Some(1)
+    );
+}
+
+#[test]
+fn a_nul_in_a_text_is_harmless() {
+    for way in [IN, "isolation=inprocess"] {
+        let run = run_ok(
+            1,
+            "def process(audio, ctx):\n    ctx.post('with', text='a\\0b')\n    \
+             ctx.log('info', 'a\\0b')\n    raise ValueError('a\\0b')\n",
+            way,
+        );
+        assert_eq!(exceptions(&run), ["ValueError"]);
+        let told = |name: &str, field: &str| run.structures(name)[0].get::<String>(field);
+        assert_eq!(told("with", "text").as_deref(), Ok("a\u{fffd}b"));
+        let message = told("pypipelinenode-failure", "message");
+        assert_eq!(message.as_deref(), Ok("a\u{fffd}b"));
+        assert_same(&run.input, &run.output);
+    }
+}
+
+#[test]
+fn what_is_too_long_for_a_packet_is_told_or_cut() {
+    for (does, class, says) in [
+        ("raise ValueError('é' * 100_000)", "ValueError", "ééé"),
+        (
+            "raise ValueError('\\U0001f600' * 100_000)",
+            "ValueError",
+            "\u{1f600}",
+        ),
+        ("raise ValueError('\\0' * 100_000)", "ValueError", ""),
+        (
+            "raise type('E' * 300_000, (Exception,), {})('long')",
+            "EEEEEEEE",
+            "long",
+        ),
+        (
+            "ctx.post('much', text='é' * 100_000)",
+            "ValueError",
+            "a message of",
+        ),
+        ("return [audio[:0]] * 10_000", "OutputError", "10000 arrays"),
+        ("ctx.log('info', 'é' * 100_000)", "", ""),
+        ("ctx.post('much', text='e' * 190_000)", "", ""),
+    ] {
+        let run = run_ok(1, &format!("def process(audio, ctx):\n    {does}\n"), IN);
+        assert_same(&run.input, &run.output);
+        if class.is_empty() {
+            assert!(run.failures().is_empty(), "{does}: {:?}", run.failures());
+            continue;
+        }
+        let got = exceptions(&run);
+        assert!(got.len() == 1 && got[0].contains(class), "{does}: {got:?}");
+        let failure = &run.failures()[0];
+        let message: String = failure.get("message").unwrap();
+        let traceback: String = failure.get("traceback").unwrap();
+        assert!(
+            message.contains(says) || traceback.contains(says),
+            "{does}: {message}"
+        );
+    }
+}
+
+#[test]
+fn a_python_home_without_a_python_is_an_error_that_names_it() {
+    let p = crate::pipeline(
+        1,
+        crate::STEREO,
+        "def process(audio): pass\n",
+        &format!("{IN} python-home=/no/such/home"),
+    );
+    let (message, _) = crate::refused(&p);
+    assert!(message.contains("/no/such/home"), "{message}");
+}

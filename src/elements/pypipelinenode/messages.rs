@@ -1,6 +1,6 @@
 //! What the element tells about failures on the bus.
 
-use crate::python::Failure;
+use crate::python::{Failure, without_nul};
 use crate::resilience::BreakerState;
 
 /// Name of the message about a failed call.
@@ -120,7 +120,7 @@ pub fn from_node(
                 (None, Some(v)) => s.set(key, v),
                 _ => s.set(key, n.as_f64().unwrap_or(0.0)),
             },
-            Value::String(v) => s.set(key, v),
+            Value::String(v) => s.set(key, without_nul(&v)),
             nested => s.set(key, nested.to_string()),
         }
     }
@@ -136,7 +136,7 @@ mod tests {
         gst::init().unwrap();
         let serde_json::Value::Object(fields) = serde_json::json!({
             "count": -3, "big": u64::MAX, "score": 0.5, "text": "äh", "yes": true,
-            "none": null, "list": [1, 2], "not a name": 1
+            "none": null, "list": [1, 2], "not a name": 1, "nul": "a\0b"
         }) else {
             unreachable!()
         };
@@ -147,7 +147,8 @@ mod tests {
         assert_eq!(s.get::<&str>("text"), Ok("äh"));
         assert_eq!(s.get::<bool>("yes"), Ok(true));
         assert_eq!(s.get::<&str>("list"), Ok("[1,2]"));
-        assert_eq!(s.n_fields(), 6);
+        assert_eq!(s.get::<&str>("nul"), Ok("a\u{fffd}b"));
+        assert_eq!(s.n_fields(), 7);
         assert_eq!(from_node("no spaces", Default::default()), None);
         assert_eq!(from_node("", Default::default()), None);
     }

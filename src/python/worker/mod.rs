@@ -26,8 +26,8 @@ use crate::resilience::Interrupt;
 
 const NODE: &str = include_str!("../../../bridge/src/node.py");
 
-/// Largest packet, either way; below the usual limit of a socket.
-const PACKET: usize = 1 << 18;
+/// Largest packet, either way; below 212,960 bytes, the usual limit of a socket.
+const PACKET: usize = 200_000;
 /// Longest that a stop waits for a call or for the worker to end.
 const GRACE: Duration = Duration::from_secs(2);
 /// How often a wait looks whether it was interrupted.
@@ -79,6 +79,8 @@ pub struct Worker {
     request: Vec<u8>,
     /// The last call was short enough to watch for the answer of the next.
     brief: bool,
+    /// A node that had started is gone, with what it held.
+    lost: bool,
 }
 
 impl Worker {
@@ -90,9 +92,14 @@ impl Worker {
         interrupt: Arc<Interrupt>,
         timeout: Arc<AtomicU64>,
     ) -> Result<Self, Failure> {
+        let executable = find::executable(python_home).map_err(|text| {
+            let mut failure = Failure::new("ConfigurationError", text);
+            failure.configuration = true;
+            failure
+        })?;
         let shared = Shared::new().map_err(|e| system("shared memory", &e))?;
         let mut worker = Self {
-            executable: find::executable(python_home),
+            executable,
             spec: spec.to_json(),
             callbacks,
             interrupt,
@@ -104,6 +111,7 @@ impl Worker {
             packet: vec![0; PACKET],
             request: Vec::new(),
             brief: false,
+            lost: false,
         };
         worker.spawn()?;
         Ok(worker)
@@ -161,6 +169,7 @@ impl Worker {
         let mut interrupted: Option<Instant> = None;
         // The first look is early: see below.
         let mut slice = Duration::from_millis(1);
+        let mut ended = false;
         loop {
             let Some(process) = &self.process else {
                 return Err(NoAnswer::Died("it does not run".into()));
@@ -176,6 +185,12 @@ impl Worker {
                     Some(n) => return Ok(Came::Packet(n)),
                     None => {}
                 }
+            } else if ended {
+                return Err(NoAnswer::Died(self.epitaph()));
+            } else {
+                // Its socket does not say so where a process that it started has it too. What it
+                // sent last is looked for once more.
+                ended = process.has_ended();
             }
             if let (Some(number), Some(process)) = (call, &self.process)
                 && (told || control::ORDERED)
@@ -205,8 +220,12 @@ impl Worker {
 
     /// Handles what the worker sent before the answer that is in the page.
     fn catch_up(&mut self) {
+        // As many as there are now: a thread that posts all the time must not keep this side here.
+        let Some(sent) = self.process.as_ref().map(|p| p.control.asides()) else {
+            return;
+        };
         while let Some(process) = &self.process
-            && process.asides != process.control.asides()
+            && process.asides != sent
             && let Some(n) = process.take(&mut self.packet).filter(|n| *n > 0)
         {
             self.is_aside(n);
@@ -307,6 +326,7 @@ impl Worker {
             ),
         };
         failure.file.clone_from(&self.about.file);
+        self.lost = true;
         if let Some(process) = self.process.take() {
             process.kill();
         }
@@ -433,6 +453,7 @@ impl Node for Worker {
             .ask(b'S', &info, limit)
             .map_err(|no| self.failure(no))?;
         self.info = Some(info);
+        self.lost = false;
         Ok(parse_wanted(&wanted))
     }
 
@@ -487,5 +508,9 @@ impl Node for Worker {
 
     fn enforces_timeout(&self) -> bool {
         true
+    }
+
+    fn take_loss(&mut self) -> bool {
+        std::mem::take(&mut self.lost)
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::control::{Control, ORDERED};
@@ -23,6 +23,8 @@ pub struct Process {
     pub asides: u32,
     /// Both sides may run at the same time, so that watching for the other makes sense.
     pub parallel: bool,
+    /// It was ended and waited for.
+    over: bool,
 }
 
 impl Process {
@@ -49,7 +51,9 @@ impl Process {
             .args(inherited.map(|fd| fd.to_string()))
             .arg(std::process::id().to_string())
             .arg(watch.as_nanos().to_string())
-            .stdin(Stdio::null());
+            .stdin(Stdio::null())
+            // One group for it and for what it starts, so that an end reaches all of them.
+            .process_group(0);
         // SAFETY: only async-signal-safe calls between fork and exec.
         unsafe {
             command.pre_exec(move || {
@@ -69,6 +73,7 @@ impl Process {
             number: 0,
             asides: 0,
             parallel,
+            over: false,
         })
     }
 
@@ -143,45 +148,71 @@ impl Process {
         }
     }
 
-    /// How it ended, after its socket was closed.
-    pub fn epitaph(mut self) -> String {
-        let since = Instant::now();
-        while since.elapsed() < GRACE {
-            match self.child.try_wait() {
-                Ok(Some(status)) => {
-                    return match (status.signal(), status.code()) {
-                        (Some(signal), _) => format!("killed by signal {signal}"),
-                        (_, Some(code)) => format!("exit status {code}"),
-                        _ => "ended".into(),
-                    };
-                }
-                Ok(None) => std::thread::sleep(Duration::from_millis(1)),
-                Err(error) => return error.to_string(),
-            }
+    /// Whether it has ended. Its socket may still be open then, in a process that it started.
+    pub fn has_ended(&self) -> bool {
+        // SAFETY: all zeros are a valid siginfo_t.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        // It stays a zombie: until it is waited for, its number and its group's are nobody else's.
+        let how = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        // SAFETY: a valid place for the answer; si_pid is 0 where no child has ended.
+        unsafe {
+            libc::waitid(libc::P_PID, self.child.id(), &mut info, how) < 0 || info.si_pid() != 0
         }
-        "it closed its socket".into()
+    }
+
+    /// Waits for its end for at most `GRACE`; whether it came.
+    fn wait_for_end(&self) -> bool {
+        let since = Instant::now();
+        while !self.has_ended() {
+            if since.elapsed() >= GRACE {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        true
+    }
+
+    /// Ends it and what it started.
+    fn end(&mut self) -> io::Result<ExitStatus> {
+        if let Ok(id) = libc::pid_t::try_from(self.child.id()) {
+            // SAFETY: no memory involved. Not waited for yet, so the group is still its own.
+            unsafe { libc::kill(-id, libc::SIGKILL) };
+        }
+        self.child.wait()
+    }
+
+    /// How it ended, after it did or its socket was closed.
+    pub fn epitaph(mut self) -> String {
+        let by_itself = self.wait_for_end();
+        let status = self.end();
+        self.over = true;
+        match status {
+            _ if !by_itself => "it closed its socket".into(),
+            Err(error) => error.to_string(),
+            Ok(status) => match (status.signal(), status.code()) {
+                (Some(signal), _) => format!("killed by signal {signal}"),
+                (_, Some(code)) => format!("exit status {code}"),
+                _ => "ended".into(),
+            },
+        }
     }
 
     pub fn kill(mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.end();
+        self.over = true;
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if self.over {
+            return;
+        }
         // SAFETY: an open socket. The worker sees its end and leaves by itself, so that its own
         // clean-up runs.
         unsafe { libc::shutdown(self.socket.as_raw_fd(), libc::SHUT_RDWR) };
-        let since = Instant::now();
-        while since.elapsed() < GRACE {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.wait_for_end();
+        let _ = self.end();
     }
 }
 

@@ -5,13 +5,17 @@ in packets of the socket, which also wake who sleeps. Started with `python -c`, 
 of the socket, the audio and the page as arguments.
 """
 
+import sys
+
+# `-c` puts the current directory first: a json.py there must not be taken for the library's.
+sys.path[:] = [folder for folder in sys.path if folder]
+
 import json
 import mmap
 import os
 import signal
 import socket
 import struct
-import sys
 import threading
 import time
 
@@ -23,9 +27,13 @@ PART = struct.Struct("<QQQ")
 REQUESTED, PLUGIN_WATCHES, ANSWERED, WORKER_WATCHES, TAKEN, ASIDES = 0, 1, 16, 17, 18, 19
 REQUEST_AT, ANSWER_AT, PAGE = 128, 512, 4096
 NO_TIME = 2**64 - 1
-PACKET = 1 << 18
-TEXT = 60000
+PACKET = 200_000
+# Most bytes of a text, so that two of them and what is around them fit into a packet.
+TEXT = 60_000
 
+for inherited in map(int, sys.argv[1:4]):
+    # What the node starts must not keep them open.
+    os.set_inheritable(inherited, False)
 sock = socket.socket(fileno=int(sys.argv[1]))
 memory_fd = int(sys.argv[2])
 page = memoryview(mmap.mmap(int(sys.argv[3]), PAGE))
@@ -42,7 +50,8 @@ def watch_parent():
     # A node that never returns does not see the socket close.
     while os.getppid() == parent:
         time.sleep(1)
-    os._exit(1)
+    # With all that it started: this process leads a group of its own.
+    os.killpg(0, signal.SIGKILL)
 
 
 threading.Thread(target=watch_parent, daemon=True).start()
@@ -56,7 +65,20 @@ def text(kind, body):
     sock.send(kind + body.encode("utf-8", "replace"))
 
 
+def fit(said, room=TEXT, last=False):
+    """The start (or the end) of a text that is at most `room` bytes as JSON."""
+    said = said[-room:] if last else said[:room]
+    while len(json.dumps(said)) > room:
+        length = len(said) * 3 // 4
+        said = said[-length:] if last else said[:length]
+    return said
+
+
 def aside(kind, body):
+    length = len(body.encode("utf-8", "replace"))
+    if length >= PACKET:
+        raise ValueError(f"a message of {length} bytes as JSON; there is room for {PACKET - 2} in a "
+                         "node of its own process")
     with one_aside:
         try:
             text(kind, body)
@@ -109,7 +131,7 @@ class Ctx:
     def log(self, level, line):
         if level not in ("error", "warning", "info", "debug", "trace"):
             raise TypeError(f"log level {level!r}; expected error, warning, info, debug or trace")
-        aside(b"L", json.dumps([level, str(line)[:TEXT]]))
+        aside(b"L", json.dumps([level, fit(str(line))]))
 
 
 class Shared:
@@ -160,6 +182,10 @@ def main():
         if not isinstance(arrays, list):
             # What a generator yields may change when it goes on.
             arrays = [np.array(array) for array in arrays]
+        most = (PACKET - ANSWER.size) // PART.size
+        if len(arrays) > most:
+            raise helper["OutputError"](f"the node returned {len(arrays)} arrays; there is room for "
+                                        f"{most} in a node of its own process")
         at, parts = size, [ANSWER.pack(b"R", len(arrays))]
         memory = shared.at_least(at + sum(array.nbytes for array in arrays))
         for array in arrays:
@@ -218,9 +244,15 @@ def main():
     def failed(error):
         file = node.file if node is not None else None
         said = json.loads(helper["describe"](error, file))
-        said["traceback"] = said["traceback"][-TEXT:]
-        said["message"] = said["message"][:TEXT]
-        text(b"E", json.dumps(said))
+        said["traceback"] = fit(said["traceback"], last=True)
+        said["message"] = fit(said["message"])
+        body = json.dumps(said)
+        if len(body) >= PACKET:
+            # Names without end, or a number.
+            name = fit(type(error).__name__, 1000)
+            body = json.dumps({"exception": name, "types": [name], "message": said["message"],
+                               "traceback": said["traceback"]})
+        text(b"E", body)
 
     clock = time.perf_counter_ns
     seen, close, answered_at = 0, False, 0

@@ -44,6 +44,8 @@ impl Engine {
         let before = self.breaker.state();
         let work = env.metrics.begin();
         let mut busy = 0;
+        // Should this call fail for good, the node holds what it got before.
+        let held = self.end;
         self.fed(place);
         let end = self.attempts(buffer, &chunk, place, flags, now, probe, env, &mut busy);
         // Waits between attempts and for the GIL are no work.
@@ -63,6 +65,7 @@ impl Engine {
         let result = match end {
             End::Flushing => Err(gst::FlowError::Flushing),
             End::Done(product) => {
+                self.note_loss();
                 self.breaker.succeeded();
                 self.tell_breaker(before, place, env);
                 let Some(stream) = &mut self.stream else {
@@ -110,9 +113,14 @@ impl Engine {
                 }
             }
             End::Failed(lease) => {
+                self.note_loss();
+                self.end = held;
+                // What it holds comes before what goes past it.
+                let drained = self.drain_node(env, out);
                 self.breaker.failed(Instant::now());
                 self.tell_breaker(before, place, env);
                 match lease {
+                    _ if drained.is_err() => drained,
                     Some(lease) => {
                         chunk.buffer = lease.into_buffer();
                         self.give_up(chunk, env, out)

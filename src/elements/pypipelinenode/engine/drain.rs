@@ -27,6 +27,16 @@ impl Engine {
         });
     }
 
+    /// A node that was lost with its process held audio, or knew what came before: its successor's
+    /// output does not follow on that.
+    pub(super) fn note_loss(&mut self) {
+        if self.node.take_loss()
+            && let Some(stream) = &mut self.stream
+        {
+            stream.outputs.break_off();
+        }
+    }
+
     /// The end of what the node got since it was last asked for the rest, if it can be asked.
     fn take_end(&mut self) -> Option<Place> {
         let end = self.end.take()?;
@@ -79,6 +89,7 @@ impl Engine {
             let moment = self.end_moment(place, attempts.number());
             let started = Instant::now();
             let done = self.node.drain(&moment);
+            self.note_loss();
             let took = started.elapsed();
             *busy += took.as_nanos() as u64;
             self.check_time(took, &attempts, place, env);

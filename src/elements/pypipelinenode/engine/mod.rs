@@ -218,6 +218,11 @@ impl Engine {
         env: &Surroundings<'_>,
         out: &mut Vec<gst::Buffer>,
     ) -> Result<(), gst::FlowError> {
+        // What it holds comes before what goes past it, and before a break at its own time.
+        let apart = !chunk.call || chunk.buffer.flags().contains(gst::BufferFlags::DISCONT);
+        if apart && self.end.is_some() {
+            self.drain_node(env, out)?;
+        }
         let Some(stream) = &mut self.stream else {
             return Err(gst::FlowError::NotNegotiated);
         };
