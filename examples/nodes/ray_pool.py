@@ -22,26 +22,58 @@ class Work:
 
 class RayPool:
     def __init__(self, actors=4, address=None):
-        ray.init(address=address, ignore_reinit_error=True, log_to_driver=False,
-                 include_dashboard=False)
-        self.actors = [Work.remote() for _ in range(actors)]
+        self.address = address
+        self.count = actors
+        self.actors = []
         self.pending = deque()
         self.next = 0
+        # The call's audio is in `pending`, and it has not returned; the same of `drain`.
+        self.handed = self.draining = False
+
+    def start(self):
+        # Comes again after `stop`, and for new caps without one.
+        ray.init(address=self.address, ignore_reinit_error=True, log_to_driver=False,
+                 include_dashboard=False)
+        if not self.actors:
+            self.actors = [Work.remote() for _ in range(self.count)]
 
     def process(self, audio, ctx):
-        actor = self.actors[self.next % len(self.actors)]
-        self.next += 1
-        # The array is only lent: copied, since Ray reads it later.
-        self.pending.append(actor.process.remote(audio.copy()))
+        if ctx.attempt == 1:
+            if self.draining:
+                # What `drain` could not hand over is given up.
+                self.pending.clear()
+            self.handed = self.draining = False
+        # A call that is tried again has handed its audio over already.
+        if not self.handed:
+            actor = self.actors[self.next % len(self.actors)]
+            self.next += 1
+            # The array is only lent: copied, since Ray reads it later.
+            self.pending.append(actor.process.remote(audio.copy()))
+            self.handed = True
         if len(self.pending) <= len(self.actors):
+            self.handed = False
             return []
-        return ray.get(self.pending.popleft())
+        # Taken off only when it has come: the next attempt asks again.
+        done = ray.get(self.pending[0])
+        self.pending.popleft()
+        self.handed = False
+        return done
 
     def drain(self):
-        while self.pending:
-            yield ray.get(self.pending.popleft())
+        if self.handed:
+            # The last call failed for good: its audio goes past this node.
+            self.pending.pop()
+            self.handed = False
+        self.draining = True
+        done = ray.get(list(self.pending))
+        self.pending.clear()
+        self.draining = False
+        return done
 
     def stop(self):
+        self.pending.clear()
+        self.handed = self.draining = False
         for actor in self.actors:
             ray.kill(actor)
+        self.actors = []
         ray.shutdown()

@@ -321,3 +321,22 @@ fn a_python_home_without_a_python_is_an_error_that_names_it() {
     let (message, _) = crate::refused(&p);
     assert!(message.contains("/no/such/home"), "{message}");
 }
+
+#[test]
+fn a_reload_where_no_process_runs_starts_one() {
+    let text = "import os\ndef process(audio, ctx): os._exit(1)\n";
+    let mut rig = crate::Rig::new(
+        text,
+        &format!("{IN} reload=true max-retries=0"),
+        crate::STEREO,
+    );
+    rig.push(0, 1.0).unwrap();
+    assert_eq!(rig.samples(), [1.0; 960]);
+    let module: String = gst::prelude::ObjectExt::property(&rig.element, "module");
+    std::fs::write(module, "def process(audio, ctx): audio += 1\n").unwrap();
+    rig.push(1, 1.0).unwrap();
+    assert_eq!(rig.samples(), [2.0; 960]);
+    let reloads = rig.structures("pypipelinenode-reload");
+    assert_eq!(reloads.len(), 1);
+    assert_eq!(reloads[0].get::<bool>("success"), Ok(true), "{reloads:?}");
+}

@@ -470,6 +470,10 @@ impl Node for Worker {
     }
 
     fn reload(&mut self) -> Result<(), Failure> {
+        // A new process loads what the file says now.
+        if self.process.is_none() {
+            return self.spawn();
+        }
         let limit = self.start_limit();
         let about = self.ask(b'U', "", limit).map_err(|no| self.failure(no))?;
         self.about = parse_about(&about);
