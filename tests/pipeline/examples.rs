@@ -32,23 +32,30 @@ fn the_pygobject_example_prints_segments_and_metrics() {
     assert!(starts > 0 && starts == ends, "{text}");
 }
 
-#[test]
-fn many_pipelines_stay_small() {
-    let mut cargo = tool(env!("CARGO"));
-    let output = cargo
+/// What an example of this project prints, which is to succeed.
+fn example(name: &str, args: &[&str]) -> String {
+    let output = tool(env!("CARGO"))
         .current_dir(root())
-        .args([
-            "run",
-            "--quiet",
-            "--locked",
-            "--example",
-            "many_pipelines",
-            "20",
-        ])
+        .args(["run", "--quiet", "--locked", "--example", name, "--"])
+        .args(args)
         .output()
         .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}{errors}");
+    text
+}
+
+#[test]
+fn many_pipelines_stay_small() {
+    let text = example("many_pipelines", &["20"]);
     assert!(text.contains("| all three |"), "{text}");
+}
+
+#[test]
+fn starts_and_stops_leave_nothing() {
+    let text = example("start_stop", &["1000"]);
+    assert!(text.contains("after 1000 cycles"), "{text}");
+    let text = example("start_stop", &["40", "isolated"]);
+    assert!(text.contains("after 40 cycles"), "{text}");
 }
