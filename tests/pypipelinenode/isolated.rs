@@ -150,11 +150,28 @@ fn an_endless_call_does_not_keep_the_pipeline_from_stopping() {
         "audiotestsrc ! pypipelinenode module={} {IN} ! fakesink",
         path.display()
     ));
-    p.set_state(gst::State::Playing).unwrap();
     let bus = p.bus().unwrap();
+    // A stop empties the bus.
+    let actions = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let heard = actions.clone();
+    bus.set_sync_handler(move |_, message| {
+        if let Some(s) = message.structure()
+            && s.name() == "pypipelinenode-failure"
+        {
+            let action: String = s.get("action").unwrap();
+            heard.lock().unwrap().push(action);
+        }
+        gst::BusSyncReply::Pass
+    });
+    p.set_state(gst::State::Playing).unwrap();
     bus.timed_pop_filtered(crate::common::PATIENCE, &[gst::MessageType::Element])
         .unwrap();
     p.set_state(gst::State::Null).unwrap();
+    assert_eq!(
+        *actions.lock().unwrap(),
+        ["drop"],
+        "the end of the call is told"
+    );
 }
 
 #[test]

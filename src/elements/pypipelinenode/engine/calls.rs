@@ -203,11 +203,14 @@ impl Engine {
                 env.metrics.set_status(Status::Skipping);
                 return Ok(End::Failed(restored));
             }
-            if env.interrupt.is_raised() {
-                return Ok(End::Flushing);
-            }
             let number = attempts.number();
             let transient = env.classifier.is_transient(&failure.fault);
+            if env.interrupt.is_raised() {
+                // The buffer goes with the flush or the stop; what went wrong does not.
+                let limit = attempts.limit();
+                self.report(&failure, place, number, limit, transient, "drop", env);
+                return Ok(End::Flushing);
+            }
             let next = attempts.failed(Instant::now(), transient);
             let action = match (next, &restored) {
                 (Next::Retry(_), Some(_)) => "retry",
