@@ -53,20 +53,24 @@ pub fn engine(rates: (u32, u32), channels: usize, quality: u8, engine: EngineCho
 impl Converter for Own {
     fn process(&mut self, input: &[f32], output: &mut Vec<f32>) {
         let channels = self.channels;
-        self.resampler
-            .push(input.len() / channels, |c, plane| match channels {
-                1 => plane.copy_from_slice(input),
-                2 => {
-                    for (to, frame) in plane.iter_mut().zip(input.chunks_exact(2)) {
-                        *to = frame[c & 1];
-                    }
+        let frames = input.len() / channels;
+        let paired = channels == 2
+            && self.resampler.push2(frames, |[left, right]| {
+                let samples = input.as_chunks::<2>().0;
+                for (frame, (l, r)) in samples.iter().zip(left.iter_mut().zip(right)) {
+                    [*l, *r] = *frame;
                 }
+            });
+        if !paired {
+            self.resampler.push(frames, |c, plane| match channels {
+                1 => plane.copy_from_slice(input),
                 _ => {
                     for (to, frame) in plane.iter_mut().zip(input.chunks_exact(channels)) {
                         *to = frame[c];
                     }
                 }
             });
+        }
         let frames = self.resampler.available();
         let at = output.len();
         output.resize(at + frames * channels, 0.0);

@@ -6,18 +6,29 @@ use super::fft::Planned;
 use super::fifo::Fifo;
 use super::ratio::Position;
 use super::table::FromF64;
+use crate::dsp::simd::Level;
 use crate::dsp::simd::resample::{DotReal, GROUP};
+use crate::dsp::simd::split::{Split16, split16};
 
 /// `f32` and `f64`.
 pub trait Sample: rustfft::FftNum + bytemuck::Pod + Default + FromF64 + DotReal {
     /// The transforms in use.
     fn transforms() -> &'static Planned<Self>;
+
+    /// The reader of 16-bit stereo, where there is one.
+    fn split16() -> Option<Split16<Self>> {
+        None
+    }
 }
 
 impl Sample for f32 {
     fn transforms() -> &'static Planned<Self> {
         static TRANSFORMS: Planned<f32> = Planned::new();
         &TRANSFORMS
+    }
+
+    fn split16() -> Option<Split16<f32>> {
+        Some(split16(Level::best()))
     }
 }
 
@@ -68,7 +79,7 @@ impl<'a, T: Copy> Output<'a, T> {
     pub fn write(&mut self, channel: usize, frame: usize, y: &[T]) {
         let at = channel * self.channel_stride + (self.offset + frame) * self.frame_stride;
         if self.frame_stride == 1 {
-            self.samples[at..at + y.len()].copy_from_slice(y);
+            copy::<GROUP, T>(y, &mut self.samples[at..at + y.len()]);
         } else {
             let to = self.samples[at..].iter_mut().step_by(self.frame_stride);
             for (to, y) in to.zip(y) {
@@ -83,15 +94,7 @@ impl<'a, T: Copy> Output<'a, T> {
         if self.channel_stride == 1 && self.frame_stride == 2 {
             let at = (self.offset + frame) * 2;
             let to = &mut self.samples[at..at + y.len()];
-            // Whole groups have a length that the compiler knows.
-            if let (Ok(to), Ok(y)) = (
-                <&mut [T; 2 * GROUP]>::try_from(&mut *to),
-                <&[T; 2 * GROUP]>::try_from(y),
-            ) {
-                *to = *y;
-            } else {
-                to.copy_from_slice(y);
-            }
+            copy::<{ 2 * GROUP }, T>(y, to);
             return;
         }
         for part in 0..2 {
@@ -136,6 +139,16 @@ impl<'a, T: Copy> Output<'a, T> {
                 *to = of(y);
             }
         }
+    }
+}
+
+/// Copies, `N` samples at a length that the compiler knows.
+#[inline(always)]
+fn copy<const N: usize, T: Copy>(from: &[T], to: &mut [T]) {
+    if let (Ok(to), Ok(from)) = (<&mut [T; N]>::try_from(&mut *to), <&[T; N]>::try_from(from)) {
+        *to = *from;
+    } else {
+        to.copy_from_slice(from);
     }
 }
 

@@ -139,9 +139,18 @@ impl<T: Copy + Default> Fifo<T> {
 
     /// `len` frames of `channel` from number `frame` on, which may reach into the slack.
     pub fn window(&self, channel: usize, frame: i64, len: usize) -> &[T] {
-        let at = (frame - self.first) as usize;
-        debug_assert!(at + len <= self.len + self.slack);
-        &self.planes[channel][at..at + len]
+        &self.plane(channel)[self.index(frame)..][..len]
+    }
+
+    /// What of `channel` may be read, the slack included.
+    pub fn plane(&self, channel: usize) -> &[T] {
+        &self.planes[channel][..self.len + self.slack]
+    }
+
+    /// Where number `frame` lies in the planes.
+    pub fn index(&self, frame: i64) -> usize {
+        debug_assert!(frame >= self.first);
+        (frame - self.first) as usize
     }
 }
 

@@ -11,6 +11,7 @@ mod edge;
 mod engine;
 mod fft;
 mod fifo;
+mod groups;
 mod planner;
 mod polyphase;
 mod ratio;

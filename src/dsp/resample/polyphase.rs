@@ -1,16 +1,16 @@
 //! The time-domain engines: exact polyphase filters for rational ratios, interpolated ones for any.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::design::Prototype;
 use super::engine::{Engine, Output, Sample};
 use super::fifo::Fifo;
+use super::groups::{Job, Run};
 use super::ratio::{Position, step};
 use super::table::{Exact, Table};
 use super::{Ratio, ResampleError};
 use crate::dsp::simd::Level;
-use crate::dsp::simd::resample::{GROUP, Kernels, WINDOWS};
+use crate::dsp::simd::resample::{GROUP, Kernels, STEP};
 
 /// A windowed-sinc filter evaluated at each output's position.
 ///
@@ -21,6 +21,8 @@ pub struct Polyphase<T> {
     prototype: Prototype,
     table: Arc<Table<T>>,
     kernels: Kernels<T>,
+    /// Scratch.
+    jobs: Vec<Job>,
     /// Exact table: input frame of output 0 of the running period, and the output in it.
     base: i64,
     row: u64,
@@ -55,6 +57,7 @@ impl<T: Sample> Polyphase<T> {
             prototype,
             table,
             kernels: T::kernels(level),
+            jobs: Vec::new(),
             base: 0,
             row: 0,
             position: Position::default(),
@@ -76,110 +79,22 @@ impl<T: Sample> Polyphase<T> {
             return;
         }
         if table.grouped {
-            self.run_groups(table, fifo, out, frames as u64);
+            let run = Run {
+                table,
+                kernels: self.kernels,
+                fifo,
+                base: self.base,
+                half: (self.prototype.taps() / 2) as i64,
+                first: self.row,
+                end: self.row + frames as u64,
+            };
+            run.write(out, &mut self.jobs);
         } else {
             self.run_rows(table, fifo, out, frames as u64);
         }
         let row = self.row + frames as u64;
         self.base += (row / table.period * table.advance) as i64;
         self.row = row % table.period;
-    }
-
-    /// Group by group, each for all periods in which it has outputs.
-    fn run_groups(&self, table: &Exact<T>, fifo: &Fifo<T>, out: &mut Output<'_, T>, frames: u64) {
-        const ROWS: u64 = GROUP as u64;
-        let (len, period) = (table.len, table.period);
-        let (first, end) = (self.row, self.row + frames);
-        let start = self.base + self.window_start(0);
-        let channels = fifo.channels();
-        let paired = channels - channels % 2;
-        let mut y = [[T::default(); 2 * GROUP]; WINDOWS];
-        for (group, offset) in table.offsets.iter().enumerate() {
-            let taps = &table.taps()[group * GROUP * len..][..GROUP * len];
-            let low = group as u64 * ROWS;
-            let high = (low + ROWS).min(period);
-            let frame = |p: u64| start + (offset + p * table.advance) as i64;
-            // Outputs of the group in period `p`: the first that is wanted, in the group and in
-            // the run, and how many.
-            let part = |p: u64| {
-                let from = first.max(p * period + low);
-                let to = end.min(p * period + high);
-                let count = to.saturating_sub(from) as usize;
-                let within = from.saturating_sub(p * period + low) as usize;
-                (within, from.saturating_sub(first) as usize, count)
-            };
-            let periods = u64::from(first >= high)..end.saturating_sub(low).div_ceil(period);
-            if paired < channels {
-                self.run_odd(
-                    table,
-                    fifo,
-                    out,
-                    paired,
-                    taps,
-                    periods.clone(),
-                    &frame,
-                    &part,
-                );
-            }
-            let (mut p, last) = (periods.start, periods.end);
-            while paired > 0 && p < last {
-                let windows = (last - p).min(WINDOWS as u64) as usize;
-                for c in (0..paired).step_by(2) {
-                    let x: [[&[T]; 2]; WINDOWS] = std::array::from_fn(|w| {
-                        let at = frame(p + (w as u64).min(windows as u64 - 1));
-                        [fifo.window(c, at, len), fifo.window(c + 1, at, len)]
-                    });
-                    (self.kernels.stereo)(&x[..windows], taps, len, &mut y);
-                    for (w, y) in y[..windows].iter().enumerate() {
-                        let (within, at, count) = part(p + w as u64);
-                        out.write2(c, at, &y[2 * within..2 * (within + count)]);
-                    }
-                }
-                p += windows as u64;
-            }
-        }
-    }
-
-    /// The channel without a partner.
-    #[expect(clippy::too_many_arguments)]
-    fn run_odd(
-        &self,
-        table: &Exact<T>,
-        fifo: &Fifo<T>,
-        out: &mut Output<'_, T>,
-        channel: usize,
-        taps: &[T],
-        periods: Range<u64>,
-        frame: &impl Fn(u64) -> i64,
-        part: &impl Fn(u64) -> (usize, usize, usize),
-    ) {
-        let len = table.len;
-        let x = |p: u64| fifo.window(channel, frame(p), len);
-        let mut write = |p: u64, y: &[T; GROUP]| {
-            let (within, at, count) = part(p);
-            out.write(channel, at, &y[within..within + count]);
-        };
-        // Where any run has several, two periods take one pass.
-        let short = table.period < 4 * GROUP as u64;
-        let mut p = periods.start;
-        while p < periods.end {
-            if short {
-                // Also where only one is wanted, so that both are summed in one order.
-                let next = (p + 1).min(periods.end - 1);
-                let mut y = [[T::default(); GROUP]; 2];
-                (self.kernels.group2)([x(p), x(next)], taps, len, &mut y);
-                write(p, &y[0]);
-                if next > p {
-                    write(next, &y[1]);
-                }
-                p += 2;
-            } else {
-                let mut y = [T::default(); GROUP];
-                (self.kernels.group)(x(p), taps, len, &mut y);
-                write(p, &y);
-                p += 1;
-            }
-        }
     }
 
     /// Row by row.
@@ -245,14 +160,9 @@ impl<T: Sample> Engine<T> for Polyphase<T> {
 
     fn needed_from(&self) -> i64 {
         match &*self.table {
-            Table::Exact(t) => {
-                let row = if t.grouped {
-                    self.row / GROUP as u64
-                } else {
-                    self.row
-                };
-                self.window_start(self.base) + t.offsets[row as usize] as i64
-            }
+            // The windows of a group are padded on one side or the other.
+            Table::Exact(t) if t.grouped => self.frame() - (self.back() + STEP) as i64,
+            Table::Exact(t) => self.window_start(self.base) + t.offsets[self.row as usize] as i64,
             Table::Interpolated(_) => self.window_start(self.position.frame),
         }
     }

@@ -44,6 +44,9 @@ pub const MAX_TABLE_BYTES: u64 = 512 << 20;
 /// Tables up to this size are filled with repeated phases.
 const CACHED_BYTES: u64 = 128 << 10;
 
+/// Tables up to this size stay in the first cache; of larger ones half is enough.
+const NEAR_BYTES: u64 = 32 << 10;
+
 /// How a set of taps is stored.
 #[derive(Debug)]
 pub enum Table<T> {
@@ -57,6 +60,9 @@ pub enum Table<T> {
 /// has moved on by `advance` frames. With groups, [`GROUP`] rows at a time share one window of the
 /// input: their taps are shifted within zero-padded rows and lie side by side, so that each sample
 /// is loaded once for all of them and each lane of a vector is an output.
+///
+/// The response is symmetric, so that row `period - k` is row `k` mirrored. Where that pays, only the
+/// first half of the rows is there; the groups of the second half are those of the first, backwards.
 #[derive(Debug)]
 pub struct Exact<T> {
     taps: Aligned<T>,
@@ -68,6 +74,10 @@ pub struct Exact<T> {
     pub advance: u64,
     /// Of each group or row: first input frame of its window, in frames after that of row 0.
     pub offsets: Vec<u64>,
+    /// Rows that are there in groups.
+    pub rows: u64,
+    /// Row `rows`, half a period from row 0, is there by itself, after the groups.
+    pub lone: bool,
 }
 
 /// Filters at `oversample` fractions of an input frame, between which the taps are interpolated.
@@ -100,30 +110,26 @@ impl<T: Copy + Default + FromF64> Exact<T> {
         }
         let group = GROUP as u64;
         let shift = ((group - 1) * ratio.m).div_ceil(ratio.l);
-        let len = (n + shift).next_multiple_of(STEP as u64);
-        // Phases are repeated until they fill whole groups, or nearly.
-        let filled = |repeat: u64| (ratio.l * repeat).next_multiple_of(group);
-        let repeat = (1..=group)
-            .take_while(|r| filled(*r) * len * size as u64 <= CACHED_BYTES)
-            .min_by(|a, b| (filled(*a) * b).cmp(&(filled(*b) * a)));
-        let (grouped, repeat) = match repeat {
-            Some(repeat) => (true, repeat),
-            // One ragged last group a period is cheap when there are many.
-            None => (ratio.l >= 2 * group, 1),
-        };
-        let len = if grouped {
-            len
+        let grouped_len = (n + shift).next_multiple_of(STEP as u64);
+        let shape = Shape::of(prototype, ratio, grouped_len * size as u64);
+        let len = if shape.grouped {
+            grouped_len
         } else {
             n.next_multiple_of(LANES as u64)
         } as usize;
-        let per_row = if grouped { GROUP } else { 1 };
-        let period = ratio.l * repeat;
-        let groups = period.div_ceil(per_row as u64) as usize;
-        let mut taps = Aligned::zeroed(groups * per_row * len);
-        let rows = taps.get_mut();
+        let per_row = if shape.grouped { GROUP } else { 1 };
+        let Shape { period, rows, .. } = shape;
+        let groups = rows.div_ceil(per_row as u64) as usize;
+        let lone = if shape.lone {
+            n.next_multiple_of(LANES as u64) as usize
+        } else {
+            0
+        };
+        let mut taps = Aligned::zeroed(groups * per_row * len + lone);
+        let all = taps.get_mut();
         let mut offsets = Vec::with_capacity(groups);
         let mut exact = vec![0.0; n as usize];
-        for row in 0..period {
+        for row in 0..rows {
             let (frame, phase) = (row * ratio.m / ratio.l, row * ratio.m % ratio.l);
             if row % per_row as u64 == 0 {
                 offsets.push(frame);
@@ -131,29 +137,97 @@ impl<T: Copy + Default + FromF64> Exact<T> {
             let shift = (frame - offsets[offsets.len() - 1]) as usize;
             prototype.phase(phase as f64 / ratio.l as f64, &mut exact);
             let row = row as usize;
-            let (first, stride) = if grouped {
+            let (first, stride) = if shape.grouped {
                 (row / per_row * per_row * len + row % per_row, per_row)
             } else {
                 (row * len, 1)
             };
-            let to = rows[first..].iter_mut().step_by(stride).skip(shift);
+            let to = all[first..].iter_mut().step_by(stride).skip(shift);
             for (to, from) in to.zip(&exact) {
+                *to = T::nearest(*from);
+            }
+        }
+        if shape.lone {
+            let phase = rows * ratio.m % ratio.l;
+            prototype.phase(phase as f64 / ratio.l as f64, &mut exact);
+            for (to, from) in all[groups * per_row * len..].iter_mut().zip(&exact) {
                 *to = T::nearest(*from);
             }
         }
         Ok(Self {
             taps,
             len,
-            grouped,
+            grouped: shape.grouped,
             period,
-            advance: ratio.m * repeat,
+            advance: period / ratio.l * ratio.m,
             offsets,
+            rows,
+            lone: shape.lone,
         })
     }
 
     /// All rows.
     pub fn taps(&self) -> &[T] {
         self.taps.get()
+    }
+
+    /// The row by itself.
+    pub fn lone_taps(&self) -> &[T] {
+        &self.taps()[self.offsets.len() * GROUP * self.len..]
+    }
+
+    /// Rows that are those before them mirrored: the last so many of a period.
+    pub fn mirrored(&self) -> u64 {
+        self.period - self.rows - u64::from(self.lone)
+    }
+}
+
+/// How the rows of an exact table are arranged.
+struct Shape {
+    grouped: bool,
+    period: u64,
+    rows: u64,
+    lone: bool,
+}
+
+impl Shape {
+    /// For rows of `row` bytes.
+    fn of(prototype: &Prototype, ratio: Ratio, row: u64) -> Self {
+        let group = GROUP as u64;
+        // Phases are repeated until they fill whole groups, or nearly.
+        let filled = |repeat: u64| (ratio.l * repeat).next_multiple_of(group);
+        let repeat = (1..=group)
+            .take_while(|r| filled(*r) * row <= CACHED_BYTES)
+            .min_by(|a, b| (filled(*a) * b).cmp(&(filled(*b) * a)));
+        let whole = |grouped, repeat| Self {
+            grouped,
+            period: ratio.l * repeat,
+            rows: ratio.l * repeat,
+            lone: false,
+        };
+        let plain = match repeat {
+            Some(repeat) => whole(true, repeat),
+            // One ragged last group a period is cheap when there are many.
+            None => whole(ratio.l >= 2 * group, 1),
+        };
+        if !prototype.is_smooth() || plain.rows * row <= NEAR_BYTES {
+            return plain;
+        }
+        // Row 0 and, if there is one, the row at half a period are their own mirror images.
+        let half = ratio.l / 2 + 1;
+        let lone = ratio.l.is_multiple_of(2) && half % group == 1;
+        let rows = half - u64::from(lone);
+        let computed = 2 * rows.next_multiple_of(group);
+        if computed * 8 <= ratio.l * 9 {
+            Self {
+                grouped: true,
+                period: ratio.l,
+                rows,
+                lone,
+            }
+        } else {
+            plain
+        }
     }
 }
 
@@ -294,6 +368,26 @@ impl FromF64 for f64 {
 mod tests {
     use super::*;
     use crate::dsp::resample::Method;
+
+    #[test]
+    fn half_the_rows_of_large_tables_are_enough() {
+        let table = |rates: (u32, u32), method| {
+            let ratio = Ratio::new(rates.0, rates.1).unwrap();
+            let table = Table::<f32>::exact(&Prototype::new(method, 4, ratio), ratio).unwrap();
+            let Table::Exact(table) = &*table else {
+                panic!("not exact");
+            };
+            (table.period, table.rows, table.lone, table.mirrored())
+        };
+        // Row 80 of 160 is its own mirror image, and would need a group by itself.
+        let kaiser = Method::Kaiser;
+        assert_eq!(table((44_100, 48_000), kaiser), (160, 80, true, 79));
+        assert_eq!(table((48_000, 44_100), kaiser), (147, 74, false, 73));
+        // Small tables are whole.
+        assert_eq!(table((48_000, 16_000), kaiser), (16, 16, false, 0));
+        // The nearest sample before is no symmetric response.
+        assert_eq!(table((44_100, 16_000), Method::Nearest).3, 0);
+    }
 
     #[test]
     fn equal_configurations_share_their_table() {

@@ -81,6 +81,7 @@ fn any_chopping_gives_the_same_bits() {
         (44_100, 48_000),
         (48_000, 44_100),
         (8000, 48_000),
+        (22_050, 16_000),
     ] {
         for engine in ENGINES {
             for channels in [1, 2, 3] {
@@ -165,6 +166,58 @@ fn outputs_lie_at_their_instants() {
                     (y - exact).abs() < 1e-5,
                     "{rates:?} {engine:?} {k}: {y} {exact}"
                 );
+            }
+        }
+    }
+}
+
+/// However rows are grouped, mirrored or by themselves, each output is the sum of its own taps over
+/// the input around it, at every level.
+#[test]
+fn outputs_are_the_sums_of_their_taps() {
+    let input = noise(5000, 9);
+    for rates in [
+        (48_000, 16_000),
+        (48_000, 44_100),
+        (44_100, 48_000),
+        (22_050, 16_000),
+        (16_000, 44_100),
+        (44_100, 24_000),
+        (44_100, 44_096),
+    ] {
+        let ratio = Ratio::new(rates.0, rates.1).unwrap();
+        let spec = Spec {
+            filter_mode: FilterMode::Full,
+            ..spec(rates, 3, EngineChoice::Polyphase)
+        };
+        let prototype = design::Prototype::new(Method::Kaiser, spec.quality, ratio);
+        let mut taps = vec![0.0; prototype.taps() as usize];
+        let mut exact = Vec::new();
+        for k in 0..ratio.outputs_through(input.len() as u64 - 1) {
+            let (frame, phase) = (k * ratio.m / ratio.l, k * ratio.m % ratio.l);
+            prototype.phase(phase as f64 / ratio.l as f64, &mut taps);
+            let first = frame as i64 + 1 - taps.len() as i64 / 2;
+            let sum: f64 = taps
+                .iter()
+                .zip(first..)
+                .filter_map(|(tap, i)| Some(tap * input.get(usize::try_from(i).ok()?)?))
+                .sum();
+            exact.push(sum);
+        }
+        for level in Level::available() {
+            let mut single = Resampler::<f32>::with_level(&spec, level).unwrap();
+            let single = run(&mut single, &input, || 480);
+            let mut double = Resampler::<f64>::with_level(&spec, level).unwrap();
+            let double = run(&mut double, &input, || 480);
+            assert_eq!(double.len(), 3 * exact.len());
+            for (i, (a, b)) in single.iter().zip(&double).enumerate() {
+                let exact = exact[i / 3] * (i % 3 + 1) as f64;
+                assert!(
+                    (b - exact).abs() < 1e-13,
+                    "{rates:?} {level:?} {i}: {b} {exact}"
+                );
+                let error = (f64::from(*a) - exact).abs();
+                assert!(error < 2e-6, "{rates:?} {level:?} {i}: {a} {exact}");
             }
         }
     }

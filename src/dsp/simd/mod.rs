@@ -11,6 +11,7 @@ mod convert_x86;
 pub mod resample;
 #[cfg(target_arch = "x86_64")]
 mod resample_x86;
+pub mod split;
 
 use std::sync::OnceLock;
 

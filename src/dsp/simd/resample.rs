@@ -3,8 +3,10 @@
 //! A *row* is the tap vector of one output frame, `len` taps, zero-padded. Rows follow one another
 //! in memory, or, in a *group*, lie side by side: the taps of all [`GROUP`] outputs for the first
 //! sample of the window, then those for the second. So each lane of a vector is an output, and no
-//! sum across lanes is needed. Each row is summed in the same order whatever its neighbours, so an
-//! output does not depend on how outputs are grouped into calls.
+//! sum across lanes is needed. The filters are symmetric, so a group taken *backwards*, from the last
+//! sample of a window to the first, gives the outputs at the mirrored phases. Each row is summed in
+//! the same order whatever its neighbours, so an output does not depend on how outputs are grouped
+//! into calls.
 
 use super::Level;
 
@@ -14,35 +16,36 @@ pub const GROUP: usize = 16;
 pub const STEP: usize = 4;
 /// Rows by themselves have a multiple of this many taps.
 pub const LANES: usize = 8;
-/// Samples after which the partial sums of a group are added up: in one long sum, each tap beyond
-/// the peak of the response would be rounded at the size of the whole.
-pub const BLOCK: usize = 32;
-
-/// Pairs of windows that are taken against a group of rows at a time, at most: each load of taps
-/// serves them all.
+/// Windows, or pairs of them, that are taken against a group of rows at a time, at most: each load of
+/// taps serves them all.
 pub const WINDOWS: usize = 3;
 
 /// Outputs of a group for two channels, which alternate.
 pub type Frames<T> = [T; 2 * GROUP];
 
-/// Pairs of windows, one for each of two channels, against a group of rows.
-type Stereo<T> = fn(x: &[[&[T]; 2]], h: &[T], len: usize, y: &mut [Frames<T>; WINDOWS]);
-/// One window against a group of rows.
-type Group<T> = fn(x: &[T], h: &[T], len: usize, y: &mut [T; GROUP]);
-/// Two windows against a group of rows.
-type Group2<T> = fn(x: [&[T]; 2], h: &[T], len: usize, y: &mut [[T; GROUP]; 2]);
+/// Windows of `x` that begin at `at`, the last `back` of which run backwards, against a group of rows.
+type Group<T> =
+    fn(x: &[T], at: &[usize], back: usize, h: &[T], len: usize, y: &mut [[T; GROUP]; WINDOWS]);
+/// The same for two channels.
+type Stereo<T> =
+    fn(x: [&[T]; 2], at: &[usize], back: usize, h: &[T], len: usize, y: &mut [Frames<T>; WINDOWS]);
+/// Two windows of `x` against a group of rows each.
+type Groups<T> =
+    fn(x: &[T], at: [usize; 2], back: usize, h: [&[T]; 2], len: usize, y: &mut [[T; GROUP]; 2]);
 /// Two windows against four rows.
 type Four2<T> = fn(x: [&[T]; 2], h: &[T], len: usize) -> [[T; 4]; 2];
 
 /// The kernels for one sample type at one level.
 #[derive(Clone, Copy)]
 pub struct Kernels<T> {
-    /// `x` against a group of [`GROUP`] rows: `y[r] = sum_i x[i] * h[i * GROUP + r]`.
+    /// Up to [`WINDOWS`] windows against a group of [`GROUP`] rows:
+    /// `y[w][r] = sum_i x[at[w] + i] * h[i * GROUP + r]`. Where a window runs backwards, the first
+    /// tap meets its last sample, and output `r` belongs to row `GROUP - 1 - r`.
     pub group: Group<T>,
-    /// Two windows against the same group.
-    pub group2: Group2<T>,
-    /// As `group2` for up to [`WINDOWS`] pairs of windows, the outputs of which alternate:
-    /// `y[w][2 * r + c] = sum_i x[w][c][i] * h[i * GROUP + r]`.
+    /// As `group`, each of two windows against a group of its own.
+    pub groups: Groups<T>,
+    /// As `group` for two channels, the outputs of which alternate:
+    /// `y[w][2 * r + c] = sum_i x[c][at[w] + i] * h[i * GROUP + r]`.
     pub stereo: Stereo<T>,
     /// `x` against four rows: `y[r] = sum_i x[i] * h[r * len + i]`.
     pub four: fn(x: &[T], h: &[T], len: usize) -> [T; 4],
@@ -52,30 +55,9 @@ pub struct Kernels<T> {
     pub dot: fn(x: &[T], h: &[T], len: usize) -> T,
 }
 
-/// Frames of two 16-bit little-endian samples to two planes, 1 being full scale.
-pub type Split16<T> = fn(frames: &[u8], left: &mut [T], right: &mut [T]);
-
 /// Sample types that kernels exist for.
 pub trait DotReal: Sized {
     fn kernels(level: Level) -> Kernels<Self>;
-
-    /// The reader of 16-bit stereo at the best level of this machine, where there is one.
-    fn split16() -> Option<Split16<Self>> {
-        None
-    }
-}
-
-/// The plain form of [`Split16`].
-#[inline(always)]
-pub(super) fn split16(frames: &[u8], left: &mut [f32], right: &mut [f32]) {
-    const FULL: f32 = 1.0 / 32_768.0;
-    let frames = frames.as_chunks::<4>().0;
-    for (frame, (l, r)) in frames.iter().zip(left.iter_mut().zip(right)) {
-        // Both halves by shifts alone, which every vector unit has.
-        let both = i32::from_le_bytes(*frame);
-        *l = ((both << 16) >> 16) as f32 * FULL;
-        *r = (both >> 16) as f32 * FULL;
-    }
 }
 
 /// The plain form of the kernels; the yardstick of all others.
@@ -83,7 +65,11 @@ pub(super) fn split16(frames: &[u8], left: &mut [f32], right: &mut [f32]) {
 /// With `FUSED`, products are added without rounding; only for machines whose baseline has the
 /// instruction.
 mod generic {
-    use super::{BLOCK, Frames, GROUP, LANES, WINDOWS};
+    use super::{Frames, GROUP, LANES, WINDOWS};
+
+    /// Samples after which the partial sums of a group are added up: in one long sum, each tap
+    /// beyond the peak of the response would be rounded at the size of the whole.
+    const BLOCK: usize = 32;
 
     macro_rules! generic {
         ($name:ident, $t:ty) => {
@@ -124,18 +110,25 @@ mod generic {
                     y
                 }
 
+                /// One window of `C` channels against a group; row by row, in the order of
+                /// the outputs.
                 #[inline(always)]
                 fn columns<const FUSED: bool, const C: usize>(
                     x: [&[$t]; C],
+                    at: usize,
+                    back: bool,
                     h: &[$t],
                     len: usize,
                 ) -> [[$t; GROUP]; C] {
+                    let x = x.map(|x| &x[at..][..len]);
                     let mut total = [[0.0; GROUP]; C];
                     for (b, taps) in h[..len * GROUP].chunks(BLOCK * GROUP).enumerate() {
                         let mut acc = [[0.0; GROUP]; C];
                         for (i, taps) in taps.as_chunks::<GROUP>().0.iter().enumerate() {
+                            let i = b * BLOCK + i;
+                            let at = if back { len - 1 - i } else { i };
                             for c in 0..C {
-                                let x = x[c][b * BLOCK + i];
+                                let x = x[c][at];
                                 for r in 0..GROUP {
                                     acc[c][r] = mul_add::<FUSED>(x, taps[r], acc[c][r]);
                                 }
@@ -147,38 +140,53 @@ mod generic {
                             }
                         }
                     }
+                    if back {
+                        total.iter_mut().for_each(|rows| rows.reverse());
+                    }
                     total
                 }
 
                 #[inline(always)]
                 pub fn group<const FUSED: bool>(
                     x: &[$t],
+                    at: &[usize],
+                    back: usize,
                     h: &[$t],
                     len: usize,
-                    y: &mut [$t; GROUP],
+                    y: &mut [[$t; GROUP]; WINDOWS],
                 ) {
-                    *y = columns::<FUSED, 1>([x], h, len)[0];
+                    for (w, (at_w, y)) in at.iter().zip(y).enumerate() {
+                        let back = w + back >= at.len();
+                        *y = columns::<FUSED, 1>([x], *at_w, back, h, len)[0];
+                    }
                 }
 
                 #[inline(always)]
-                pub fn group2<const FUSED: bool>(
-                    x: [&[$t]; 2],
-                    h: &[$t],
+                pub fn groups<const FUSED: bool>(
+                    x: &[$t],
+                    at: [usize; 2],
+                    back: usize,
+                    h: [&[$t]; 2],
                     len: usize,
                     y: &mut [[$t; GROUP]; 2],
                 ) {
-                    *y = columns::<FUSED, 2>(x, h, len);
+                    for (w, y) in y.iter_mut().enumerate() {
+                        *y = columns::<FUSED, 1>([x], at[w], w + back >= 2, h[w], len)[0];
+                    }
                 }
 
                 #[inline(always)]
                 pub fn stereo<const FUSED: bool>(
-                    x: &[[&[$t]; 2]],
+                    x: [&[$t]; 2],
+                    at: &[usize],
+                    back: usize,
                     h: &[$t],
                     len: usize,
                     y: &mut [Frames<$t>; WINDOWS],
                 ) {
-                    for (x, y) in x.iter().zip(y) {
-                        let [left, right] = columns::<FUSED, 2>(*x, h, len);
+                    for (w, (at_w, y)) in at.iter().zip(y).enumerate() {
+                        let back = w + back >= at.len();
+                        let [left, right] = columns::<FUSED, 2>(x, *at_w, back, h, len);
                         for (y, (l, r)) in y.chunks_exact_mut(2).zip(left.iter().zip(&right)) {
                             y.copy_from_slice(&[*l, *r]);
                         }
@@ -211,11 +219,22 @@ mod generic {
     generic!(double, f64);
 }
 
-macro_rules! dot_real {
-    ($t:ty, $module:ident, $($more:item)*) => {
-        impl DotReal for $t {
-            $($more)*
+macro_rules! generic_kernels {
+    ($module:ident, $fused:literal) => {
+        Kernels {
+            group: generic::$module::group::<$fused>,
+            groups: generic::$module::groups::<$fused>,
+            stereo: generic::$module::stereo::<$fused>,
+            four: generic::$module::four::<$fused>,
+            four2: generic::$module::four2::<$fused>,
+            dot: generic::$module::dot::<$fused>,
+        }
+    };
+}
 
+macro_rules! dot_real {
+    ($t:ty, $module:ident) => {
+        impl DotReal for $t {
             fn kernels(level: Level) -> Kernels<$t> {
                 match level {
                     #[cfg(target_arch = "x86_64")]
@@ -223,40 +242,16 @@ macro_rules! dot_real {
                     #[cfg(target_arch = "x86_64")]
                     Level::Avx2 => super::resample_x86::$module::avx2(),
                     #[cfg(target_arch = "aarch64")]
-                    Level::Neon => Kernels {
-                        group: generic::$module::group::<true>,
-                        group2: generic::$module::group2::<true>,
-                        stereo: generic::$module::stereo::<true>,
-                        four: generic::$module::four::<true>,
-                        four2: generic::$module::four2::<true>,
-                        dot: generic::$module::dot::<true>,
-                    },
-                    _ => Kernels {
-                        group: generic::$module::group::<false>,
-                        group2: generic::$module::group2::<false>,
-                        stereo: generic::$module::stereo::<false>,
-                        four: generic::$module::four::<false>,
-                        four2: generic::$module::four2::<false>,
-                        dot: generic::$module::dot::<false>,
-                    },
+                    Level::Neon => generic_kernels!($module, true),
+                    _ => generic_kernels!($module, false),
                 }
             }
         }
     };
 }
 
-dot_real!(
-    f32,
-    single,
-    fn split16() -> Option<Split16<f32>> {
-        Some(match Level::best() {
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx2 | Level::Avx512 => super::resample_x86::split16,
-            _ => split16,
-        })
-    }
-);
-dot_real!(f64, double,);
+dot_real!(f32, single);
+dot_real!(f64, double);
 
 #[cfg(test)]
 mod tests {
@@ -270,22 +265,6 @@ mod tests {
                 (seed >> 11) as f64 / (1u64 << 52) as f64 - 1.0
             })
             .collect()
-    }
-
-    #[test]
-    fn sixteen_bits_are_split_exactly() {
-        let samples: Vec<i16> = (0..2 * 1003)
-            .map(|i| (i * 7919 % 65_536) as u16 as i16)
-            .collect();
-        let bytes: Vec<u8> = samples.iter().flat_map(|v| v.to_le_bytes()).collect();
-        for split in [split16, f32::split16().unwrap()] {
-            let mut planes = [vec![0.0; 1003], vec![0.0; 1003]];
-            let [left, right] = &mut planes;
-            split(&bytes, left, right);
-            for (i, v) in samples.iter().enumerate() {
-                assert_eq!(planes[i % 2][i / 2], f32::from(*v) / 32_768.0);
-            }
-        }
     }
 
     macro_rules! levels_agree {
@@ -310,26 +289,65 @@ mod tests {
                         let columns: Vec<$t> = (0..len * GROUP)
                             .map(|i| h[i % GROUP * len + i / GROUP])
                             .collect();
-                        let mut one = [0.0; GROUP];
-                        (kernels.group)(&x[0], &columns, len, &mut one);
-                        let mut two = [[0.0; GROUP]; 2];
-                        (kernels.group2)([&x[0], &x[1]], &columns, len, &mut two);
-                        for r in 0..GROUP {
-                            close(one[r], 0, r);
-                            close(two[0][r], 0, r);
-                            close(two[1][r], 1, r);
+                        // Each channel's window, then the same mirrored, among other samples.
+                        let both = x.clone().map(|x| {
+                            let mut both = vec![9.0; 3];
+                            both.extend(&x);
+                            both.extend(x.iter().rev());
+                            both
+                        });
+                        let begin = |backwards| if backwards { 3 + len } else { 3 };
+                        let mut lone = [[0.0; GROUP]; 2];
+                        for c in 0..2 {
+                            let mut y = [[0.0; GROUP]; WINDOWS];
+                            (kernels.group)(&both[c], &[3], 0, &columns, len, &mut y);
+                            lone[c] = y[0];
+                            for r in 0..GROUP {
+                                close(y[0][r], c, r);
+                            }
                         }
-                        for windows in 1..=WINDOWS {
-                            let x = [[&x[0][..], &x[1][..]]; WINDOWS];
-                            let mut y = [[0.0; 2 * GROUP]; WINDOWS];
-                            (kernels.stereo)(&x[..windows], &columns, len, &mut y);
-                            for y in &y[..windows] {
-                                for (r, y) in y.chunks_exact(2).enumerate() {
-                                    assert_eq!(y, [two[0][r], two[1][r]]);
+                        // Bit for bit the same in whatever company and direction.
+                        let same = |y: [$t; GROUP], c: usize, backwards| {
+                            for r in 0..GROUP {
+                                let at = if backwards { GROUP - 1 - r } else { r };
+                                assert_eq!(y[at], lone[c][r], "{level:?} {len}");
+                            }
+                        };
+                        for count in 1..=WINDOWS {
+                            for back in 0..=count {
+                                let backwards = |w: usize| w + back >= count;
+                                let at: [usize; WINDOWS] =
+                                    std::array::from_fn(|w| begin(backwards(w)));
+                                let at = &at[..count];
+                                let mut y = [[0.0; GROUP]; WINDOWS];
+                                (kernels.group)(&both[1], at, back, &columns, len, &mut y);
+                                for (w, y) in y.into_iter().enumerate().take(count) {
+                                    same(y, 1, backwards(w));
+                                }
+                                let mut y = [[0.0; 2 * GROUP]; WINDOWS];
+                                let x = [&both[0][..], &both[1][..]];
+                                (kernels.stereo)(x, at, back, &columns, len, &mut y);
+                                for (w, y) in y.into_iter().enumerate().take(count) {
+                                    for c in 0..2 {
+                                        same(
+                                            std::array::from_fn(|r| y[2 * r + c]),
+                                            c,
+                                            backwards(w),
+                                        );
+                                    }
                                 }
                             }
                         }
-                        // The sum of a row is the same bit for bit in whatever company.
+                        let other: Vec<$t> = columns.iter().map(|tap| -tap).collect();
+                        for back in 0..=2 {
+                            let backwards = |w: usize| w + back >= 2;
+                            let at = [0, 1].map(|w| begin(backwards(w)));
+                            let mut y = [[0.0; GROUP]; 2];
+                            let h = [&columns[..], &other[..]];
+                            (kernels.groups)(&both[0], at, back, h, len, &mut y);
+                            same(y[0], 0, backwards(0));
+                            same(y[1].map(|y| -y), 0, backwards(1));
+                        }
                         let four = (kernels.four)(&x[0], &h, len);
                         let four2 = (kernels.four2)([&x[0], &x[1]], &h, len);
                         assert_eq!(four2[0], four);

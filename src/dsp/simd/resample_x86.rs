@@ -1,18 +1,8 @@
 //! The resampler's dot products for AVX2+FMA and AVX-512.
 #![allow(unsafe_code)]
 
-use super::resample::{BLOCK, Frames, GROUP, Kernels, LANES, STEP, WINDOWS};
+use super::resample::{Frames, GROUP, Kernels, LANES, STEP, WINDOWS};
 use std::arch::x86_64::*;
-
-/// Frames of two 16-bit samples to two planes; only where AVX2 is.
-pub fn split16(frames: &[u8], left: &mut [f32], right: &mut [f32]) {
-    #[target_feature(enable = "avx2")]
-    fn inner(frames: &[u8], left: &mut [f32], right: &mut [f32]) {
-        super::resample::split16(frames, left, right);
-    }
-    // SAFETY: by this function's contract.
-    unsafe { inner(frames, left, right) }
-}
 
 /// Checks what the kernels rely on: `rows` rows of `len` taps, a multiple of `step`, and windows
 /// as long as a row.
@@ -22,6 +12,22 @@ fn check<T, const C: usize>(x: [&[T]; C], h: &[T], len: usize, rows: usize, step
     for x in x {
         assert!(x.len() >= len);
     }
+}
+
+/// As `check` for windows of `x` that begin at `at` against a group of rows.
+#[inline(always)]
+fn check_at<T, const C: usize>(x: [&[T]; C], at: &[usize], h: &[T], len: usize) {
+    assert!(at.len() <= WINDOWS);
+    for at in at {
+        check(x.map(|x| &x[*at..]), h, len, GROUP, STEP);
+    }
+}
+
+/// The sample of `x` that the first of `len` taps meets, in a window that begins at `at`.
+#[inline(always)]
+fn first<T>(x: &[T], at: usize, backwards: bool, len: usize) -> *const T {
+    let skipped = if backwards { len.max(1) - 1 } else { 0 };
+    x[at + skipped..].as_ptr()
 }
 
 /// Sums the lanes of four accumulators, each in the order of the portable kernel:
@@ -84,8 +90,16 @@ macro_rules! rows {
     };
 }
 
-/// A group by `C` windows, `V` vectors wide, in `K` alternating sums: enough of them to hide the
-/// latency of an addition. `K` decides the order of a sum, `C` does not.
+/// Samples of a window that go into one partial sum of a group before it is added to the whole: in
+/// one long sum, each tap beyond the peak of the response would be rounded at the size of the whole.
+const fn terms<T>() -> usize {
+    if size_of::<T>() == 4 { 16 } else { 64 }
+}
+
+/// `C` windows against a group, `V` vectors wide, in `K` alternating sums: enough of them to hide the
+/// latency of an addition. The last `B` windows run backwards from their last sample, which `x`
+/// points to. With `D`, each has a group of its own. `K` decides the order of a sum, the others do
+/// not.
 ///
 /// Safety: the caller has the instruction set, and `check` has passed.
 macro_rules! columns {
@@ -93,30 +107,40 @@ macro_rules! columns {
      $fma:ident, $add:ident) => {
         #[target_feature(enable = $feature)]
         #[inline]
-        unsafe fn $name<const C: usize, const V: usize, const K: usize>(
+        unsafe fn $name<
+            const C: usize,
+            const B: usize,
+            const D: bool,
+            const V: usize,
+            const K: usize,
+        >(
             x: [*const $t; C],
-            h: *const $t,
+            h: [*const $t; C],
             len: usize,
         ) -> [[$acc; V]; C] {
             const { assert!(V * size_of::<$acc>() == GROUP * size_of::<$t>()) };
-            const { assert!(STEP.is_multiple_of(K) && BLOCK.is_multiple_of(K)) };
+            const { assert!(STEP.is_multiple_of(K) && B <= C) };
             const LANES: usize = size_of::<$acc>() / size_of::<$t>();
             unsafe {
                 let mut total = [[$zero; V]; C];
                 let mut i = 0;
                 while i < len {
-                    let end = len.min(i + BLOCK);
+                    let end = len.min(i + terms::<$t>() * K);
                     let mut acc = [[[$zero; V]; C]; K];
                     while i < end {
                         for k in 0..K {
-                            let taps = h.add((i + k) * GROUP);
                             let mut w = [$zero; C];
                             for c in 0..C {
-                                w[c] = $set(*x[c].add(i + k));
+                                w[c] = if c < C - B {
+                                    $set(*x[c].add(i + k))
+                                } else {
+                                    $set(*x[c].sub(i + k))
+                                };
                             }
                             for v in 0..V {
-                                let taps = $load(taps.add(v * LANES));
                                 for c in 0..C {
+                                    let taps = h[if D { c } else { 0 }];
+                                    let taps = $load(taps.add((i + k) * GROUP + v * LANES));
                                     acc[k][c][v] = $fma(w[c], taps, acc[k][c][v]);
                                 }
                             }
@@ -188,62 +212,136 @@ mod zip {
     }
 }
 
-/// The safe kernels around `rows` and a four-fold reduction `reduce(acc, &mut y[..4])`.
+/// The safe kernels around `rows` and a four-fold reduction `reduce(acc, &mut y[..4])`, and around
+/// `columns` with `K` sums. `$at_once`: the registers hold the sums of three pairs of windows.
 macro_rules! kernels {
     ($level:ident, $feature:literal, $t:ty, $rows:ident, $reduce:ident, $dot:ident,
-     $columns:ident, $vectors:literal, $sums:literal, $sums2:literal,
-     $store:ident, $zip:ident, $at_once:literal) => {
+     $columns:ident, $acc:ty, $vectors:literal, $sums:literal, $store:ident, $zip:ident,
+     $at_once:literal) => {
         mod $level {
             use super::*;
 
             const WIDTH: usize = GROUP / $vectors;
+            type Acc = $acc;
 
-            #[target_feature(enable = $feature)]
-            unsafe fn group_inner(x: &[$t], h: &[$t], len: usize, y: &mut [$t; GROUP]) {
-                unsafe {
-                    let sums = $columns::<1, $vectors, $sums>([x.as_ptr()], h.as_ptr(), len);
-                    for (v, sum) in sums[0].into_iter().enumerate() {
-                        $store(y.as_mut_ptr().add(v * WIDTH), sum);
-                    }
-                }
-            }
-
-            #[target_feature(enable = $feature)]
-            unsafe fn group2_inner(x: [&[$t]; 2], h: &[$t], len: usize, y: &mut [[$t; GROUP]; 2]) {
-                unsafe {
-                    let x = x.map(<[$t]>::as_ptr);
-                    let sums = $columns::<2, $vectors, $sums2>(x, h.as_ptr(), len);
-                    for (y, sums) in y.iter_mut().zip(sums) {
-                        for (v, sum) in sums.into_iter().enumerate() {
-                            $store(y.as_mut_ptr().add(v * WIDTH), sum);
-                        }
-                    }
-                }
-            }
-
-            /// `W` pairs of windows, twice as many windows.
+            /// Stores the sums of a window of one channel, in reverse if it ran backwards.
             #[target_feature(enable = $feature)]
             #[inline]
-            unsafe fn stereo_inner<const W: usize, const C: usize>(
-                x: &[[&[$t]; 2]],
+            unsafe fn store(sums: [Acc; $vectors], backwards: bool, y: &mut [$t; GROUP]) {
+                for (v, sum) in sums.into_iter().enumerate() {
+                    unsafe { $store(y.as_mut_ptr().add(v * WIDTH), sum) };
+                }
+                if backwards {
+                    y.reverse();
+                }
+            }
+
+            /// `C` windows, the last `B` of which run backwards.
+            #[target_feature(enable = $feature)]
+            #[inline]
+            unsafe fn group_inner<const C: usize, const B: usize>(
+                x: &[$t],
+                at: &[usize],
+                h: &[$t],
+                len: usize,
+                y: &mut [[$t; GROUP]; WINDOWS],
+            ) {
+                let x = std::array::from_fn(|c| first(x, at[c], c >= C - B, len));
+                unsafe {
+                    let h = [h.as_ptr(); C];
+                    let sums = $columns::<C, B, false, $vectors, $sums>(x, h, len);
+                    for (c, sums) in sums.into_iter().enumerate() {
+                        store(sums, c >= C - B, &mut y[c]);
+                    }
+                }
+            }
+
+            #[target_feature(enable = $feature)]
+            unsafe fn group_all(
+                x: &[$t],
+                at: &[usize],
+                back: usize,
+                h: &[$t],
+                len: usize,
+                y: &mut [[$t; GROUP]; WINDOWS],
+            ) {
+                unsafe {
+                    match (at.len(), back) {
+                        (1, 0) => group_inner::<1, 0>(x, at, h, len, y),
+                        (1, 1) => group_inner::<1, 1>(x, at, h, len, y),
+                        (2, 0) => group_inner::<2, 0>(x, at, h, len, y),
+                        (2, 1) => group_inner::<2, 1>(x, at, h, len, y),
+                        (2, 2) => group_inner::<2, 2>(x, at, h, len, y),
+                        (3, 0) => group_inner::<3, 0>(x, at, h, len, y),
+                        (3, 1) => group_inner::<3, 1>(x, at, h, len, y),
+                        (3, 2) => group_inner::<3, 2>(x, at, h, len, y),
+                        (3, 3) => group_inner::<3, 3>(x, at, h, len, y),
+                        _ => {}
+                    }
+                }
+            }
+
+            #[target_feature(enable = $feature)]
+            #[inline]
+            unsafe fn groups_inner<const B: usize>(
+                x: &[$t],
+                at: [usize; 2],
+                h: [&[$t]; 2],
+                len: usize,
+                y: &mut [[$t; GROUP]; 2],
+            ) {
+                let x = [0, 1].map(|c| first(x, at[c], c >= 2 - B, len));
+                unsafe {
+                    let h = h.map(<[$t]>::as_ptr);
+                    let sums = $columns::<2, B, true, $vectors, $sums>(x, h, len);
+                    for (c, sums) in sums.into_iter().enumerate() {
+                        store(sums, c >= 2 - B, &mut y[c]);
+                    }
+                }
+            }
+
+            #[target_feature(enable = $feature)]
+            unsafe fn groups_all(
+                x: &[$t],
+                at: [usize; 2],
+                back: usize,
+                h: [&[$t]; 2],
+                len: usize,
+                y: &mut [[$t; GROUP]; 2],
+            ) {
+                unsafe {
+                    match back {
+                        0 => groups_inner::<0>(x, at, h, len, y),
+                        1 => groups_inner::<1>(x, at, h, len, y),
+                        _ => groups_inner::<2>(x, at, h, len, y),
+                    }
+                }
+            }
+
+            /// `C / 2` windows of two channels, the last `B / 2` of which run backwards.
+            #[target_feature(enable = $feature)]
+            #[inline]
+            unsafe fn stereo_inner<const C: usize, const B: usize>(
+                x: [&[$t]; 2],
+                at: &[usize],
                 h: &[$t],
                 len: usize,
                 y: &mut [Frames<$t>],
             ) {
-                const { assert!(C == 2 * W) };
+                const { assert!(C % 2 == 0 && B % 2 == 0) };
+                let x = std::array::from_fn(|c| first(x[c % 2], at[c / 2], c >= C - B, len));
                 unsafe {
-                    let mut windows = [std::ptr::null(); C];
-                    for w in 0..W {
-                        windows[2 * w] = x[w][0].as_ptr();
-                        windows[2 * w + 1] = x[w][1].as_ptr();
-                    }
-                    let sums = $columns::<C, $vectors, $sums2>(windows, h.as_ptr(), len);
-                    for w in 0..W {
-                        let to = y[w].as_mut_ptr();
+                    let h = [h.as_ptr(); C];
+                    let sums = $columns::<C, B, false, $vectors, $sums>(x, h, len);
+                    for (w, y) in y.iter_mut().enumerate().take(C / 2) {
+                        let to = y.as_mut_ptr();
                         for v in 0..$vectors {
                             let [low, high] = zip::$zip(sums[2 * w][v], sums[2 * w + 1][v]);
                             $store(to.add(2 * v * WIDTH), low);
                             $store(to.add((2 * v + 1) * WIDTH), high);
+                        }
+                        if 2 * w >= C - B {
+                            y.as_chunks_mut::<2>().0.reverse();
                         }
                     }
                 }
@@ -251,18 +349,30 @@ macro_rules! kernels {
 
             #[target_feature(enable = $feature)]
             unsafe fn stereo_all(
-                x: &[[&[$t]; 2]],
+                x: [&[$t]; 2],
+                at: &[usize],
+                back: usize,
                 h: &[$t],
                 len: usize,
                 y: &mut [Frames<$t>; WINDOWS],
             ) {
                 unsafe {
-                    match x.len() {
-                        3 if $at_once => stereo_inner::<3, 6>(x, h, len, y),
-                        2 if $at_once => stereo_inner::<2, 4>(x, h, len, y),
+                    match (at.len(), back) {
+                        (3, 0) if $at_once => stereo_inner::<6, 0>(x, at, h, len, y),
+                        (3, 1) if $at_once => stereo_inner::<6, 2>(x, at, h, len, y),
+                        (3, 2) if $at_once => stereo_inner::<6, 4>(x, at, h, len, y),
+                        (3, 3) if $at_once => stereo_inner::<6, 6>(x, at, h, len, y),
+                        (2, 0) if $at_once => stereo_inner::<4, 0>(x, at, h, len, y),
+                        (2, 1) if $at_once => stereo_inner::<4, 2>(x, at, h, len, y),
+                        (2, 2) if $at_once => stereo_inner::<4, 4>(x, at, h, len, y),
                         _ => {
-                            for (x, y) in x.chunks(1).zip(y.chunks_mut(1)) {
-                                stereo_inner::<1, 2>(x, h, len, y);
+                            let forwards = at.len().saturating_sub(back);
+                            for (w, (at, y)) in at.chunks(1).zip(y.chunks_mut(1)).enumerate() {
+                                if w < forwards {
+                                    stereo_inner::<2, 0>(x, at, h, len, y);
+                                } else {
+                                    stereo_inner::<2, 2>(x, at, h, len, y);
+                                }
                             }
                         }
                     }
@@ -292,22 +402,41 @@ macro_rules! kernels {
 
             // SAFETY of all six: this level is chosen only where the machine has it, and `check`
             // establishes the lengths.
-            pub fn group(x: &[$t], h: &[$t], len: usize, y: &mut [$t; GROUP]) {
-                check([x], h, len, GROUP, STEP);
-                unsafe { group_inner(x, h, len, y) }
+            pub fn group(
+                x: &[$t],
+                at: &[usize],
+                back: usize,
+                h: &[$t],
+                len: usize,
+                y: &mut [[$t; GROUP]; WINDOWS],
+            ) {
+                check_at([x], at, h, len);
+                unsafe { group_all(x, at, back, h, len, y) }
             }
 
-            pub fn group2(x: [&[$t]; 2], h: &[$t], len: usize, y: &mut [[$t; GROUP]; 2]) {
-                check(x, h, len, GROUP, STEP);
-                unsafe { group2_inner(x, h, len, y) }
+            pub fn groups(
+                x: &[$t],
+                at: [usize; 2],
+                back: usize,
+                h: [&[$t]; 2],
+                len: usize,
+                y: &mut [[$t; GROUP]; 2],
+            ) {
+                check([], h[1], len, GROUP, STEP);
+                check_at([x], &at, h[0], len);
+                unsafe { groups_all(x, at, back, h, len, y) }
             }
 
-            pub fn stereo(x: &[[&[$t]; 2]], h: &[$t], len: usize, y: &mut [Frames<$t>; WINDOWS]) {
-                assert!(x.len() <= WINDOWS);
-                for x in x {
-                    check(*x, h, len, GROUP, STEP);
-                }
-                unsafe { stereo_all(x, h, len, y) }
+            pub fn stereo(
+                x: [&[$t]; 2],
+                at: &[usize],
+                back: usize,
+                h: &[$t],
+                len: usize,
+                y: &mut [Frames<$t>; WINDOWS],
+            ) {
+                check_at(x, at, h, len);
+                unsafe { stereo_all(x, at, back, h, len, y) }
             }
 
             pub fn four(x: &[$t], h: &[$t], len: usize) -> [$t; 4] {
@@ -332,7 +461,7 @@ macro_rules! table {
     ($level:ident) => {
         Kernels {
             group: $level::group,
-            group2: $level::group2,
+            groups: $level::groups,
             stereo: $level::stereo,
             four: $level::four,
             four2: $level::four2,
@@ -448,8 +577,8 @@ pub mod single {
         reduce_a2,
         dot_a2,
         columns_a2,
+        __m256,
         2,
-        4,
         2,
         _mm256_storeu_ps,
         a2_f32,
@@ -463,8 +592,8 @@ pub mod single {
         reduce_a512,
         dot_a2,
         columns_a512,
+        __m512,
         1,
-        4,
         4,
         _mm512_storeu_ps,
         a512_f32,
@@ -584,8 +713,8 @@ pub mod double {
         reduce_a2,
         dot_a2,
         columns_a2,
+        __m256d,
         4,
-        2,
         1,
         _mm256_storeu_pd,
         a2_f64,
@@ -599,8 +728,8 @@ pub mod double {
         reduce_a512,
         dot_a2,
         columns_a512,
+        __m512d,
         2,
-        4,
         2,
         _mm512_storeu_pd,
         a512_f64,

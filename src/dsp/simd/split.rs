@@ -1,0 +1,59 @@
+//! Interleaved 16-bit stereo to planes.
+#![cfg_attr(target_arch = "x86_64", allow(unsafe_code))]
+
+use super::Level;
+
+/// Frames of two 16-bit little-endian samples to two planes, 1 being full scale.
+pub type Split16<T> = fn(frames: &[u8], left: &mut [T], right: &mut [T]);
+
+/// The reader at `level`, which this machine must have.
+pub fn split16(level: Level) -> Split16<f32> {
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 | Level::Avx512 => avx2,
+        _ => plain,
+    }
+}
+
+#[inline(always)]
+fn plain(frames: &[u8], left: &mut [f32], right: &mut [f32]) {
+    const FULL: f32 = 1.0 / 32_768.0;
+    let frames = frames.as_chunks::<4>().0;
+    for (frame, (l, r)) in frames.iter().zip(left.iter_mut().zip(right)) {
+        // Both halves by shifts alone, which every vector unit has.
+        let both = i32::from_le_bytes(*frame);
+        *l = ((both << 16) >> 16) as f32 * FULL;
+        *r = (both >> 16) as f32 * FULL;
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn avx2(frames: &[u8], left: &mut [f32], right: &mut [f32]) {
+    #[target_feature(enable = "avx2")]
+    fn inner(frames: &[u8], left: &mut [f32], right: &mut [f32]) {
+        plain(frames, left, right);
+    }
+    // SAFETY: this level is chosen only where the machine has it.
+    unsafe { inner(frames, left, right) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixteen_bits_are_split_exactly() {
+        let samples: Vec<i16> = (0..2 * 1003)
+            .map(|i| (i * 7919 % 65_536) as u16 as i16)
+            .collect();
+        let bytes: Vec<u8> = samples.iter().flat_map(|v| v.to_le_bytes()).collect();
+        for level in Level::available() {
+            let mut planes = [vec![0.0; 1003], vec![0.0; 1003]];
+            let [left, right] = &mut planes;
+            split16(level)(&bytes, left, right);
+            for (i, v) in samples.iter().enumerate() {
+                assert_eq!(planes[i % 2][i / 2], f32::from(*v) / 32_768.0);
+            }
+        }
+    }
+}
