@@ -354,8 +354,8 @@ struct Noise {
     used: usize,
 }
 
-/// Numbers made at a time.
-const BLOCK: usize = 16 * LANES;
+/// Numbers made ahead at a time.
+const BLOCK: usize = 2 * LANES;
 
 impl Noise {
     fn new(stream: u64) -> Self {
@@ -367,16 +367,17 @@ impl Noise {
     }
 
     /// The next `to.len()` numbers of the stream.
-    fn fill(&mut self, mut to: &mut [f32]) {
-        while !to.is_empty() {
-            if self.used == BLOCK {
-                self.generators.triangular(&mut self.block);
-                self.used = 0;
-            }
-            let n = (BLOCK - self.used).min(to.len());
-            to[..n].copy_from_slice(&self.block[self.used..self.used + n]);
-            self.used += n;
-            to = &mut to[n..];
+    fn fill(&mut self, to: &mut [f32]) {
+        let kept = (BLOCK - self.used).min(to.len());
+        let (first, rest) = to.split_at_mut(kept);
+        first.copy_from_slice(&self.block[self.used..][..kept]);
+        self.used += kept;
+        let (whole, last) = rest.split_at_mut(rest.len() - rest.len() % LANES);
+        self.generators.triangular(whole);
+        if !last.is_empty() {
+            self.generators.triangular(&mut self.block);
+            last.copy_from_slice(&self.block[..last.len()]);
+            self.used = last.len();
         }
     }
 }

@@ -90,10 +90,18 @@ macro_rules! rows {
     };
 }
 
-/// Samples of a window that go into one partial sum of a group before it is added to the whole: in
+/// Samples of a window of `len` that are summed, in `k` sums, before those are added to the whole: in
 /// one long sum, each tap beyond the peak of the response would be rounded at the size of the whole.
-const fn terms<T>() -> usize {
-    if size_of::<T>() == 4 { 16 } else { 64 }
+#[inline(always)]
+const fn block<T>(len: usize, k: usize) -> usize {
+    let terms = if size_of::<T>() == 4 { 16 } else { 64 };
+    // Equal blocks: a short last one costs as many additions as the others.
+    let blocks = (len + terms * k / 2) / (terms * k);
+    if blocks < 2 {
+        len
+    } else {
+        len.div_ceil(blocks).next_multiple_of(k)
+    }
 }
 
 /// `C` windows against a group, `V` vectors wide, in `K` alternating sums: enough of them to hide the
@@ -123,9 +131,10 @@ macro_rules! columns {
             const LANES: usize = size_of::<$acc>() / size_of::<$t>();
             unsafe {
                 let mut total = [[$zero; V]; C];
+                let block = block::<$t>(len, K);
                 let mut i = 0;
                 while i < len {
-                    let end = len.min(i + terms::<$t>() * K);
+                    let end = len.min(i + block);
                     let mut acc = [[[$zero; V]; C]; K];
                     while i < end {
                         for k in 0..K {

@@ -12,7 +12,7 @@ use gst_base::subclass::prelude::*;
 use super::negotiate;
 use super::settings::{self, Settings, SetupError};
 use crate::dsp::convert::{ConvertError, Converter, Source};
-use crate::elements::support::format::frames;
+use crate::elements::support::format::{clip, frames};
 use crate::elements::support::metrics::{ElementMetrics, span};
 use crate::elements::support::transform::{
     self, Transform, aligned_buffer, with_bytes, with_bytes_mut,
@@ -32,7 +32,7 @@ struct Active {
 #[derive(Default)]
 struct State {
     active: Option<Active>,
-    segment: Option<gst::Segment>,
+    segment: Option<gst::FormattedSegment<gst::ClockTime>>,
 }
 
 pub struct AudioConvert {
@@ -232,11 +232,11 @@ impl BaseTransformImpl for AudioConvert {
     fn sink_event(&self, event: gst::Event) -> bool {
         match event.view() {
             gst::EventView::Segment(e) => {
-                let segment = e.segment().clone();
-                if let Some(time) = segment.downcast_ref::<gst::ClockTime>() {
+                let segment = e.segment().downcast_ref::<gst::ClockTime>();
+                if let Some(time) = segment {
                     self.metrics.set_segment(time);
                 }
-                lock(&self.state).segment = Some(segment);
+                lock(&self.state).segment = segment.cloned();
             }
             gst::EventView::Eos(_) => self.metrics.finish(&*self.obj()),
             _ => {}
@@ -296,12 +296,13 @@ impl Transform for AudioConvert {
         // Buffers come after caps: without them `submit_input_buffer` refuses.
         let State { active, segment } = &mut *state;
         let active = active.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
-        let Some(inbuf) = active.clipped(inbuf, segment.as_ref()) else {
+        let (rate, bpf) = (active.input.rate(), active.input.bpf());
+        let Some(inbuf) = clip(inbuf, segment.as_ref(), rate, bpf) else {
             return Ok(None);
         };
         let work = self.metrics.begin();
-        let frames = frames(&inbuf, active.input.bpf()) as usize;
-        let span = span(&inbuf, frames as u64, active.input.rate());
+        let frames = frames(&inbuf, bpf) as usize;
+        let span = span(&inbuf, frames as u64, rate);
         let converted = if active.converter.is_passthrough() && self.obj().is_passthrough() {
             Ok(inbuf)
         } else {
@@ -331,28 +332,6 @@ enum BufferError {
     Map(#[from] glib::BoolError),
     #[error("no output buffer: {0}")]
     Allocate(gst::FlowError),
-}
-
-impl Active {
-    /// The part of `buffer` that lies in `segment`.
-    fn clipped(&self, buffer: gst::Buffer, segment: Option<&gst::Segment>) -> Option<gst::Buffer> {
-        let Some(segment) = segment else {
-            return Some(buffer);
-        };
-        let Some(time) = segment.downcast_ref::<gst::ClockTime>() else {
-            return Some(buffer);
-        };
-        // Nearly every buffer lies within the segment as a whole, or nobody knows where it lies.
-        let whole = match (buffer.pts(), time.start(), time.stop()) {
-            (None, ..) => true,
-            (Some(pts), Some(start), None) => pts >= start,
-            _ => false,
-        };
-        if whole {
-            return Some(buffer);
-        }
-        gst_audio::audio_buffer_clip(buffer, segment, self.input.rate(), self.input.bpf())
-    }
 }
 
 impl AudioConvert {

@@ -11,7 +11,7 @@ use gst_base::subclass::prelude::*;
 
 use super::settings::Settings;
 use super::state::{State, StateError};
-use crate::elements::support::format::frames;
+use crate::elements::support::format::{clip, frames};
 use crate::elements::support::metrics::{self, ElementMetrics};
 use crate::elements::support::transform::{self, Transform};
 use crate::sync::lock;
@@ -462,12 +462,8 @@ impl Transform for RustResample {
                 None => (0, 0),
             };
             let state = running.state.as_ref();
-            let clipped = match (state, &running.segment) {
-                (Some(state), Some(segment)) if !state.lies_within(&buffer, segment) => {
-                    gst_audio::audio_buffer_clip(buffer, segment.upcast_ref(), rate, bpf)
-                }
-                _ => Some(buffer),
-            };
+            let segment = running.segment.as_ref().filter(|_| state.is_some());
+            let clipped = clip(buffer, segment, rate, bpf);
             let jumps = clipped
                 .as_ref()
                 .is_some_and(|buffer| state.is_some_and(|state| state.jumps(buffer)));

@@ -6,7 +6,7 @@ use super::settings::Settings;
 use crate::dsp::resample::{EngineKind, Layout, ResampleError, Source, Stream};
 use crate::elements::support::format::{frames, sample_format};
 use crate::elements::support::timeline::{frames_to_time, time_to_frames};
-use crate::elements::support::transform::aligned_buffer;
+use crate::elements::support::transform::{aligned_buffer, with_bytes, with_bytes_mut};
 
 /// Timestamps may be off by this much, in parts of a second, before the stream starts anew
 /// (as `audioresample`).
@@ -158,20 +158,6 @@ impl State {
         ))
     }
 
-    /// Whether `segment` takes nothing off `buffer`.
-    pub fn lies_within(
-        &self,
-        buffer: &gst::BufferRef,
-        segment: &gst::FormattedSegment<gst::ClockTime>,
-    ) -> bool {
-        let Some(pts) = buffer.pts() else {
-            return true;
-        };
-        let end = pts.saturating_add(frames_to_time(self.frames(buffer), self.in_info.rate()));
-        segment.start().is_none_or(|start| pts >= start)
-            && segment.stop().is_none_or(|stop| end <= stop)
-    }
-
     /// Consumes `buffer`; its frames.
     pub fn push(&mut self, buffer: &gst::BufferRef) -> Result<u64, StateError> {
         let (size, bpf) = (buffer.size(), self.in_info.bpf() as usize);
@@ -204,8 +190,9 @@ impl State {
             let plane = |channel| mapped.plane_data(channel as u32).unwrap_or_default();
             self.stream.push(frames, Source::Planar(&plane));
         } else {
-            let mapped = buffer.map_readable()?;
-            self.stream.push(frames, Source::Interleaved(&mapped));
+            with_bytes(buffer, |bytes| {
+                self.stream.push(frames, Source::Interleaved(bytes));
+            })?;
         }
         Ok(frames as u64)
     }
@@ -221,10 +208,7 @@ impl State {
         let writable = buffer.make_mut();
         let silent = self.stream.is_silent();
         let start = self.stream.frames_out();
-        {
-            let mut mapped = writable.map_writable()?;
-            self.stream.pull(frames, &mut mapped);
-        }
+        with_bytes_mut(writable, |bytes| self.stream.pull(frames, bytes))?;
         let end = start + frames as u64;
         let rate = self.out_info.rate();
         let span = frames_to_time(end, rate) - frames_to_time(start, rate);

@@ -1,5 +1,6 @@
 //! GStreamer's sample formats as those of the signal processing.
 
+use super::timeline::frames_to_time;
 use crate::dsp::convert::SampleFormat;
 
 /// The sample format of `format`; `None` for `Unknown`, `Encoded` and formats that a newer
@@ -16,6 +17,25 @@ pub fn frames(buffer: &gst::BufferRef, bpf: u32) -> u64 {
         Some(meta) => meta.samples() as u64,
         None => buffer.size() as u64 / u64::from(bpf.max(1)),
     }
+}
+
+/// The part of `buffer` that lies in `segment`; `None` where nothing does. `rate` and `bpf` are those of
+/// its frames.
+pub fn clip(
+    buffer: gst::Buffer,
+    segment: Option<&gst::FormattedSegment<gst::ClockTime>>,
+    rate: u32,
+    bpf: u32,
+) -> Option<gst::Buffer> {
+    let (Some(segment), Some(pts)) = (segment, buffer.pts()) else {
+        return Some(buffer);
+    };
+    // Nearly every buffer lies within the segment as a whole.
+    let ends_by = |stop| pts.saturating_add(frames_to_time(frames(&buffer, bpf), rate)) <= stop;
+    if segment.start().is_none_or(|start| pts >= start) && segment.stop().is_none_or(ends_by) {
+        return Some(buffer);
+    }
+    gst_audio::audio_buffer_clip(buffer, segment.upcast_ref(), rate, bpf)
 }
 
 #[cfg(test)]
