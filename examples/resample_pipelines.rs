@@ -1,6 +1,6 @@
 //! CPU time of whole pipelines with `rustresample` and with `audioresample`, less that of the same
 //! pipeline without either: `cargo run --release --example resample_pipelines`. A word after `--`
-//! chooses rows, as `S16LE` or `48000>16000`.
+//! chooses rows, as `S16LE`, `4096` or `48000>16000`.
 
 use gst::prelude::*;
 
@@ -45,26 +45,34 @@ fn main() {
     gst::init().expect("GStreamer");
     gstrustaudio::plugin_register_static().expect("the plugin");
     println!(
-        "us of CPU per second of audio, 10 ms buffers, stereo, defaults, pipeline without either taken off\n"
+        "us of CPU per second of audio, stereo, defaults, pipeline without either taken off\n"
     );
-    println!("| format | rates | audioresample | rustresample | times |\n|---|---|---|---|---|");
+    println!(
+        "| format | frames per buffer | rates | audioresample | rustresample | times |\n|---|---|---|---|---|---|"
+    );
     let chosen = std::env::args().nth(1).unwrap_or_default();
     let mut ratios = Vec::new();
-    for format in ["F32LE", "S16LE"] {
+    for (format, length) in [
+        ("F32LE", None),
+        ("S16LE", None),
+        ("F32LE", Some(4096)),
+        ("S16LE", Some(4096)),
+    ] {
         for (from, to) in [
             (48_000, 16_000),
             (44_100, 48_000),
             (16_000, 48_000),
             (48_000, 44_100),
         ] {
-            if !format!("{format} {from}>{to}").contains(&chosen) {
+            // 10 ms
+            let frames = length.unwrap_or(from / 100);
+            if !format!("{format} {frames} {from}>{to}").contains(&chosen) {
                 continue;
             }
-            let frames = from / 100;
             let source = format!(
                 "audiotestsrc wave=square num-buffers={} samplesperbuffer={frames} \
                  ! audio/x-raw,format={format},rate={from},channels=2",
-                LENGTH * 100
+                (LENGTH * from).div_ceil(frames)
             );
             let with = |factory: &str| {
                 format!("{source} ! {factory} ! audio/x-raw,rate={to} ! fakesink sync=false")
@@ -84,7 +92,7 @@ fn main() {
             let [baseline, theirs, ours] = best;
             let (theirs, ours) = (theirs - baseline, ours - baseline);
             println!(
-                "| {format} | {from} to {to} | {theirs:.0} | {ours:.0} | {:.2} |",
+                "| {format} | {frames} | {from} to {to} | {theirs:.0} | {ours:.0} | {:.2} |",
                 theirs / ours
             );
             ratios.push((theirs / ours).ln());

@@ -74,6 +74,20 @@ impl<'a, T: Copy> Output<'a, T> {
         self.offset += frames;
     }
 
+    /// The samples of a stretch of two channels that alternate, from frame 0 on.
+    #[inline]
+    pub fn pairs(&mut self) -> Option<&mut [T]> {
+        let pairs = self.channel_stride == 1 && self.frame_stride == 2;
+        pairs.then(|| &mut self.samples[2 * self.offset..])
+    }
+
+    /// The samples of `channel` where they lie side by side, from frame 0 on.
+    #[inline]
+    pub fn plane(&mut self, channel: usize) -> Option<&mut [T]> {
+        let at = channel * self.channel_stride + self.offset;
+        (self.frame_stride == 1).then(|| &mut self.samples[at..])
+    }
+
     /// Writes consecutive frames of one channel.
     #[inline]
     pub fn write(&mut self, channel: usize, frame: usize, y: &[T]) {

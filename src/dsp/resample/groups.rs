@@ -1,24 +1,25 @@
 //! A stretch of outputs from the groups of an exact table.
 
+use std::ops::Range;
+
 use super::engine::{Output, Sample};
 use super::fifo::Fifo;
 use super::table::Exact;
-use crate::dsp::simd::resample::{Frames, GROUP, Kernels, WINDOWS};
+use crate::dsp::simd::resample::{GROUP, Kernels, WINDOWS};
 
 const ROWS: u64 = GROUP as u64;
 
 /// The outputs of a group in one period, as far as they are wanted.
 #[derive(Clone, Copy, Debug)]
 pub struct Job {
-    group: usize,
     /// Where its window begins in the planes.
     start: usize,
-    backwards: bool,
-    /// First that is wanted, of the group's outputs in the order of time.
-    within: usize,
-    /// Its number in the stretch.
+    /// Number of its first wanted output in the stretch.
     at: usize,
-    count: usize,
+    /// First that is wanted, of the group's outputs in the order of time, and how many are.
+    within: u8,
+    count: u8,
+    backwards: bool,
 }
 
 /// A stretch of outputs, numbered from row 0 of a period on.
@@ -41,13 +42,13 @@ impl<T: Sample> Run<'_, T> {
     pub fn write(&self, out: &mut Output<'_, T>, jobs: &mut Vec<Job>) {
         let channels = self.fifo.channels();
         let paired = channels - channels % 2;
+        let periods = (self.end - 1) / self.table.period;
         // A job of the odd channel that no other shares its group with.
         let mut single = None;
-        let mut two = Line([[T::default(); 2 * GROUP]; WINDOWS]);
-        let mut one = Line([[T::default(); GROUP]; WINDOWS]);
+        let mut scratch = Line([T::default(); 2 * GROUP * WINDOWS]);
         for group in 0..self.table.offsets.len() {
             jobs.clear();
-            self.collect(group, jobs);
+            self.collect(group, periods, jobs);
             let mut rest = &jobs[..];
             while !rest.is_empty() {
                 // Two and two rather than three and one.
@@ -58,79 +59,77 @@ impl<T: Sample> Run<'_, T> {
                 let (pass, later) = rest.split_at(n);
                 rest = later;
                 for channel in (0..paired).step_by(2) {
-                    self.pairs(out, channel, pass, &mut two.0);
+                    self.pairs(out, channel, group, pass, &mut scratch.0);
                 }
                 if paired == channels {
                     continue;
                 }
                 match (pass, single) {
-                    ([job], None) => single = Some(*job),
-                    ([job], Some(other)) => {
-                        self.two_groups(out, paired, [&other, job]);
+                    ([job], None) => single = Some((group, *job)),
+                    ([job], Some((other, first))) => {
+                        self.two_groups(out, paired, [(other, &first), (group, job)]);
                         single = None;
                     }
-                    _ => self.ones(out, paired, pass, &mut one.0),
+                    _ => self.ones(out, paired, group, pass, &mut scratch.0),
                 }
             }
         }
-        if let Some(job) = single {
-            self.ones(out, paired, &[job], &mut one.0);
+        if let Some((group, job)) = single {
+            self.ones(out, paired, group, &[job], &mut scratch.0);
         }
         if self.table.lone {
             self.lone(out);
         }
     }
 
-    /// Appends the jobs of `group`, those that run forwards first.
-    fn collect(&self, group: usize, jobs: &mut Vec<Job>) {
+    /// Appends the jobs of `group` in period 0 to `periods`, those that run forwards first.
+    fn collect(&self, group: usize, periods: u64, jobs: &mut Vec<Job>) {
         let table = self.table;
-        let (period, offset) = (table.period, table.offsets[group] as i64);
+        let (period, advance, offset) = (table.period, table.advance as i64, table.offsets[group]);
         let low = group as u64 * ROWS;
         let high = (low + ROWS).min(table.rows);
-        // Row 0 is there already.
-        let (least, most) = (low.max(1), (high - 1).min(table.mirrored()));
-        let last = (self.end - 1) / period;
-        for p in 0..=last {
-            let row = p * period;
-            let frame = self.base + 1 - self.half + (p * table.advance) as i64 + offset;
-            let job = self.job(row + low, row + low..row + high, group, frame);
-            jobs.extend(job);
+        let mut frame = self.base + 1 - self.half + offset as i64;
+        for p in 0..=periods {
+            let row = p * period + low;
+            self.add(jobs, row, row..row + high - low, frame, false);
+            frame += advance;
         }
+        // Row `k` mirrored lies `k` before the end of the period; row 0 is there already.
+        let (least, most) = (low.max(1), (high - 1).min(table.mirrored()));
         if least > most {
             return;
         }
-        for p in 1..=last + 1 {
-            // Row `k` mirrored lies `k` before this one.
+        let mut frame = self.base + self.half - table.len as i64 + advance - offset as i64;
+        for p in 1..=periods + 1 {
             let row = p * period;
-            let frame =
-                self.base + self.half - table.len as i64 + (p * table.advance) as i64 - offset;
             let origin = row - low - (ROWS - 1);
-            let range = row - most..row - least + 1;
-            if let Some(mut job) = self.job(origin, range, group, frame) {
-                job.backwards = true;
-                jobs.push(job);
-            }
+            self.add(jobs, origin, row - most..row - least + 1, frame, true);
+            frame += advance;
         }
     }
 
-    /// The wanted ones among the outputs `range`, where the group's first in time is `origin`.
-    fn job(
+    /// Appends a job for the wanted ones among the outputs `range`, if there are any. The group's
+    /// first in time is `origin`, its window begins at `frame`.
+    #[inline(always)]
+    fn add(
         &self,
+        jobs: &mut Vec<Job>,
         origin: u64,
-        range: std::ops::Range<u64>,
-        group: usize,
+        range: Range<u64>,
         frame: i64,
-    ) -> Option<Job> {
+        backwards: bool,
+    ) {
         let from = range.start.max(self.first);
         let to = range.end.min(self.end);
-        (from < to).then(|| Job {
-            group,
-            start: self.fifo.index(frame),
-            backwards: false,
-            within: (from - origin) as usize,
-            at: (from - self.first) as usize,
-            count: (to - from) as usize,
-        })
+        if from < to {
+            jobs.push(Job {
+                start: self.fifo.index(frame),
+                at: (from - self.first) as usize,
+                within: (from - origin) as u8,
+                count: (to - from) as u8,
+                backwards,
+            });
+        }
     }
 
     fn taps(&self, group: usize) -> &[T] {
@@ -138,64 +137,66 @@ impl<T: Sample> Run<'_, T> {
         &self.table.taps()[group * size..][..size]
     }
 
-    fn windows(&self, pass: &[Job]) -> Windows<'_, T> {
-        let mut at = [0; WINDOWS];
-        for (at, job) in at.iter_mut().zip(pass) {
-            *at = job.start;
-        }
-        Windows {
-            taps: self.taps(pass.first().map_or(0, |job| job.group)),
-            at,
-            back: pass.iter().filter(|job| job.backwards).count(),
-        }
-    }
-
-    /// Channels `channel` and `channel + 1` of `pass`, jobs of one group.
+    /// Channels `channel` and `channel + 1` of `pass`, jobs of `group`.
     fn pairs(
         &self,
         out: &mut Output<'_, T>,
         channel: usize,
+        group: usize,
         pass: &[Job],
-        y: &mut [Frames<T>; WINDOWS],
+        scratch: &mut [T],
     ) {
         let x = [channel, channel + 1].map(|c| self.fifo.plane(c));
-        let Windows { taps, at, back } = self.windows(pass);
-        let len = self.table.len;
-        (self.kernels.stereo)(x, &at[..pass.len()], back, taps, len, y);
-        for (job, y) in pass.iter().zip(y) {
-            out.write2(channel, job.at, &y[2 * job.within..][..2 * job.count]);
+        let (taps, len) = (self.taps(group), self.table.len);
+        let Windows { n, at, to, back } = windows(pass, out.pairs().is_some());
+        if let (Some(to), Some(y)) = (to, out.pairs()) {
+            let to = to.map(|to| 2 * to);
+            (self.kernels.stereo)(x, &at[..n], back, taps, len, y, &to[..n]);
+            return;
+        }
+        let to: [usize; WINDOWS] = std::array::from_fn(|w| w * 2 * GROUP);
+        (self.kernels.stereo)(x, &at[..n], back, taps, len, scratch, &to[..n]);
+        for (job, y) in pass.iter().zip(scratch.chunks_exact(2 * GROUP)) {
+            let y = &y[2 * usize::from(job.within)..][..2 * usize::from(job.count)];
+            out.write2(channel, job.at, y);
         }
     }
 
-    /// Channel `channel` of `pass`, jobs of one group.
+    /// Channel `channel` of `pass`, jobs of `group`.
     fn ones(
         &self,
         out: &mut Output<'_, T>,
         channel: usize,
+        group: usize,
         pass: &[Job],
-        y: &mut [[T; GROUP]; WINDOWS],
+        scratch: &mut [T],
     ) {
         let x = self.fifo.plane(channel);
-        let Windows { taps, at, back } = self.windows(pass);
-        let len = self.table.len;
-        (self.kernels.group)(x, &at[..pass.len()], back, taps, len, y);
-        for (job, y) in pass.iter().zip(y) {
-            out.write(channel, job.at, &y[job.within..][..job.count]);
+        let (taps, len) = (self.taps(group), self.table.len);
+        let Windows { n, at, to, back } = windows(pass, out.plane(channel).is_some());
+        if let (Some(to), Some(y)) = (to, out.plane(channel)) {
+            (self.kernels.group)(x, &at[..n], back, taps, len, y, &to[..n]);
+            return;
+        }
+        let to: [usize; WINDOWS] = std::array::from_fn(|w| w * GROUP);
+        (self.kernels.group)(x, &at[..n], back, taps, len, scratch, &to[..n]);
+        for (job, y) in pass.iter().zip(scratch.chunks_exact(GROUP)) {
+            job.write(out, channel, y);
         }
     }
 
     /// Channel `channel` of two jobs of different groups: one alone would not keep the processor busy.
-    fn two_groups(&self, out: &mut Output<'_, T>, channel: usize, jobs: [&Job; 2]) {
+    fn two_groups(&self, out: &mut Output<'_, T>, channel: usize, jobs: [(usize, &Job); 2]) {
         let [a, b] = jobs;
-        let [a, b] = if a.backwards { [b, a] } else { [a, b] };
+        let [a, b] = if a.1.backwards { [b, a] } else { [a, b] };
         let x = self.fifo.plane(channel);
-        let h = [self.taps(a.group), self.taps(b.group)];
+        let h = [self.taps(a.0), self.taps(b.0)];
+        let (a, b) = (a.1, b.1);
         let back = usize::from(a.backwards) + usize::from(b.backwards);
         let mut y = [[T::default(); GROUP]; 2];
         (self.kernels.groups)(x, [a.start, b.start], back, h, self.table.len, &mut y);
-        for (job, y) in [a, b].into_iter().zip(&y) {
-            out.write(channel, job.at, &y[job.within..][..job.count]);
-        }
+        a.write(out, channel, &y[0]);
+        b.write(out, channel, &y[1]);
     }
 
     /// All channels of the row by itself.
@@ -222,9 +223,39 @@ impl<T: Sample> Run<'_, T> {
 #[repr(align(64))]
 struct Line<T>(T);
 
+impl Job {
+    /// Writes what is wanted of the group's outputs.
+    fn write<T: Copy>(&self, out: &mut Output<'_, T>, channel: usize, y: &[T]) {
+        out.write(
+            channel,
+            self.at,
+            &y[self.within.into()..][..self.count.into()],
+        );
+    }
+}
+
 /// What jobs of one group are to a kernel.
-struct Windows<'a, T> {
-    taps: &'a [T],
+struct Windows {
+    n: usize,
     at: [usize; WINDOWS],
+    /// Where all of their outputs are wanted: where each goes.
+    to: Option<[usize; WINDOWS]>,
     back: usize,
+}
+
+fn windows(pass: &[Job], direct: bool) -> Windows {
+    let (mut at, mut to) = ([0; WINDOWS], [0; WINDOWS]);
+    let (mut back, mut whole) = (0, direct);
+    for (job, (at, to)) in pass.iter().zip(at.iter_mut().zip(&mut to)) {
+        *at = job.start;
+        *to = job.at;
+        back += usize::from(job.backwards);
+        whole &= usize::from(job.count) == GROUP;
+    }
+    Windows {
+        n: pass.len(),
+        at,
+        to: whole.then_some(to),
+        back,
+    }
 }

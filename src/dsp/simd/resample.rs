@@ -20,15 +20,13 @@ pub const LANES: usize = 8;
 /// taps serves them all.
 pub const WINDOWS: usize = 3;
 
-/// Outputs of a group for two channels, which alternate.
-pub type Frames<T> = [T; 2 * GROUP];
-
-/// Windows of `x` that begin at `at`, the last `back` of which run backwards, against a group of rows.
+/// Windows of `x` that begin at `at`, the last `back` of which run backwards, against a group of rows;
+/// the outputs of each begin at `to` in `y`.
 type Group<T> =
-    fn(x: &[T], at: &[usize], back: usize, h: &[T], len: usize, y: &mut [[T; GROUP]; WINDOWS]);
+    fn(x: &[T], at: &[usize], back: usize, h: &[T], len: usize, y: &mut [T], to: &[usize]);
 /// The same for two channels.
 type Stereo<T> =
-    fn(x: [&[T]; 2], at: &[usize], back: usize, h: &[T], len: usize, y: &mut [Frames<T>; WINDOWS]);
+    fn(x: [&[T]; 2], at: &[usize], back: usize, h: &[T], len: usize, y: &mut [T], to: &[usize]);
 /// Two windows of `x` against a group of rows each.
 type Groups<T> =
     fn(x: &[T], at: [usize; 2], back: usize, h: [&[T]; 2], len: usize, y: &mut [[T; GROUP]; 2]);
@@ -39,13 +37,13 @@ type Four2<T> = fn(x: [&[T]; 2], h: &[T], len: usize) -> [[T; 4]; 2];
 #[derive(Clone, Copy)]
 pub struct Kernels<T> {
     /// Up to [`WINDOWS`] windows against a group of [`GROUP`] rows:
-    /// `y[w][r] = sum_i x[at[w] + i] * h[i * GROUP + r]`. Where a window runs backwards, the first
-    /// tap meets its last sample, and output `r` belongs to row `GROUP - 1 - r`.
+    /// `y[to[w] + r] = sum_i x[at[w] + i] * h[i * GROUP + r]`. Where a window runs backwards, the
+    /// first tap meets its last sample, and output `r` belongs to row `GROUP - 1 - r`.
     pub group: Group<T>,
     /// As `group`, each of two windows against a group of its own.
     pub groups: Groups<T>,
     /// As `group` for two channels, the outputs of which alternate:
-    /// `y[w][2 * r + c] = sum_i x[c][at[w] + i] * h[i * GROUP + r]`.
+    /// `y[to[w] + 2 * r + c] = sum_i x[c][at[w] + i] * h[i * GROUP + r]`.
     pub stereo: Stereo<T>,
     /// `x` against four rows: `y[r] = sum_i x[i] * h[r * len + i]`.
     pub four: fn(x: &[T], h: &[T], len: usize) -> [T; 4],
@@ -65,7 +63,7 @@ pub trait DotReal: Sized {
 /// With `FUSED`, products are added without rounding; only for machines whose baseline has the
 /// instruction.
 mod generic {
-    use super::{Frames, GROUP, LANES, WINDOWS};
+    use super::{GROUP, LANES};
 
     /// Samples after which the partial sums of a group are added up: in one long sum, each tap
     /// beyond the peak of the response would be rounded at the size of the whole.
@@ -153,11 +151,13 @@ mod generic {
                     back: usize,
                     h: &[$t],
                     len: usize,
-                    y: &mut [[$t; GROUP]; WINDOWS],
+                    y: &mut [$t],
+                    to: &[usize],
                 ) {
-                    for (w, (at_w, y)) in at.iter().zip(y).enumerate() {
+                    for (w, (at_w, to)) in at.iter().zip(to).enumerate() {
                         let back = w + back >= at.len();
-                        *y = columns::<FUSED, 1>([x], *at_w, back, h, len)[0];
+                        let sums = columns::<FUSED, 1>([x], *at_w, back, h, len)[0];
+                        y[*to..][..GROUP].copy_from_slice(&sums);
                     }
                 }
 
@@ -182,12 +182,14 @@ mod generic {
                     back: usize,
                     h: &[$t],
                     len: usize,
-                    y: &mut [Frames<$t>; WINDOWS],
+                    y: &mut [$t],
+                    to: &[usize],
                 ) {
-                    for (w, (at_w, y)) in at.iter().zip(y).enumerate() {
+                    for (w, (at_w, to)) in at.iter().zip(to).enumerate() {
                         let back = w + back >= at.len();
                         let [left, right] = columns::<FUSED, 2>(x, *at_w, back, h, len);
-                        for (y, (l, r)) in y.chunks_exact_mut(2).zip(left.iter().zip(&right)) {
+                        let y = y[*to..][..2 * GROUP].chunks_exact_mut(2);
+                        for (y, (l, r)) in y.zip(left.iter().zip(&right)) {
                             y.copy_from_slice(&[*l, *r]);
                         }
                     }
@@ -299,11 +301,9 @@ mod tests {
                         let begin = |backwards| if backwards { 3 + len } else { 3 };
                         let mut lone = [[0.0; GROUP]; 2];
                         for c in 0..2 {
-                            let mut y = [[0.0; GROUP]; WINDOWS];
-                            (kernels.group)(&both[c], &[3], 0, &columns, len, &mut y);
-                            lone[c] = y[0];
+                            (kernels.group)(&both[c], &[3], 0, &columns, len, &mut lone[c], &[0]);
                             for r in 0..GROUP {
-                                close(y[0][r], c, r);
+                                close(lone[c][r], c, r);
                             }
                         }
                         // Bit for bit the same in whatever company and direction.
@@ -319,23 +319,25 @@ mod tests {
                                 let at: [usize; WINDOWS] =
                                     std::array::from_fn(|w| begin(backwards(w)));
                                 let at = &at[..count];
-                                let mut y = [[0.0; GROUP]; WINDOWS];
-                                (kernels.group)(&both[1], at, back, &columns, len, &mut y);
-                                for (w, y) in y.into_iter().enumerate().take(count) {
-                                    same(y, 1, backwards(w));
+                                // Not in the order of the windows.
+                                let to: [usize; WINDOWS] =
+                                    std::array::from_fn(|w| 1 + (w + 1) % count * 2 * GROUP);
+                                let to = &to[..count];
+                                let mut y = vec![7.0; 1 + 2 * GROUP * count];
+                                (kernels.group)(&both[1], at, back, &columns, len, &mut y, to);
+                                for (w, to) in to.iter().enumerate() {
+                                    same(std::array::from_fn(|r| y[to + r]), 1, backwards(w));
+                                    assert_eq!(y[to + GROUP..][..GROUP], [7.0; GROUP]);
                                 }
-                                let mut y = [[0.0; 2 * GROUP]; WINDOWS];
                                 let x = [&both[0][..], &both[1][..]];
-                                (kernels.stereo)(x, at, back, &columns, len, &mut y);
-                                for (w, y) in y.into_iter().enumerate().take(count) {
+                                (kernels.stereo)(x, at, back, &columns, len, &mut y, to);
+                                for (w, to) in to.iter().enumerate() {
                                     for c in 0..2 {
-                                        same(
-                                            std::array::from_fn(|r| y[2 * r + c]),
-                                            c,
-                                            backwards(w),
-                                        );
+                                        let y = std::array::from_fn(|r| y[to + 2 * r + c]);
+                                        same(y, c, backwards(w));
                                     }
                                 }
+                                assert_eq!(y[0], 7.0);
                             }
                         }
                         let other: Vec<$t> = columns.iter().map(|tap| -tap).collect();

@@ -1,7 +1,7 @@
 //! The resampler's dot products for AVX2+FMA and AVX-512.
 #![allow(unsafe_code)]
 
-use super::resample::{Frames, GROUP, Kernels, LANES, STEP, WINDOWS};
+use super::resample::{GROUP, Kernels, LANES, STEP, WINDOWS};
 use std::arch::x86_64::*;
 
 /// Checks what the kernels rely on: `rows` rows of `len` taps, a multiple of `step`, and windows
@@ -17,9 +17,21 @@ fn check<T, const C: usize>(x: [&[T]; C], h: &[T], len: usize, rows: usize, step
 /// As `check` for windows of `x` that begin at `at` against a group of rows.
 #[inline(always)]
 fn check_at<T, const C: usize>(x: [&[T]; C], at: &[usize], h: &[T], len: usize) {
+    check([], h, len, GROUP, STEP);
     assert!(at.len() <= WINDOWS);
     for at in at {
-        check(x.map(|x| &x[*at..]), h, len, GROUP, STEP);
+        for x in x {
+            assert!(x[*at..].len() >= len);
+        }
+    }
+}
+
+/// Checks that `windows` times `size` outputs have a place in `y`.
+#[inline(always)]
+fn check_to<T>(y: &[T], to: &[usize], windows: usize, size: usize) {
+    assert!(to.len() == windows);
+    for to in to {
+        assert!(y[*to..].len() >= size);
     }
 }
 
@@ -236,12 +248,12 @@ macro_rules! kernels {
             /// Stores the sums of a window of one channel, in reverse if it ran backwards.
             #[target_feature(enable = $feature)]
             #[inline]
-            unsafe fn store(sums: [Acc; $vectors], backwards: bool, y: &mut [$t; GROUP]) {
+            unsafe fn store(sums: [Acc; $vectors], backwards: bool, y: &mut [$t]) {
                 for (v, sum) in sums.into_iter().enumerate() {
                     unsafe { $store(y.as_mut_ptr().add(v * WIDTH), sum) };
                 }
                 if backwards {
-                    y.reverse();
+                    y[..GROUP].reverse();
                 }
             }
 
@@ -253,14 +265,15 @@ macro_rules! kernels {
                 at: &[usize],
                 h: &[$t],
                 len: usize,
-                y: &mut [[$t; GROUP]; WINDOWS],
+                y: &mut [$t],
+                to: &[usize],
             ) {
                 let x = std::array::from_fn(|c| first(x, at[c], c >= C - B, len));
                 unsafe {
                     let h = [h.as_ptr(); C];
                     let sums = $columns::<C, B, false, $vectors, $sums>(x, h, len);
                     for (c, sums) in sums.into_iter().enumerate() {
-                        store(sums, c >= C - B, &mut y[c]);
+                        store(sums, c >= C - B, &mut y[to[c]..]);
                     }
                 }
             }
@@ -272,19 +285,20 @@ macro_rules! kernels {
                 back: usize,
                 h: &[$t],
                 len: usize,
-                y: &mut [[$t; GROUP]; WINDOWS],
+                y: &mut [$t],
+                to: &[usize],
             ) {
                 unsafe {
                     match (at.len(), back) {
-                        (1, 0) => group_inner::<1, 0>(x, at, h, len, y),
-                        (1, 1) => group_inner::<1, 1>(x, at, h, len, y),
-                        (2, 0) => group_inner::<2, 0>(x, at, h, len, y),
-                        (2, 1) => group_inner::<2, 1>(x, at, h, len, y),
-                        (2, 2) => group_inner::<2, 2>(x, at, h, len, y),
-                        (3, 0) => group_inner::<3, 0>(x, at, h, len, y),
-                        (3, 1) => group_inner::<3, 1>(x, at, h, len, y),
-                        (3, 2) => group_inner::<3, 2>(x, at, h, len, y),
-                        (3, 3) => group_inner::<3, 3>(x, at, h, len, y),
+                        (1, 0) => group_inner::<1, 0>(x, at, h, len, y, to),
+                        (1, 1) => group_inner::<1, 1>(x, at, h, len, y, to),
+                        (2, 0) => group_inner::<2, 0>(x, at, h, len, y, to),
+                        (2, 1) => group_inner::<2, 1>(x, at, h, len, y, to),
+                        (2, 2) => group_inner::<2, 2>(x, at, h, len, y, to),
+                        (3, 0) => group_inner::<3, 0>(x, at, h, len, y, to),
+                        (3, 1) => group_inner::<3, 1>(x, at, h, len, y, to),
+                        (3, 2) => group_inner::<3, 2>(x, at, h, len, y, to),
+                        (3, 3) => group_inner::<3, 3>(x, at, h, len, y, to),
                         _ => {}
                     }
                 }
@@ -335,14 +349,16 @@ macro_rules! kernels {
                 at: &[usize],
                 h: &[$t],
                 len: usize,
-                y: &mut [Frames<$t>],
+                y: &mut [$t],
+                to: &[usize],
             ) {
                 const { assert!(C % 2 == 0 && B % 2 == 0) };
                 let x = std::array::from_fn(|c| first(x[c % 2], at[c / 2], c >= C - B, len));
                 unsafe {
                     let h = [h.as_ptr(); C];
                     let sums = $columns::<C, B, false, $vectors, $sums>(x, h, len);
-                    for (w, y) in y.iter_mut().enumerate().take(C / 2) {
+                    for w in 0..C / 2 {
+                        let y = &mut y[to[w]..];
                         let to = y.as_mut_ptr();
                         for v in 0..$vectors {
                             let [low, high] = zip::$zip(sums[2 * w][v], sums[2 * w + 1][v]);
@@ -350,7 +366,7 @@ macro_rules! kernels {
                             $store(to.add((2 * v + 1) * WIDTH), high);
                         }
                         if 2 * w >= C - B {
-                            y.as_chunks_mut::<2>().0.reverse();
+                            y[..2 * GROUP].as_chunks_mut::<2>().0.reverse();
                         }
                     }
                 }
@@ -363,24 +379,25 @@ macro_rules! kernels {
                 back: usize,
                 h: &[$t],
                 len: usize,
-                y: &mut [Frames<$t>; WINDOWS],
+                y: &mut [$t],
+                to: &[usize],
             ) {
                 unsafe {
                     match (at.len(), back) {
-                        (3, 0) if $at_once => stereo_inner::<6, 0>(x, at, h, len, y),
-                        (3, 1) if $at_once => stereo_inner::<6, 2>(x, at, h, len, y),
-                        (3, 2) if $at_once => stereo_inner::<6, 4>(x, at, h, len, y),
-                        (3, 3) if $at_once => stereo_inner::<6, 6>(x, at, h, len, y),
-                        (2, 0) if $at_once => stereo_inner::<4, 0>(x, at, h, len, y),
-                        (2, 1) if $at_once => stereo_inner::<4, 2>(x, at, h, len, y),
-                        (2, 2) if $at_once => stereo_inner::<4, 4>(x, at, h, len, y),
+                        (3, 0) if $at_once => stereo_inner::<6, 0>(x, at, h, len, y, to),
+                        (3, 1) if $at_once => stereo_inner::<6, 2>(x, at, h, len, y, to),
+                        (3, 2) if $at_once => stereo_inner::<6, 4>(x, at, h, len, y, to),
+                        (3, 3) if $at_once => stereo_inner::<6, 6>(x, at, h, len, y, to),
+                        (2, 0) if $at_once => stereo_inner::<4, 0>(x, at, h, len, y, to),
+                        (2, 1) if $at_once => stereo_inner::<4, 2>(x, at, h, len, y, to),
+                        (2, 2) if $at_once => stereo_inner::<4, 4>(x, at, h, len, y, to),
                         _ => {
                             let forwards = at.len().saturating_sub(back);
-                            for (w, (at, y)) in at.chunks(1).zip(y.chunks_mut(1)).enumerate() {
+                            for (w, (at, to)) in at.chunks(1).zip(to.chunks(1)).enumerate() {
                                 if w < forwards {
-                                    stereo_inner::<2, 0>(x, at, h, len, y);
+                                    stereo_inner::<2, 0>(x, at, h, len, y, to);
                                 } else {
-                                    stereo_inner::<2, 2>(x, at, h, len, y);
+                                    stereo_inner::<2, 2>(x, at, h, len, y, to);
                                 }
                             }
                         }
@@ -417,10 +434,12 @@ macro_rules! kernels {
                 back: usize,
                 h: &[$t],
                 len: usize,
-                y: &mut [[$t; GROUP]; WINDOWS],
+                y: &mut [$t],
+                to: &[usize],
             ) {
                 check_at([x], at, h, len);
-                unsafe { group_all(x, at, back, h, len, y) }
+                check_to(y, to, at.len(), GROUP);
+                unsafe { group_all(x, at, back, h, len, y, to) }
             }
 
             pub fn groups(
@@ -442,10 +461,12 @@ macro_rules! kernels {
                 back: usize,
                 h: &[$t],
                 len: usize,
-                y: &mut [Frames<$t>; WINDOWS],
+                y: &mut [$t],
+                to: &[usize],
             ) {
                 check_at(x, at, h, len);
-                unsafe { stereo_all(x, at, back, h, len, y) }
+                check_to(y, to, at.len(), 2 * GROUP);
+                unsafe { stereo_all(x, at, back, h, len, y, to) }
             }
 
             pub fn four(x: &[$t], h: &[$t], len: usize) -> [$t; 4] {

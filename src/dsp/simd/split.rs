@@ -10,7 +10,9 @@ pub type Split16<T> = fn(frames: &[u8], left: &mut [T], right: &mut [T]);
 pub fn split16(level: Level) -> Split16<f32> {
     match level {
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 | Level::Avx512 => avx2,
+        Level::Avx2 => avx2,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => avx512,
         _ => plain,
     }
 }
@@ -27,15 +29,22 @@ fn plain(frames: &[u8], left: &mut [f32], right: &mut [f32]) {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-fn avx2(frames: &[u8], left: &mut [f32], right: &mut [f32]) {
-    #[target_feature(enable = "avx2")]
-    fn inner(frames: &[u8], left: &mut [f32], right: &mut [f32]) {
-        plain(frames, left, right);
-    }
-    // SAFETY: this level is chosen only where the machine has it.
-    unsafe { inner(frames, left, right) }
+macro_rules! level {
+    ($name:ident, $feature:literal) => {
+        #[cfg(target_arch = "x86_64")]
+        fn $name(frames: &[u8], left: &mut [f32], right: &mut [f32]) {
+            #[target_feature(enable = $feature)]
+            fn inner(frames: &[u8], left: &mut [f32], right: &mut [f32]) {
+                plain(frames, left, right);
+            }
+            // SAFETY: this level is chosen only where the machine has it.
+            unsafe { inner(frames, left, right) }
+        }
+    };
 }
+
+level!(avx2, "avx2");
+level!(avx512, "avx512f,avx512bw,avx512dq,avx512vl");
 
 #[cfg(test)]
 mod tests {
