@@ -10,6 +10,10 @@ pub mod convert_shape;
 mod convert_x86;
 pub mod resample;
 #[cfg(target_arch = "x86_64")]
+mod resample_groups_x86;
+#[cfg(target_arch = "x86_64")]
+mod resample_rows_x86;
+#[cfg(target_arch = "x86_64")]
 mod resample_x86;
 pub mod split;
 

@@ -1,0 +1,275 @@
+//! The resampler's rows by themselves for AVX2+FMA and AVX-512.
+#![allow(unsafe_code)]
+
+use super::resample::LANES;
+use super::resample_x86::check;
+use std::arch::x86_64::*;
+
+/// Sums the lanes of four accumulators, each in the order of the portable kernel:
+/// halves first, then neighbours.
+macro_rules! reduce4_avx2_f32 {
+    ($a:expr) => {{
+        let half = |v: __m256| _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+        _mm_hadd_ps(
+            _mm_hadd_ps(half($a[0]), half($a[1])),
+            _mm_hadd_ps(half($a[2]), half($a[3])),
+        )
+    }};
+}
+
+/// `R` rows by `C` windows, one accumulator each; `STEP` taps at a time.
+///
+/// Safety of each: the caller has the instruction set, and `check` has passed.
+macro_rules! rows {
+    ($feature:literal, $t:ty, $name:ident, $acc:ty, $zero:expr, $load:ident, $fma:ident,
+     $step:expr, $tail:expr) => {
+        #[target_feature(enable = $feature)]
+        #[inline]
+        unsafe fn $name<const R: usize, const C: usize>(
+            x: [*const $t; C],
+            h: *const $t,
+            len: usize,
+        ) -> [[$acc; R]; C] {
+            unsafe {
+                let mut acc = [[$zero; R]; C];
+                let mut i = 0;
+                while i + $step <= len {
+                    let mut w = [$zero; C];
+                    for c in 0..C {
+                        w[c] = $load(x[c].add(i));
+                    }
+                    for r in 0..R {
+                        let taps = $load(h.add(r * len + i));
+                        for c in 0..C {
+                            acc[c][r] = $fma(w[c], taps, acc[c][r]);
+                        }
+                    }
+                    i += $step;
+                }
+                if i < len {
+                    let load = $tail;
+                    let mut w = [$zero; C];
+                    for c in 0..C {
+                        w[c] = load(x[c].add(i));
+                    }
+                    for r in 0..R {
+                        let taps = load(h.add(r * len + i));
+                        for c in 0..C {
+                            acc[c][r] = $fma(w[c], taps, acc[c][r]);
+                        }
+                    }
+                }
+                acc
+            }
+        }
+    };
+}
+
+/// The safe kernels around `rows` and a four-fold reduction `reduce(acc, &mut y[..4])`.
+macro_rules! kernels {
+    ($level:ident, $feature:literal, $t:ty, $rows:ident, $reduce:ident, $dot:ident) => {
+        pub mod $level {
+            use super::*;
+
+            #[target_feature(enable = $feature)]
+            unsafe fn four_inner<const C: usize>(
+                x: [*const $t; C],
+                h: *const $t,
+                len: usize,
+            ) -> [[$t; 4]; C] {
+                unsafe {
+                    let acc = $rows::<4, C>(x, h, len);
+                    let mut y = [[0.0; 4]; C];
+                    for c in 0..C {
+                        $reduce(acc[c], y[c].as_mut_ptr());
+                    }
+                    y
+                }
+            }
+
+            #[target_feature(enable = $feature)]
+            unsafe fn dot_inner(x: *const $t, h: *const $t, len: usize) -> $t {
+                unsafe { $dot(x, h, len) }
+            }
+
+            // SAFETY of all three: this level is chosen only where the machine has it, and `check`
+            // establishes the lengths.
+            pub fn four(x: &[$t], h: &[$t], len: usize) -> [$t; 4] {
+                check([x], h, len, 4, LANES);
+                unsafe { four_inner::<1>([x.as_ptr()], h.as_ptr(), len)[0] }
+            }
+
+            pub fn four2(x: [&[$t]; 2], h: &[$t], len: usize) -> [[$t; 4]; 2] {
+                check(x, h, len, 4, LANES);
+                unsafe { four_inner::<2>([x[0].as_ptr(), x[1].as_ptr()], h.as_ptr(), len) }
+            }
+
+            pub fn dot(x: &[$t], h: &[$t], len: usize) -> $t {
+                check([x], h, len, 1, LANES);
+                unsafe { dot_inner(x.as_ptr(), h.as_ptr(), len) }
+            }
+        }
+    };
+}
+
+pub mod single {
+    use super::*;
+
+    rows!(
+        "avx2,fma",
+        f32,
+        rows_a2,
+        __m256,
+        _mm256_setzero_ps(),
+        _mm256_loadu_ps,
+        _mm256_fmadd_ps,
+        8,
+        |_: *const f32| _mm256_setzero_ps()
+    );
+    rows!(
+        "avx512f,avx512vl,avx512dq,avx2,fma",
+        f32,
+        rows_a512,
+        __m512,
+        _mm512_setzero_ps(),
+        _mm512_loadu_ps,
+        _mm512_fmadd_ps,
+        16,
+        |p: *const f32| _mm512_maskz_loadu_ps(0xff, p)
+    );
+
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    unsafe fn reduce_a2(a: [__m256; 4], y: *mut f32) {
+        unsafe { _mm_storeu_ps(y, reduce4_avx2_f32!(a)) }
+    }
+
+    #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx2,fma")]
+    #[inline]
+    unsafe fn reduce_a512(a: [__m512; 4], y: *mut f32) {
+        unsafe {
+            let a =
+                a.map(|v| _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v)));
+            _mm_storeu_ps(y, reduce4_avx2_f32!(a))
+        }
+    }
+
+    /// One long row, four accumulators: the sum of four interleaved quarter rows.
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    unsafe fn dot_a2(x: *const f32, h: *const f32, len: usize) -> f32 {
+        unsafe {
+            let mut acc = [_mm256_setzero_ps(); 4];
+            let mut i = 0;
+            while i + 32 <= len {
+                for (q, a) in acc.iter_mut().enumerate() {
+                    let (x, h) = (x.add(i + 8 * q), h.add(i + 8 * q));
+                    *a = _mm256_fmadd_ps(_mm256_loadu_ps(x), _mm256_loadu_ps(h), *a);
+                }
+                i += 32;
+            }
+            while i < len {
+                acc[0] =
+                    _mm256_fmadd_ps(_mm256_loadu_ps(x.add(i)), _mm256_loadu_ps(h.add(i)), acc[0]);
+                i += 8;
+            }
+            let mut y = [0.0; 4];
+            reduce_a2(acc, y.as_mut_ptr());
+            (y[0] + y[1]) + (y[2] + y[3])
+        }
+    }
+
+    kernels!(a2, "avx2,fma", f32, rows_a2, reduce_a2, dot_a2);
+    kernels!(
+        a512,
+        "avx512f,avx512vl,avx512dq,avx2,fma",
+        f32,
+        rows_a512,
+        reduce_a512,
+        dot_a2
+    );
+}
+
+pub mod double {
+    use super::*;
+
+    rows!(
+        "avx2,fma",
+        f64,
+        rows_a2,
+        __m256d,
+        _mm256_setzero_pd(),
+        _mm256_loadu_pd,
+        _mm256_fmadd_pd,
+        4,
+        |_: *const f64| _mm256_setzero_pd()
+    );
+    rows!(
+        "avx512f,avx512vl,avx512dq,avx2,fma",
+        f64,
+        rows_a512,
+        __m512d,
+        _mm512_setzero_pd(),
+        _mm512_loadu_pd,
+        _mm512_fmadd_pd,
+        8,
+        |_: *const f64| _mm512_setzero_pd()
+    );
+
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    unsafe fn reduce_a2(a: [__m256d; 4], y: *mut f64) {
+        unsafe {
+            // Lanes of `ab`: a0+a1, b0+b1, a2+a3, b2+b3.
+            let ab = _mm256_hadd_pd(a[0], a[1]);
+            let cd = _mm256_hadd_pd(a[2], a[3]);
+            let low = _mm256_permute2f128_pd::<0x20>(ab, cd);
+            let high = _mm256_permute2f128_pd::<0x31>(ab, cd);
+            _mm256_storeu_pd(y, _mm256_add_pd(low, high));
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx2,fma")]
+    #[inline]
+    unsafe fn reduce_a512(a: [__m512d; 4], y: *mut f64) {
+        unsafe {
+            let a =
+                a.map(|v| _mm256_add_pd(_mm512_castpd512_pd256(v), _mm512_extractf64x4_pd::<1>(v)));
+            reduce_a2(a, y);
+        }
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    unsafe fn dot_a2(x: *const f64, h: *const f64, len: usize) -> f64 {
+        unsafe {
+            let mut acc = [_mm256_setzero_pd(); 4];
+            let mut i = 0;
+            while i + 16 <= len {
+                for (q, a) in acc.iter_mut().enumerate() {
+                    let (x, h) = (x.add(i + 4 * q), h.add(i + 4 * q));
+                    *a = _mm256_fmadd_pd(_mm256_loadu_pd(x), _mm256_loadu_pd(h), *a);
+                }
+                i += 16;
+            }
+            while i < len {
+                acc[0] =
+                    _mm256_fmadd_pd(_mm256_loadu_pd(x.add(i)), _mm256_loadu_pd(h.add(i)), acc[0]);
+                i += 4;
+            }
+            let mut y = [0.0; 4];
+            reduce_a2(acc, y.as_mut_ptr());
+            (y[0] + y[1]) + (y[2] + y[3])
+        }
+    }
+
+    kernels!(a2, "avx2,fma", f64, rows_a2, reduce_a2, dot_a2);
+    kernels!(
+        a512,
+        "avx512f,avx512vl,avx512dq,avx2,fma",
+        f64,
+        rows_a512,
+        reduce_a512,
+        dot_a2
+    );
+}
