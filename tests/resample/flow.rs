@@ -121,6 +121,73 @@ fn a_tail_that_nobody_takes_is_no_secret() {
     rig.finish();
 }
 
+/// A new output rate whose filter cannot be had is an error that says so; the old stream does not go
+/// on as if nothing had been.
+#[test]
+fn a_rate_that_cannot_be_followed_is_a_clear_error() {
+    let c = |rate| caps("F64LE", rate, 1, "interleaved");
+    let rig = Rig::new("rustresample", "", &c(1_500_000), &c(48_000));
+    rig.push(raw(vec![0; 8 * 15_000], 15_000, 0, 1_500_000));
+    assert_eq!(rig.messages(gst::MessageType::Error), 0);
+    let before = rig.buffers().len();
+    rig.want(&c(1));
+    let flow = rig.try_push(raw(vec![0; 8 * 15_000], 15_000, 15_000, 1_500_000));
+    assert!(flow.is_err());
+    assert_eq!(rig.buffers().len(), before);
+    let error = std::iter::from_fn(|| rig.bus.pop()).find_map(|m| match m.view() {
+        gst::MessageView::Error(e) => Some(e.error().to_string()),
+        _ => None,
+    });
+    assert!(error.unwrap().contains("MiB"));
+}
+
+/// Offsets go on in frames of the new rate, and backwards the time still falls without a hole.
+#[test]
+fn a_new_rate_downstream_keeps_offsets_and_direction() {
+    let rig = Rig::new("rustresample", "", &mono(48_000), &mono(16_000));
+    feed(&rig, &noise(4800, 1), 480, 9600, 48_000);
+    let old = rig.buffers();
+    assert_eq!(old[0].offset(), 3200);
+    let made = samples(&old).len() as u64;
+    rig.want(&mono(8000));
+    feed(&rig, &noise(4800, 2), 480, 14_400, 48_000);
+    let new = rig.finish()[old.len()..].to_vec();
+    assert_eq!(new[0].offset(), (3200 + made).div_ceil(2));
+    for pair in new.windows(2) {
+        assert_eq!(pair[0].offset_end(), pair[1].offset());
+    }
+
+    let rig = Rig::new("rustresample", "", &mono(48_000), &mono(16_000));
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_rate(-1.0);
+    segment.set_stop(gst::ClockTime::SECOND);
+    rig.segment(&segment);
+    for i in (0..20u64).rev() {
+        if i == 9 {
+            rig.want(&mono(8000));
+        }
+        rig.push(f32s(&noise(480, i as u32), 1, 480 * i, 48_000));
+    }
+    let buffers = rig.finish();
+    let frame =
+        |buffer: &gst::Buffer| buffer.duration().unwrap().nseconds() / (buffer.size() as u64 / 4);
+    assert_eq!(frame(&buffers[0]), 62_500);
+    assert_eq!(frame(buffers.last().unwrap()), 125_000);
+    for pair in buffers.windows(2) {
+        // Later in the stream, earlier in time.
+        let end = pair[1].pts().unwrap() + pair[1].duration().unwrap();
+        let hole = pair[0].pts().unwrap().nseconds() as i64 - end.nseconds() as i64;
+        let most = if frame(&pair[0]) == frame(&pair[1]) {
+            1
+        } else {
+            125_000
+        };
+        assert!(hole.abs() <= most, "{hole}");
+    }
+    // To the last frame that the new grid meets.
+    assert!(buffers.last().unwrap().pts().unwrap().nseconds() < 125_000);
+}
+
 #[test]
 fn equal_caps_pass_untouched() {
     let rig = Rig::new("rustresample", "", &mono(48_000), &mono(48_000));

@@ -274,6 +274,44 @@ fn transforms_keep_their_band() {
     }
 }
 
+/// Upwards, nothing of a tone is mirrored at the input's Nyquist frequency.
+#[test]
+fn transforms_leave_no_images() {
+    for rates in [(44_100, 48_000), (16_000, 48_000)] {
+        let step = f64::from(rates.0) / f64::from(rates.1);
+        for (quality, tone) in [(0, 0.3), (4, 0.4), (10, 0.45)] {
+            let spec = Spec {
+                quality,
+                ..spec(rates, 1, EngineChoice::Fft)
+            };
+            let output = whole::<f64>(&spec, &sine(60_000, tone));
+            let middle = &output[output.len() / 4..output.len() / 4 * 3];
+            // Amplitude at `frequency` cycles an input frame under a window that hides what is
+            // a thousandth of the rate away at -180 dB.
+            let amplitude = |frequency: f64| {
+                let n = middle.len() as f64;
+                let (mut re, mut im, mut sum) = (0.0, 0.0, 0.0);
+                for (k, y) in middle.iter().enumerate() {
+                    let x = 2.0 * (k as f64 + 0.5) / n - 1.0;
+                    let window = design::kaiser_window(22.0, x);
+                    let phase = 2.0 * PI * frequency * step * k as f64;
+                    re += window * y * phase.cos();
+                    im += window * y * phase.sin();
+                    sum += window;
+                }
+                20.0 * (2.0 * re.hypot(im) / sum).log10()
+            };
+            assert!(
+                amplitude(tone).abs() < 0.1,
+                "{rates:?}: {}",
+                amplitude(tone)
+            );
+            let image = amplitude(1.0 - tone);
+            assert!(image < -135.0, "{rates:?} {quality}: {image}");
+        }
+    }
+}
+
 /// What depends on silence alone is silence to the last bit, also after transforms.
 #[test]
 fn silence_is_exact() {
@@ -302,6 +340,54 @@ fn silence_is_exact() {
             }
         }
         assert!(silent > 10_000, "{engine:?} {silent}");
+    }
+}
+
+/// What is said not to depend on the input before does not, by the sums themselves; and what is said
+/// to depend on it soon does.
+#[test]
+fn dependence_on_the_past_ends_where_it_is_said_to() {
+    for rates in [(44_100, 48_000), (48_000, 44_100), (48_000, 16_000)] {
+        for engine in ENGINES {
+            let spec = spec(rates, 1, engine);
+            let mut resampler = Resampler::<f64>::new(&spec).unwrap();
+            let loud = noise(4410, 5);
+            resampler.push(4410, |_, plane| plane.copy_from_slice(&loud));
+            let (mut last_heard, mut first_free) = (0, None);
+            let mut frame = [0.0];
+            for k in 0.. {
+                while resampler.available() == 0 {
+                    resampler.push(441, |_, plane| plane.fill(0.0));
+                }
+                let free = resampler.depends_from() >= 4410;
+                if k > 40_000 {
+                    break;
+                }
+                resampler.pull(&mut Output::interleaved(&mut frame, 1), 1);
+                // What the transforms' filter lets past its ends is below -160 dB.
+                let floor = if engine == EngineChoice::Fft {
+                    1e-8
+                } else {
+                    1e-15
+                };
+                let heard = frame[0].abs() > floor;
+                assert!(!(free && heard), "{rates:?} {engine:?} {k}: {frame:?}");
+                if heard {
+                    last_heard = k;
+                }
+                if free && first_free.is_none() {
+                    first_free = Some(k);
+                }
+            }
+            // A group of outputs or a window of transforms is judged as a whole.
+            let most = if engine == EngineChoice::Fft {
+                8192
+            } else {
+                40
+            };
+            let late = first_free.unwrap() - last_heard;
+            assert!(late < most, "{rates:?} {engine:?}: {late}");
+        }
     }
 }
 

@@ -108,6 +108,37 @@ mod tests {
     }
 
     #[test]
+    fn short_and_long_divisions_agree() {
+        // Around the counts where the short ones end, for both directions.
+        for rate in [1u32, 8000, 44_100, 48_000, 1_500_000] {
+            let last = (u64::MAX - u64::from(rate) / 2) / 1_000_000_000;
+            let exact = |frames: u64| {
+                let (n, rate) = (u128::from(frames) * 1_000_000_000, u128::from(rate));
+                u64::try_from((n + rate / 2) / rate).unwrap_or(u64::MAX - 1)
+            };
+            for frames in last - 3..=last + 3 {
+                let time = frames_to_time(frames, rate);
+                assert_eq!(
+                    time.nseconds(),
+                    exact(frames).min(u64::MAX - 1),
+                    "{frames} {rate}"
+                );
+            }
+            let last = (u64::MAX - 500_000_000) / u64::from(rate);
+            for ns in (last.saturating_sub(3)..=last.saturating_add(3)).filter(|ns| *ns < u64::MAX)
+            {
+                let frames = (u128::from(ns) * u128::from(rate) + 500_000_000) / 1_000_000_000;
+                let time = gst::ClockTime::from_nseconds(ns);
+                assert_eq!(
+                    u128::from(time_to_frames(time, rate)),
+                    frames,
+                    "{ns} {rate}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn without_a_base_only_durations_are_known() {
         let mut t = Timeline::new(None, 8000);
         assert_eq!(t.advance(80), (None, 10 * gst::ClockTime::MSECOND));
