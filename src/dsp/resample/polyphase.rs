@@ -14,8 +14,8 @@ use crate::dsp::simd::resample::{GROUP, Kernels, STEP};
 
 /// A windowed-sinc filter evaluated at each output's position.
 ///
-/// An output depends only on its own taps and on the input in its window, so any chopping of the
-/// input gives the same bits.
+/// An output depends only on its own taps and on the input in its window, so any chopping of finite
+/// input gives the same bits. (Rows are padded with zeros, which NaN and infinity do not respect.)
 pub struct Polyphase<T> {
     ratio: Ratio,
     prototype: Prototype,
@@ -231,7 +231,7 @@ impl<T: Sample> Engine<T> for Polyphase<T> {
     }
 
     fn memory(&self) -> usize {
-        self.table.memory()
+        self.table.memory() + self.jobs.capacity() * size_of::<Job>()
     }
 }
 

@@ -104,10 +104,14 @@ impl<T: Copy + Default + FromF64> Exact<T> {
     fn new(prototype: &Prototype, ratio: Ratio) -> Result<Self, ResampleError> {
         let size = size_of::<T>();
         let n = prototype.taps();
-        let bytes = exact_bytes(prototype, ratio, size);
-        if bytes > MAX_TABLE_BYTES {
-            return Err(ResampleError::TooLarge { bytes });
-        }
+        let allowed = |bytes| {
+            if bytes > MAX_TABLE_BYTES {
+                return Err(ResampleError::TooLarge { bytes });
+            }
+            Ok(())
+        };
+        // No arrangement needs less than half of all rows.
+        allowed(exact_bytes(prototype, ratio, size) / 2)?;
         let group = GROUP as u64;
         let shift = ((group - 1) * ratio.m).div_ceil(ratio.l);
         let grouped_len = (n + shift).next_multiple_of(STEP as u64);
@@ -125,6 +129,7 @@ impl<T: Copy + Default + FromF64> Exact<T> {
         } else {
             0
         };
+        allowed(((groups * per_row * len + lone) * size) as u64)?;
         let mut taps = Aligned::zeroed(groups * per_row * len + lone);
         let all = taps.get_mut();
         let mut offsets = Vec::with_capacity(groups);
@@ -210,7 +215,7 @@ impl Shape {
             // One ragged last group a period is cheap when there are many.
             None => whole(ratio.l >= 2 * group, 1),
         };
-        if !prototype.is_smooth() || plain.rows * row <= NEAR_BYTES {
+        if !prototype.is_smooth() || !plain.grouped || plain.rows * row <= NEAR_BYTES {
             return plain;
         }
         // Row 0 and, if there is one, the row at half a period are their own mirror images.

@@ -29,8 +29,10 @@ fn check_to<T>(y: &[T], to: &[usize], windows: usize, size: usize) {
 /// The sample of `x` that the first of `len` taps meets, in a window that begins at `at`.
 #[inline(always)]
 fn first<T>(x: &[T], at: usize, backwards: bool, len: usize) -> *const T {
-    let skipped = if backwards { len.max(1) - 1 } else { 0 };
-    x[at + skipped..].as_ptr()
+    let first = at + if backwards { len.max(1) - 1 } else { 0 };
+    assert!(first <= x.len());
+    // Of the whole slice: what lies before it is read as well.
+    x.as_ptr().wrapping_add(first)
 }
 
 /// Samples of a window of `len` that are summed, in `k` sums, before those are added to the whole: in
