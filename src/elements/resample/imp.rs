@@ -1,7 +1,7 @@
 //! Glue between the resampler and `GstBaseTransform`.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use gst::glib;
 use gst::prelude::*;
@@ -258,8 +258,12 @@ impl RustResample {
         }
     }
 
-    fn process(&self, input: &gst::Buffer) -> Result<Option<gst::Buffer>, StateError> {
-        let mut running = lock(&self.running);
+    /// The output of `input`, if there is any.
+    fn process(
+        &self,
+        mut running: MutexGuard<'_, Running>,
+        input: &gst::Buffer,
+    ) -> Result<Option<gst::Buffer>, StateError> {
         let Some(state) = running.state.as_mut() else {
             return Ok(Some(input.clone()));
         };
@@ -455,31 +459,30 @@ impl Transform for RustResample {
             self.fail(&error);
             return Err(gst::FlowError::Error);
         }
-        let (clipped, jumps, rate, bpf) = {
-            let running = lock(&self.running);
-            let (rate, bpf) = match &running.infos {
-                Some((info, _)) => (info.rate(), info.bpf()),
-                None => (0, 0),
-            };
-            let state = running.state.as_ref();
-            let segment = running.segment.as_ref().filter(|_| state.is_some());
-            let clipped = clip(buffer, segment, rate, bpf);
-            let jumps = clipped
-                .as_ref()
-                .is_some_and(|buffer| state.is_some_and(|state| state.jumps(buffer)));
-            (clipped, jumps, rate, bpf)
+        let mut running = lock(&self.running);
+        let (rate, bpf) = match &running.infos {
+            Some((info, _)) => (info.rate(), info.bpf()),
+            None => (0, 0),
         };
-        let Some(buffer) = clipped else {
+        let segment = running.segment.as_ref().filter(|_| running.state.is_some());
+        let Some(buffer) = clip(buffer, segment, rate, bpf) else {
+            drop(running);
             self.metrics.add_dropped(1);
             return Ok(None);
         };
-        if jumps {
+        if running
+            .state
+            .as_ref()
+            .is_some_and(|state| state.jumps(&buffer))
+        {
             // Pushed rather than returned: the base class would mark it as discontinuous in place
             // of the buffer after it.
+            drop(running);
             self.drain();
+            running = lock(&self.running);
         }
         let work = self.metrics.begin();
-        let output = self.process(&buffer);
+        let output = self.process(running, &buffer);
         let frames = frames(&buffer, bpf);
         self.metrics
             .end(&*self.obj(), work, &metrics::span(&buffer, frames, rate));
