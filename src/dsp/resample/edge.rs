@@ -350,25 +350,23 @@ fn deinterleave<T: Copy>(samples: &[T], channels: usize, channel: usize, plane: 
 /// Triangular noise in (-1, 1), the same however it is cut.
 struct Noise {
     generators: Generators,
-    block: [f32; BLOCK],
+    /// What was made last, and how much of it is used.
+    block: [f32; LANES],
     used: usize,
 }
-
-/// Numbers made ahead at a time.
-const BLOCK: usize = 2 * LANES;
 
 impl Noise {
     fn new(stream: u64) -> Self {
         Self {
             generators: Generators::new(stream, Level::best()),
-            block: [0.0; BLOCK],
-            used: BLOCK,
+            block: [0.0; LANES],
+            used: LANES,
         }
     }
 
     /// The next `to.len()` numbers of the stream.
     fn fill(&mut self, to: &mut [f32]) {
-        let kept = (BLOCK - self.used).min(to.len());
+        let kept = (LANES - self.used).min(to.len());
         let (first, rest) = to.split_at_mut(kept);
         first.copy_from_slice(&self.block[self.used..][..kept]);
         self.used += kept;

@@ -7,7 +7,7 @@ use super::fifo::Fifo;
 use super::ratio::Position;
 use super::table::FromF64;
 use crate::dsp::simd::Level;
-use crate::dsp::simd::resample::{DotReal, GROUP};
+use crate::dsp::simd::resample::DotReal;
 use crate::dsp::simd::split::{Split16, split16};
 
 /// `f32` and `f64`.
@@ -74,18 +74,13 @@ impl<'a, T: Copy> Output<'a, T> {
         self.offset += frames;
     }
 
-    /// The samples of a stretch of two channels that alternate, from frame 0 on.
+    /// The samples of `C` channels, one or two, from `channel` on, from frame 0 on, where they are all
+    /// that lies there.
     #[inline]
-    pub fn pairs(&mut self) -> Option<&mut [T]> {
-        let pairs = self.channel_stride == 1 && self.frame_stride == 2;
-        pairs.then(|| &mut self.samples[2 * self.offset..])
-    }
-
-    /// The samples of `channel` where they lie side by side, from frame 0 on.
-    #[inline]
-    pub fn plane(&mut self, channel: usize) -> Option<&mut [T]> {
-        let at = channel * self.channel_stride + self.offset;
-        (self.frame_stride == 1).then(|| &mut self.samples[at..])
+    pub fn stretch<const C: usize>(&mut self, channel: usize) -> Option<&mut [T]> {
+        let at = channel * self.channel_stride + self.offset * self.frame_stride;
+        let alone = self.frame_stride == C && (C == 1 || self.channel_stride == 1);
+        alone.then(|| &mut self.samples[at..])
     }
 
     /// Writes consecutive frames of one channel.
@@ -93,7 +88,7 @@ impl<'a, T: Copy> Output<'a, T> {
     pub fn write(&mut self, channel: usize, frame: usize, y: &[T]) {
         let at = channel * self.channel_stride + (self.offset + frame) * self.frame_stride;
         if self.frame_stride == 1 {
-            copy::<GROUP, T>(y, &mut self.samples[at..at + y.len()]);
+            self.samples[at..at + y.len()].copy_from_slice(y);
         } else {
             let to = self.samples[at..].iter_mut().step_by(self.frame_stride);
             for (to, y) in to.zip(y) {
@@ -107,8 +102,7 @@ impl<'a, T: Copy> Output<'a, T> {
     pub fn write2(&mut self, channel: usize, frame: usize, y: &[T]) {
         if self.channel_stride == 1 && self.frame_stride == 2 {
             let at = (self.offset + frame) * 2;
-            let to = &mut self.samples[at..at + y.len()];
-            copy::<{ 2 * GROUP }, T>(y, to);
+            self.samples[at..at + y.len()].copy_from_slice(y);
             return;
         }
         for part in 0..2 {
@@ -153,16 +147,6 @@ impl<'a, T: Copy> Output<'a, T> {
                 *to = of(y);
             }
         }
-    }
-}
-
-/// Copies, `N` samples at a length that the compiler knows.
-#[inline(always)]
-fn copy<const N: usize, T: Copy>(from: &[T], to: &mut [T]) {
-    if let (Ok(to), Ok(from)) = (<&mut [T; N]>::try_from(&mut *to), <&[T; N]>::try_from(from)) {
-        *to = *from;
-    } else {
-        to.copy_from_slice(from);
     }
 }
 

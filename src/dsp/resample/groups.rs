@@ -5,9 +5,12 @@ use std::ops::Range;
 use super::engine::{Output, Sample};
 use super::fifo::Fifo;
 use super::table::Exact;
-use crate::dsp::simd::resample::{GROUP, Kernels, WINDOWS};
+use crate::dsp::simd::resample::{GROUP, Kernels, Pass, WINDOWS};
 
 const ROWS: u64 = GROUP as u64;
+
+/// Where the outputs of windows begin that follow one another.
+const SIDE_BY_SIDE: [usize; WINDOWS] = [0, GROUP, 2 * GROUP];
 
 /// The outputs of a group in one period, as far as they are wanted.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +62,7 @@ impl<T: Sample> Run<'_, T> {
                 let (pass, later) = rest.split_at(n);
                 rest = later;
                 for channel in (0..paired).step_by(2) {
-                    self.pairs(out, channel, group, pass, &mut scratch.0);
+                    self.pass::<2>(out, channel, group, pass, &mut scratch.0);
                 }
                 if paired == channels {
                     continue;
@@ -67,15 +70,16 @@ impl<T: Sample> Run<'_, T> {
                 match (pass, single) {
                     ([job], None) => single = Some((group, *job)),
                     ([job], Some((other, first))) => {
-                        self.two_groups(out, paired, [(other, &first), (group, job)]);
+                        let both = [(other, first), (group, *job)];
+                        self.two_groups(out, paired, both, &mut scratch.0);
                         single = None;
                     }
-                    _ => self.ones(out, paired, group, pass, &mut scratch.0),
+                    _ => self.pass::<1>(out, paired, group, pass, &mut scratch.0),
                 }
             }
         }
         if let Some((group, job)) = single {
-            self.ones(out, paired, group, &[job], &mut scratch.0);
+            self.pass::<1>(out, paired, group, &[job], &mut scratch.0);
         }
         if self.table.lone {
             self.lone(out);
@@ -137,66 +141,68 @@ impl<T: Sample> Run<'_, T> {
         &self.table.taps()[group * size..][..size]
     }
 
-    /// Channels `channel` and `channel + 1` of `pass`, jobs of `group`.
-    fn pairs(
+    /// `C` channels, one or two, from `channel` on of `jobs`, which share `group`.
+    fn pass<const C: usize>(
         &self,
         out: &mut Output<'_, T>,
         channel: usize,
         group: usize,
-        pass: &[Job],
+        jobs: &[Job],
         scratch: &mut [T],
     ) {
-        let x = [channel, channel + 1].map(|c| self.fifo.plane(c));
-        let (taps, len) = (self.taps(group), self.table.len);
-        let Windows { n, at, to, back } = windows(pass, out.pairs().is_some());
-        if let (Some(to), Some(y)) = (to, out.pairs()) {
-            let to = to.map(|to| 2 * to);
-            (self.kernels.stereo)(x, &at[..n], back, taps, len, y, &to[..n]);
+        let (mut at, mut to) = ([0; WINDOWS], [0; WINDOWS]);
+        let (mut back, mut whole) = (0, true);
+        for (job, (at, to)) in jobs.iter().zip(at.iter_mut().zip(&mut to)) {
+            *at = job.start;
+            *to = C * job.at;
+            back += usize::from(job.backwards);
+            whole &= usize::from(job.count) == GROUP;
+        }
+        let sum = |y: &mut [T], to: &[usize]| {
+            let pass = Pass {
+                len: self.table.len,
+                at: &at[..jobs.len()],
+                back,
+                to: &to[..jobs.len()],
+            };
+            let (x, h) = (self.fifo.plane(channel), self.taps(group));
+            if C == 2 {
+                (self.kernels.stereo)([x, self.fifo.plane(channel + 1)], &pass, h, y);
+            } else {
+                (self.kernels.group)(x, &pass, h, y);
+            }
+        };
+        if whole && let Some(y) = out.stretch::<C>(channel) {
+            sum(y, &to);
             return;
         }
-        let to: [usize; WINDOWS] = std::array::from_fn(|w| w * 2 * GROUP);
-        (self.kernels.stereo)(x, &at[..n], back, taps, len, scratch, &to[..n]);
-        for (job, y) in pass.iter().zip(scratch.chunks_exact(2 * GROUP)) {
-            let y = &y[2 * usize::from(job.within)..][..2 * usize::from(job.count)];
-            out.write2(channel, job.at, y);
-        }
-    }
-
-    /// Channel `channel` of `pass`, jobs of `group`.
-    fn ones(
-        &self,
-        out: &mut Output<'_, T>,
-        channel: usize,
-        group: usize,
-        pass: &[Job],
-        scratch: &mut [T],
-    ) {
-        let x = self.fifo.plane(channel);
-        let (taps, len) = (self.taps(group), self.table.len);
-        let Windows { n, at, to, back } = windows(pass, out.plane(channel).is_some());
-        if let (Some(to), Some(y)) = (to, out.plane(channel)) {
-            (self.kernels.group)(x, &at[..n], back, taps, len, y, &to[..n]);
-            return;
-        }
-        let to: [usize; WINDOWS] = std::array::from_fn(|w| w * GROUP);
-        (self.kernels.group)(x, &at[..n], back, taps, len, scratch, &to[..n]);
-        for (job, y) in pass.iter().zip(scratch.chunks_exact(GROUP)) {
-            job.write(out, channel, y);
+        sum(scratch, &SIDE_BY_SIDE.map(|w| C * w));
+        for (job, y) in jobs.iter().zip(scratch.chunks_exact(C * GROUP)) {
+            job.write::<C, T>(out, channel, y);
         }
     }
 
     /// Channel `channel` of two jobs of different groups: one alone would not keep the processor busy.
-    fn two_groups(&self, out: &mut Output<'_, T>, channel: usize, jobs: [(usize, &Job); 2]) {
-        let [a, b] = jobs;
-        let [a, b] = if a.1.backwards { [b, a] } else { [a, b] };
-        let x = self.fifo.plane(channel);
-        let h = [self.taps(a.0), self.taps(b.0)];
-        let (a, b) = (a.1, b.1);
-        let back = usize::from(a.backwards) + usize::from(b.backwards);
-        let mut y = [[T::default(); GROUP]; 2];
-        (self.kernels.groups)(x, [a.start, b.start], back, h, self.table.len, &mut y);
-        a.write(out, channel, &y[0]);
-        b.write(out, channel, &y[1]);
+    fn two_groups(
+        &self,
+        out: &mut Output<'_, T>,
+        channel: usize,
+        mut jobs: [(usize, Job); 2],
+        scratch: &mut [T],
+    ) {
+        // Those that run forwards come first.
+        jobs.sort_by_key(|(_, job)| job.backwards);
+        let pass = Pass {
+            len: self.table.len,
+            at: &jobs.map(|(_, job)| job.start),
+            back: jobs.iter().filter(|(_, job)| job.backwards).count(),
+            to: &SIDE_BY_SIDE[..2],
+        };
+        let h = jobs.map(|(group, _)| self.taps(group));
+        (self.kernels.groups)(self.fifo.plane(channel), &pass, h, scratch);
+        for ((_, job), y) in jobs.iter().zip(scratch.chunks_exact(GROUP)) {
+            job.write::<1, T>(out, channel, y);
+        }
     }
 
     /// All channels of the row by itself.
@@ -224,38 +230,13 @@ impl<T: Sample> Run<'_, T> {
 struct Line<T>(T);
 
 impl Job {
-    /// Writes what is wanted of the group's outputs.
-    fn write<T: Copy>(&self, out: &mut Output<'_, T>, channel: usize, y: &[T]) {
-        out.write(
-            channel,
-            self.at,
-            &y[self.within.into()..][..self.count.into()],
-        );
-    }
-}
-
-/// What jobs of one group are to a kernel.
-struct Windows {
-    n: usize,
-    at: [usize; WINDOWS],
-    /// Where all of their outputs are wanted: where each goes.
-    to: Option<[usize; WINDOWS]>,
-    back: usize,
-}
-
-fn windows(pass: &[Job], direct: bool) -> Windows {
-    let (mut at, mut to) = ([0; WINDOWS], [0; WINDOWS]);
-    let (mut back, mut whole) = (0, direct);
-    for (job, (at, to)) in pass.iter().zip(at.iter_mut().zip(&mut to)) {
-        *at = job.start;
-        *to = job.at;
-        back += usize::from(job.backwards);
-        whole &= usize::from(job.count) == GROUP;
-    }
-    Windows {
-        n: pass.len(),
-        at,
-        to: whole.then_some(to),
-        back,
+    /// Writes what is wanted of the group's outputs `y` for `C` channels.
+    fn write<const C: usize, T: Copy>(&self, out: &mut Output<'_, T>, channel: usize, y: &[T]) {
+        let y = &y[C * usize::from(self.within)..][..C * usize::from(self.count)];
+        if C == 2 {
+            out.write2(channel, self.at, y);
+        } else {
+            out.write(channel, self.at, y);
+        }
     }
 }

@@ -21,8 +21,6 @@ pub struct Polyphase<T> {
     prototype: Prototype,
     table: Arc<Table<T>>,
     kernels: Kernels<T>,
-    /// Input frames before an output that it depends on.
-    back: usize,
     /// Scratch.
     jobs: Vec<Job>,
     /// Exact table: input frame of output 0 of the running period, and the output in it.
@@ -54,10 +52,7 @@ impl<T: Sample> Polyphase<T> {
     }
 
     fn with_table(prototype: Prototype, ratio: Ratio, table: Arc<Table<T>>, level: Level) -> Self {
-        // The window of a group starts at that of its first row.
-        let shift = GROUP as f64 * ratio.input_per_output();
         Self {
-            back: (prototype.taps() / 2) as usize + shift.ceil() as usize,
             ratio,
             prototype,
             table,
@@ -154,7 +149,9 @@ impl<T: Sample> Engine<T> for Polyphase<T> {
     }
 
     fn back(&self) -> usize {
-        self.back
+        // The window of a group starts at that of its first row.
+        let shift = (GROUP as u64 * self.ratio.m).div_ceil(self.ratio.l);
+        (self.prototype.taps() / 2 + shift) as usize
     }
 
     fn slack(&self) -> usize {
@@ -164,7 +161,7 @@ impl<T: Sample> Engine<T> for Polyphase<T> {
     fn needed_from(&self) -> i64 {
         match &*self.table {
             // The windows of a group are padded on one side or the other.
-            Table::Exact(t) if t.grouped => self.frame() - (self.back + STEP) as i64,
+            Table::Exact(t) if t.grouped => self.frame() - (self.back() + STEP) as i64,
             Table::Exact(t) => self.window_start(self.base) + t.offsets[self.row as usize] as i64,
             Table::Interpolated(_) => self.window_start(self.position.frame),
         }

@@ -20,25 +20,34 @@ pub const LANES: usize = 8;
 /// taps serves them all.
 pub const WINDOWS: usize = 3;
 
-/// Windows of `x` that begin at `at`, the last `back` of which run backwards, against a group of rows;
-/// the outputs of each begin at `to` in `y`.
-type Group<T> =
-    fn(x: &[T], at: &[usize], back: usize, h: &[T], len: usize, y: &mut [T], to: &[usize]);
+/// Windows that are taken against groups of rows together, up to [`WINDOWS`].
+#[derive(Clone, Copy, Debug)]
+pub struct Pass<'a> {
+    /// Length of a row, and of a window.
+    pub len: usize,
+    /// Where each window begins in the samples.
+    pub at: &'a [usize],
+    /// How many run backwards, the last ones: the first tap meets the last sample, and output `r`
+    /// belongs to row `GROUP - 1 - r`.
+    pub back: usize,
+    /// Where the outputs of each begin.
+    pub to: &'a [usize],
+}
+
+/// Windows of `x` against a group of rows.
+type Group<T> = fn(x: &[T], pass: &Pass<'_>, h: &[T], y: &mut [T]);
 /// The same for two channels.
-type Stereo<T> =
-    fn(x: [&[T]; 2], at: &[usize], back: usize, h: &[T], len: usize, y: &mut [T], to: &[usize]);
+type Stereo<T> = fn(x: [&[T]; 2], pass: &Pass<'_>, h: &[T], y: &mut [T]);
 /// Two windows of `x` against a group of rows each.
-type Groups<T> =
-    fn(x: &[T], at: [usize; 2], back: usize, h: [&[T]; 2], len: usize, y: &mut [[T; GROUP]; 2]);
+type Groups<T> = fn(x: &[T], pass: &Pass<'_>, h: [&[T]; 2], y: &mut [T]);
 /// Two windows against four rows.
 type Four2<T> = fn(x: [&[T]; 2], h: &[T], len: usize) -> [[T; 4]; 2];
 
 /// The kernels for one sample type at one level.
 #[derive(Clone, Copy)]
 pub struct Kernels<T> {
-    /// Up to [`WINDOWS`] windows against a group of [`GROUP`] rows:
-    /// `y[to[w] + r] = sum_i x[at[w] + i] * h[i * GROUP + r]`. Where a window runs backwards, the
-    /// first tap meets its last sample, and output `r` belongs to row `GROUP - 1 - r`.
+    /// Windows against a group of [`GROUP`] rows, forwards
+    /// `y[to[w] + r] = sum_i x[at[w] + i] * h[i * GROUP + r]`.
     pub group: Group<T>,
     /// As `group`, each of two windows against a group of its own.
     pub groups: Groups<T>,
@@ -63,7 +72,7 @@ pub trait DotReal: Sized {
 /// With `FUSED`, products are added without rounding; only for machines whose baseline has the
 /// instruction.
 mod generic {
-    use super::{GROUP, LANES};
+    use super::{GROUP, LANES, Pass};
 
     /// Samples after which the partial sums of a group are added up: in one long sum, each tap
     /// beyond the peak of the response would be rounded at the size of the whole.
@@ -108,17 +117,18 @@ mod generic {
                     y
                 }
 
-                /// One window of `C` channels against a group; row by row, in the order of
-                /// the outputs.
+                /// Window `w` of a pass over `C` channels against a group; row by row, in the order
+                /// of the outputs.
                 #[inline(always)]
                 fn columns<const FUSED: bool, const C: usize>(
                     x: [&[$t]; C],
-                    at: usize,
-                    back: bool,
+                    pass: &Pass<'_>,
+                    w: usize,
                     h: &[$t],
-                    len: usize,
                 ) -> [[$t; GROUP]; C] {
-                    let x = x.map(|x| &x[at..][..len]);
+                    let len = pass.len;
+                    let back = w + pass.back >= pass.at.len();
+                    let x = x.map(|x| &x[pass.at[w]..][..len]);
                     let mut total = [[0.0; GROUP]; C];
                     for (b, taps) in h[..len * GROUP].chunks(BLOCK * GROUP).enumerate() {
                         let mut acc = [[0.0; GROUP]; C];
@@ -145,18 +155,9 @@ mod generic {
                 }
 
                 #[inline(always)]
-                pub fn group<const FUSED: bool>(
-                    x: &[$t],
-                    at: &[usize],
-                    back: usize,
-                    h: &[$t],
-                    len: usize,
-                    y: &mut [$t],
-                    to: &[usize],
-                ) {
-                    for (w, (at_w, to)) in at.iter().zip(to).enumerate() {
-                        let back = w + back >= at.len();
-                        let sums = columns::<FUSED, 1>([x], *at_w, back, h, len)[0];
+                pub fn group<const FUSED: bool>(x: &[$t], pass: &Pass<'_>, h: &[$t], y: &mut [$t]) {
+                    for (w, to) in pass.to.iter().enumerate() {
+                        let sums = columns::<FUSED, 1>([x], pass, w, h)[0];
                         y[*to..][..GROUP].copy_from_slice(&sums);
                     }
                 }
@@ -164,30 +165,25 @@ mod generic {
                 #[inline(always)]
                 pub fn groups<const FUSED: bool>(
                     x: &[$t],
-                    at: [usize; 2],
-                    back: usize,
+                    pass: &Pass<'_>,
                     h: [&[$t]; 2],
-                    len: usize,
-                    y: &mut [[$t; GROUP]; 2],
+                    y: &mut [$t],
                 ) {
-                    for (w, y) in y.iter_mut().enumerate() {
-                        *y = columns::<FUSED, 1>([x], at[w], w + back >= 2, h[w], len)[0];
+                    for (w, (to, h)) in pass.to.iter().zip(h).enumerate() {
+                        let sums = columns::<FUSED, 1>([x], pass, w, h)[0];
+                        y[*to..][..GROUP].copy_from_slice(&sums);
                     }
                 }
 
                 #[inline(always)]
                 pub fn stereo<const FUSED: bool>(
                     x: [&[$t]; 2],
-                    at: &[usize],
-                    back: usize,
+                    pass: &Pass<'_>,
                     h: &[$t],
-                    len: usize,
                     y: &mut [$t],
-                    to: &[usize],
                 ) {
-                    for (w, (at_w, to)) in at.iter().zip(to).enumerate() {
-                        let back = w + back >= at.len();
-                        let [left, right] = columns::<FUSED, 2>(x, *at_w, back, h, len);
+                    for (w, to) in pass.to.iter().enumerate() {
+                        let [left, right] = columns::<FUSED, 2>(x, pass, w, h);
                         let y = y[*to..][..2 * GROUP].chunks_exact_mut(2);
                         for (y, (l, r)) in y.zip(left.iter().zip(&right)) {
                             y.copy_from_slice(&[*l, *r]);
@@ -301,7 +297,13 @@ mod tests {
                         let begin = |backwards| if backwards { 3 + len } else { 3 };
                         let mut lone = [[0.0; GROUP]; 2];
                         for c in 0..2 {
-                            (kernels.group)(&both[c], &[3], 0, &columns, len, &mut lone[c], &[0]);
+                            let pass = Pass {
+                                len,
+                                at: &[3],
+                                back: 0,
+                                to: &[0],
+                            };
+                            (kernels.group)(&both[c], &pass, &columns, &mut lone[c]);
                             for r in 0..GROUP {
                                 close(lone[c][r], c, r);
                             }
@@ -324,13 +326,14 @@ mod tests {
                                     std::array::from_fn(|w| 1 + (w + 1) % count * 2 * GROUP);
                                 let to = &to[..count];
                                 let mut y = vec![7.0; 1 + 2 * GROUP * count];
-                                (kernels.group)(&both[1], at, back, &columns, len, &mut y, to);
+                                let pass = Pass { len, at, back, to };
+                                (kernels.group)(&both[1], &pass, &columns, &mut y);
                                 for (w, to) in to.iter().enumerate() {
                                     same(std::array::from_fn(|r| y[to + r]), 1, backwards(w));
                                     assert_eq!(y[to + GROUP..][..GROUP], [7.0; GROUP]);
                                 }
                                 let x = [&both[0][..], &both[1][..]];
-                                (kernels.stereo)(x, at, back, &columns, len, &mut y, to);
+                                (kernels.stereo)(x, &pass, &columns, &mut y);
                                 for (w, to) in to.iter().enumerate() {
                                     for c in 0..2 {
                                         let y = std::array::from_fn(|r| y[to + 2 * r + c]);
@@ -344,11 +347,16 @@ mod tests {
                         for back in 0..=2 {
                             let backwards = |w: usize| w + back >= 2;
                             let at = [0, 1].map(|w| begin(backwards(w)));
-                            let mut y = [[0.0; GROUP]; 2];
-                            let h = [&columns[..], &other[..]];
-                            (kernels.groups)(&both[0], at, back, h, len, &mut y);
-                            same(y[0], 0, backwards(0));
-                            same(y[1].map(|y| -y), 0, backwards(1));
+                            let mut y = [0.0; 2 * GROUP];
+                            let pass = Pass {
+                                len,
+                                at: &at,
+                                back,
+                                to: &[GROUP, 0],
+                            };
+                            (kernels.groups)(&both[0], &pass, [&columns, &other], &mut y);
+                            same(std::array::from_fn(|r| y[GROUP + r]), 0, backwards(0));
+                            same(std::array::from_fn(|r| -y[r]), 0, backwards(1));
                         }
                         let four = (kernels.four)(&x[0], &h, len);
                         let four2 = (kernels.four2)([&x[0], &x[1]], &h, len);

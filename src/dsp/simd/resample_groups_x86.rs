@@ -1,27 +1,28 @@
 //! The resampler's groups of rows for AVX2+FMA and AVX-512.
 #![allow(unsafe_code)]
 
-use super::resample::{GROUP, STEP, WINDOWS};
+use super::resample::{GROUP, Pass, STEP, WINDOWS};
 use super::resample_x86::check;
 use std::arch::x86_64::*;
 
-/// As `check` for windows of `x` that begin at `at` against a group of rows.
+/// Checks what the kernels rely on: the groups `h`, the windows of each of `x`, and a place for `size`
+/// outputs of each in `y`.
 #[inline(always)]
-fn check_at<T, const C: usize>(x: [&[T]; C], at: &[usize], h: &[T], len: usize) {
-    check([], h, len, GROUP, STEP);
-    assert!(at.len() <= WINDOWS);
-    for at in at {
-        for x in x {
-            assert!(x[*at..].len() >= len);
-        }
+fn check_pass<T, const C: usize, const H: usize>(
+    x: [&[T]; C],
+    pass: &Pass<'_>,
+    h: [&[T]; H],
+    y: &[T],
+    size: usize,
+) {
+    for h in h {
+        check([], h, pass.len, GROUP, STEP);
     }
-}
-
-/// Checks that `windows` times `size` outputs have a place in `y`.
-#[inline(always)]
-fn check_to<T>(y: &[T], to: &[usize], windows: usize, size: usize) {
-    assert!(to.len() == windows);
-    for to in to {
+    assert!(pass.at.len() <= WINDOWS && pass.to.len() == pass.at.len());
+    for (at, to) in pass.at.iter().zip(pass.to) {
+        for x in x {
+            assert!(x[*at..].len() >= pass.len);
+        }
         assert!(y[*to..].len() >= size);
     }
 }
@@ -54,7 +55,7 @@ const fn block<T>(len: usize, k: usize) -> usize {
 /// points to. With `D`, each has a group of its own. `K` decides the order of a sum, the others do
 /// not.
 ///
-/// Safety: the caller has the instruction set, and `check` has passed.
+/// Safety: the caller has the instruction set, and `check_pass` has passed.
 macro_rules! columns {
     ($feature:literal, $t:ty, $name:ident, $acc:ty, $zero:expr, $load:ident, $set:ident,
      $fma:ident, $add:ident) => {
@@ -189,21 +190,20 @@ macro_rules! kernels {
                 }
             }
 
-            /// `C` windows, the last `B` of which run backwards.
+            /// `C` windows, the last `B` of which run backwards, with `D` against a group each.
             #[target_feature(enable = $feature)]
             #[inline]
-            unsafe fn group_inner<const C: usize, const B: usize>(
+            unsafe fn group_inner<const C: usize, const B: usize, const D: bool>(
                 x: &[$t],
-                at: &[usize],
-                h: &[$t],
-                len: usize,
+                pass: &Pass<'_>,
+                h: [&[$t]; C],
                 y: &mut [$t],
-                to: &[usize],
             ) {
+                let Pass { len, at, to, .. } = *pass;
                 let x = std::array::from_fn(|c| first(x, at[c], c >= C - B, len));
                 unsafe {
-                    let h = [h.as_ptr(); C];
-                    let sums = $columns::<C, B, false, $vectors, $sums>(x, h, len);
+                    let h = h.map(<[$t]>::as_ptr);
+                    let sums = $columns::<C, B, D, $vectors, $sums>(x, h, len);
                     for (c, sums) in sums.into_iter().enumerate() {
                         store(sums, c >= C - B, &mut y[to[c]..]);
                     }
@@ -211,64 +211,30 @@ macro_rules! kernels {
             }
 
             #[target_feature(enable = $feature)]
-            unsafe fn group_all(
-                x: &[$t],
-                at: &[usize],
-                back: usize,
-                h: &[$t],
-                len: usize,
-                y: &mut [$t],
-                to: &[usize],
-            ) {
+            unsafe fn group_all(x: &[$t], pass: &Pass<'_>, h: &[$t], y: &mut [$t]) {
                 unsafe {
-                    match (at.len(), back) {
-                        (1, 0) => group_inner::<1, 0>(x, at, h, len, y, to),
-                        (1, 1) => group_inner::<1, 1>(x, at, h, len, y, to),
-                        (2, 0) => group_inner::<2, 0>(x, at, h, len, y, to),
-                        (2, 1) => group_inner::<2, 1>(x, at, h, len, y, to),
-                        (2, 2) => group_inner::<2, 2>(x, at, h, len, y, to),
-                        (3, 0) => group_inner::<3, 0>(x, at, h, len, y, to),
-                        (3, 1) => group_inner::<3, 1>(x, at, h, len, y, to),
-                        (3, 2) => group_inner::<3, 2>(x, at, h, len, y, to),
-                        (3, 3) => group_inner::<3, 3>(x, at, h, len, y, to),
+                    match (pass.at.len(), pass.back) {
+                        (1, 0) => group_inner::<1, 0, false>(x, pass, [h; 1], y),
+                        (1, 1) => group_inner::<1, 1, false>(x, pass, [h; 1], y),
+                        (2, 0) => group_inner::<2, 0, false>(x, pass, [h; 2], y),
+                        (2, 1) => group_inner::<2, 1, false>(x, pass, [h; 2], y),
+                        (2, 2) => group_inner::<2, 2, false>(x, pass, [h; 2], y),
+                        (3, 0) => group_inner::<3, 0, false>(x, pass, [h; 3], y),
+                        (3, 1) => group_inner::<3, 1, false>(x, pass, [h; 3], y),
+                        (3, 2) => group_inner::<3, 2, false>(x, pass, [h; 3], y),
+                        (3, 3) => group_inner::<3, 3, false>(x, pass, [h; 3], y),
                         _ => {}
                     }
                 }
             }
 
             #[target_feature(enable = $feature)]
-            #[inline]
-            unsafe fn groups_inner<const B: usize>(
-                x: &[$t],
-                at: [usize; 2],
-                h: [&[$t]; 2],
-                len: usize,
-                y: &mut [[$t; GROUP]; 2],
-            ) {
-                let x = [0, 1].map(|c| first(x, at[c], c >= 2 - B, len));
+            unsafe fn groups_all(x: &[$t], pass: &Pass<'_>, h: [&[$t]; 2], y: &mut [$t]) {
                 unsafe {
-                    let h = h.map(<[$t]>::as_ptr);
-                    let sums = $columns::<2, B, true, $vectors, $sums>(x, h, len);
-                    for (c, sums) in sums.into_iter().enumerate() {
-                        store(sums, c >= 2 - B, &mut y[c]);
-                    }
-                }
-            }
-
-            #[target_feature(enable = $feature)]
-            unsafe fn groups_all(
-                x: &[$t],
-                at: [usize; 2],
-                back: usize,
-                h: [&[$t]; 2],
-                len: usize,
-                y: &mut [[$t; GROUP]; 2],
-            ) {
-                unsafe {
-                    match back {
-                        0 => groups_inner::<0>(x, at, h, len, y),
-                        1 => groups_inner::<1>(x, at, h, len, y),
-                        _ => groups_inner::<2>(x, at, h, len, y),
+                    match pass.back {
+                        0 => group_inner::<2, 0, true>(x, pass, h, y),
+                        1 => group_inner::<2, 1, true>(x, pass, h, y),
+                        _ => group_inner::<2, 2, true>(x, pass, h, y),
                     }
                 }
             }
@@ -278,13 +244,12 @@ macro_rules! kernels {
             #[inline]
             unsafe fn stereo_inner<const C: usize, const B: usize>(
                 x: [&[$t]; 2],
-                at: &[usize],
+                pass: &Pass<'_>,
                 h: &[$t],
-                len: usize,
                 y: &mut [$t],
-                to: &[usize],
             ) {
                 const { assert!(C % 2 == 0 && B % 2 == 0) };
+                let Pass { len, at, to, .. } = *pass;
                 let x = std::array::from_fn(|c| first(x[c % 2], at[c / 2], c >= C - B, len));
                 unsafe {
                     let h = [h.as_ptr(); C];
@@ -305,31 +270,27 @@ macro_rules! kernels {
             }
 
             #[target_feature(enable = $feature)]
-            unsafe fn stereo_all(
-                x: [&[$t]; 2],
-                at: &[usize],
-                back: usize,
-                h: &[$t],
-                len: usize,
-                y: &mut [$t],
-                to: &[usize],
-            ) {
+            unsafe fn stereo_all(x: [&[$t]; 2], pass: &Pass<'_>, h: &[$t], y: &mut [$t]) {
                 unsafe {
-                    match (at.len(), back) {
-                        (3, 0) if $at_once => stereo_inner::<6, 0>(x, at, h, len, y, to),
-                        (3, 1) if $at_once => stereo_inner::<6, 2>(x, at, h, len, y, to),
-                        (3, 2) if $at_once => stereo_inner::<6, 4>(x, at, h, len, y, to),
-                        (3, 3) if $at_once => stereo_inner::<6, 6>(x, at, h, len, y, to),
-                        (2, 0) if $at_once => stereo_inner::<4, 0>(x, at, h, len, y, to),
-                        (2, 1) if $at_once => stereo_inner::<4, 2>(x, at, h, len, y, to),
-                        (2, 2) if $at_once => stereo_inner::<4, 4>(x, at, h, len, y, to),
-                        _ => {
-                            let forwards = at.len().saturating_sub(back);
-                            for (w, (at, to)) in at.chunks(1).zip(to.chunks(1)).enumerate() {
-                                if w < forwards {
-                                    stereo_inner::<2, 0>(x, at, h, len, y, to);
+                    match (pass.at.len(), pass.back) {
+                        (3, 0) if $at_once => stereo_inner::<6, 0>(x, pass, h, y),
+                        (3, 1) if $at_once => stereo_inner::<6, 2>(x, pass, h, y),
+                        (3, 2) if $at_once => stereo_inner::<6, 4>(x, pass, h, y),
+                        (3, 3) if $at_once => stereo_inner::<6, 6>(x, pass, h, y),
+                        (2, 0) if $at_once => stereo_inner::<4, 0>(x, pass, h, y),
+                        (2, 1) if $at_once => stereo_inner::<4, 2>(x, pass, h, y),
+                        (2, 2) if $at_once => stereo_inner::<4, 4>(x, pass, h, y),
+                        (n, back) => {
+                            for w in 0..n {
+                                let one = Pass {
+                                    at: &pass.at[w..][..1],
+                                    to: &pass.to[w..][..1],
+                                    ..*pass
+                                };
+                                if w + back < n {
+                                    stereo_inner::<2, 0>(x, &one, h, y);
                                 } else {
-                                    stereo_inner::<2, 2>(x, at, h, len, y, to);
+                                    stereo_inner::<2, 2>(x, &one, h, y);
                                 }
                             }
                         }
@@ -337,47 +298,22 @@ macro_rules! kernels {
                 }
             }
 
-            // SAFETY of all three: this level is chosen only where the machine has it, and what is
-            // checked first establishes the lengths.
-            pub fn group(
-                x: &[$t],
-                at: &[usize],
-                back: usize,
-                h: &[$t],
-                len: usize,
-                y: &mut [$t],
-                to: &[usize],
-            ) {
-                check_at([x], at, h, len);
-                check_to(y, to, at.len(), GROUP);
-                unsafe { group_all(x, at, back, h, len, y, to) }
+            // SAFETY of all three: this level is chosen only where the machine has it, and
+            // `check_pass` establishes the lengths.
+            pub fn group(x: &[$t], pass: &Pass<'_>, h: &[$t], y: &mut [$t]) {
+                check_pass([x], pass, [h], y, GROUP);
+                unsafe { group_all(x, pass, h, y) }
             }
 
-            pub fn groups(
-                x: &[$t],
-                at: [usize; 2],
-                back: usize,
-                h: [&[$t]; 2],
-                len: usize,
-                y: &mut [[$t; GROUP]; 2],
-            ) {
-                check([], h[1], len, GROUP, STEP);
-                check_at([x], &at, h[0], len);
-                unsafe { groups_all(x, at, back, h, len, y) }
+            pub fn groups(x: &[$t], pass: &Pass<'_>, h: [&[$t]; 2], y: &mut [$t]) {
+                assert!(pass.at.len() == 2);
+                check_pass([x], pass, h, y, GROUP);
+                unsafe { groups_all(x, pass, h, y) }
             }
 
-            pub fn stereo(
-                x: [&[$t]; 2],
-                at: &[usize],
-                back: usize,
-                h: &[$t],
-                len: usize,
-                y: &mut [$t],
-                to: &[usize],
-            ) {
-                check_at(x, at, h, len);
-                check_to(y, to, at.len(), 2 * GROUP);
-                unsafe { stereo_all(x, at, back, h, len, y, to) }
+            pub fn stereo(x: [&[$t]; 2], pass: &Pass<'_>, h: &[$t], y: &mut [$t]) {
+                check_pass(x, pass, [h], y, 2 * GROUP);
+                unsafe { stereo_all(x, pass, h, y) }
             }
         }
     };

@@ -31,12 +31,13 @@ pub fn clip(
     let (Some(segment), Some(pts)) = (segment, buffer.pts()) else {
         return Some(buffer);
     };
+    let duration = |buffer: &gst::BufferRef| frames_to_time(frames(buffer, bpf), rate);
     // Nearly every buffer lies within the segment as a whole.
-    let duration = frames_to_time(frames(&buffer, bpf), rate);
-    let ends_by = |stop| pts.saturating_add(duration) <= stop;
+    let ends_by = |stop| pts.saturating_add(duration(&buffer)) <= stop;
     if segment.start().is_none_or(|start| pts >= start) && segment.stop().is_none_or(ends_by) {
         return Some(buffer);
     }
+    let duration = duration(&buffer);
     if buffer.duration() != Some(duration) {
         buffer.make_mut().set_duration(duration);
     }
