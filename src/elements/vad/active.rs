@@ -72,7 +72,7 @@ impl Active {
     }
 
     /// Takes up `time` as that of the next sample.
-    pub fn expect(&mut self, time: Option<gst::ClockTime>) {
+    pub fn set_expected(&mut self, time: Option<gst::ClockTime>) {
         self.anchor = time.map(|time| (time, self.queue.end()));
     }
 
@@ -81,7 +81,7 @@ impl Active {
         let next = self.expected();
         self.vad.reset();
         self.queue.reset();
-        self.expect(next);
+        self.set_expected(next);
     }
 
     /// Takes a buffer of `samples` into the queue. One without timestamp gets, for what is told
@@ -93,9 +93,9 @@ impl Active {
         segment: &gst::FormattedSegment<gst::ClockTime>,
     ) {
         if let Some(pts) = buffer.pts() {
-            self.expect(Some(pts));
+            self.set_expected(Some(pts));
         } else if self.anchor.is_none() {
-            self.expect(Some(segment.start().unwrap_or(gst::ClockTime::ZERO)));
+            self.set_expected(Some(segment.start().unwrap_or(gst::ClockTime::ZERO)));
         }
         let pts = self.expected();
         self.queue.push_buffer(buffer, samples, pts);

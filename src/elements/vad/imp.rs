@@ -444,7 +444,7 @@ impl Vad {
                 let mut state = lock(&self.state);
                 state.segment = segment;
                 if let Some(active) = &mut state.active {
-                    active.expect(None);
+                    active.set_expected(None);
                 }
             }
             EventView::Eos(_) => {
@@ -494,7 +494,7 @@ impl Vad {
             return false;
         };
         let mut state = lock(&self.state);
-        active.expect(state.active.as_ref().and_then(Active::expected));
+        active.set_expected(state.active.as_ref().and_then(Active::expected));
         let latency = frames_to_time(active.wait(), active.info.rate());
         self.metrics.set_memory(active.vad.memory() as u64);
         state.active = Some(active);
@@ -511,7 +511,7 @@ impl Vad {
         state.segment = gst::FormattedSegment::new();
         if let Some(active) = &mut state.active {
             active.reset();
-            active.expect(None);
+            active.set_expected(None);
         }
         drop(state);
         self.reset_shown();
@@ -541,7 +541,7 @@ impl Vad {
         let enough = active.vad.delay() + 2 * u64::from(rate);
         let samples = time_to_frames(duration, rate).min(enough);
         active.queue.push_gap(event.clone(), pts, samples);
-        active.expect(Some(pts + duration));
+        active.set_expected(Some(pts + duration));
         let mut report = Report {
             queue: &mut active.queue,
             messages,

@@ -1,0 +1,75 @@
+//! All engines together.
+
+use std::f64::consts::PI;
+
+use super::*;
+
+mod signal;
+mod stream;
+
+const ENGINES: [EngineChoice; 3] = [
+    EngineChoice::Polyphase,
+    EngineChoice::Fft,
+    EngineChoice::Sinc,
+];
+
+fn spec(rates: (u32, u32), channels: usize, engine: EngineChoice) -> Spec {
+    Spec {
+        engine,
+        ..Spec::new(rates.0, rates.1, channels)
+    }
+}
+
+/// Noise in [-1, 1).
+fn noise(n: usize, mut seed: u64) -> Vec<f64> {
+    (0..n)
+        .map(|_| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+        })
+        .collect()
+}
+
+fn sine(n: usize, cycles_per_frame: f64) -> Vec<f64> {
+    (0..n)
+        .map(|n| (2.0 * PI * cycles_per_frame * n as f64).sin())
+        .collect()
+}
+
+/// All of `input` (one channel, copied to all; channel `c` is scaled by `c + 1`) through
+/// `resampler`, cut by `cut`; interleaved.
+fn run<T: Sample>(
+    resampler: &mut Resampler<T>,
+    input: &[f64],
+    mut cut: impl FnMut() -> usize,
+) -> Vec<T> {
+    let channels = resampler.spec().channels;
+    let mut output = Vec::new();
+    let mut rest = input;
+    let take = |resampler: &mut Resampler<T>, output: &mut Vec<T>| {
+        let frames = resampler.available();
+        let at = output.len();
+        output.resize(at + frames * channels, T::default());
+        resampler.pull(
+            &mut Output::interleaved(&mut output[at..], channels),
+            frames,
+        );
+    };
+    while !rest.is_empty() {
+        let n = cut().min(rest.len());
+        resampler.push(n, |c, plane| {
+            for (to, from) in plane.iter_mut().zip(rest) {
+                *to = T::nearest(*from * (c + 1) as f64);
+            }
+        });
+        rest = &rest[n..];
+        take(resampler, &mut output);
+    }
+    resampler.finish();
+    take(resampler, &mut output);
+    output
+}
+
+fn whole<T: Sample>(spec: &Spec, input: &[f64]) -> Vec<T> {
+    run(&mut Resampler::new(spec).unwrap(), input, || usize::MAX)
+}
