@@ -2,9 +2,11 @@
 
 use super::engine::{Output, Sample};
 use super::{EngineKind, ResampleError, Resampler, Spec};
-use crate::dsp::convert::{Pack, SampleFormat, Unpack, Work};
+use crate::dsp::convert::{Endianness, Pack, SampleFormat, Unpack, Work};
 use crate::dsp::simd::Level;
 use crate::dsp::simd::convert_noise::{Generators, LANES};
+use crate::dsp::simd::resample_fixed::is_fast;
+use crate::dsp::simd::split::{Split, Split16};
 
 /// How the channels of a buffer lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,7 +26,8 @@ pub enum Source<'a> {
 }
 
 /// A [`Resampler`] between bytes: `f32` inside for formats up to 20 bits and `f32`, `f64` for all
-/// others; integers come out with triangular dither of two last bits peak to peak.
+/// others; integers come out with triangular dither of two last bits peak to peak. 16-bit samples are
+/// filtered in integers where that is faster and what is lost stays below the dither.
 pub struct Stream {
     inner: Inner,
     /// Number of the input frame after the last that was not silent.
@@ -32,6 +35,7 @@ pub struct Stream {
 }
 
 enum Inner {
+    Fixed(Edge<i16>),
     Single(Edge<f32>),
     Double(Edge<f64>),
 }
@@ -40,20 +44,101 @@ enum Inner {
 macro_rules! either {
     ($inner:expr, $edge:ident => $body:expr) => {
         match $inner {
+            Inner::Fixed($edge) => $body,
             Inner::Single($edge) => $body,
             Inner::Double($edge) => $body,
         }
     };
 }
 
-struct Edge<T> {
+/// A sample type that the bytes of a buffer are read as.
+trait Input: Sample<Sum: Work> {
+    /// Reads samples of one format.
+    type Reader: Copy;
+
+    fn reader(format: SampleFormat) -> Self::Reader;
+
+    /// As many samples as `to` has.
+    fn read(reader: Self::Reader, bytes: &[u8], to: &mut [Self]);
+
+    /// Whether samples of `format` are this type as they lie.
+    fn is_native(format: SampleFormat) -> bool;
+
+    /// The reader of 16-bit stereo, where there is one.
+    fn split16() -> Option<Split16<Self>>;
+}
+
+macro_rules! input {
+    ($t:ty, $split:expr) => {
+        impl Input for $t {
+            type Reader = Unpack<$t>;
+
+            fn reader(format: SampleFormat) -> Self::Reader {
+                Unpack::new(format)
+            }
+
+            fn read(reader: Self::Reader, bytes: &[u8], to: &mut [Self]) {
+                reader.run(bytes, to);
+            }
+
+            fn is_native(format: SampleFormat) -> bool {
+                native(format)
+            }
+
+            fn split16() -> Option<Split16<Self>> {
+                $split
+            }
+        }
+    };
+}
+
+input!(f32, Some(<f32 as Split>::split16(Level::best())));
+input!(f64, None);
+
+/// Only for native 16-bit samples.
+impl Input for i16 {
+    type Reader = ();
+
+    fn reader(_: SampleFormat) {}
+
+    fn read((): (), bytes: &[u8], to: &mut [Self]) {
+        for (to, bytes) in to.iter_mut().zip(bytes.as_chunks().0) {
+            *to = i16::from_ne_bytes(*bytes);
+        }
+    }
+
+    fn is_native(format: SampleFormat) -> bool {
+        format == SampleFormat::S16LE && Endianness::NATIVE == Endianness::Little
+    }
+
+    fn split16() -> Option<Split16<Self>> {
+        Some(<i16 as Split>::split16(Level::best()))
+    }
+}
+
+/// As `either`, and once more in `f32` if integers will not do.
+macro_rules! in_integers_or_floats {
+    ($stream:expr, $edge:ident => $body:expr) => {
+        match either!(&mut $stream.inner, $edge => $body) {
+            Err(ResampleError::NoIntegers) => {
+                $stream.leave_integers()?;
+                either!(&mut $stream.inner, $edge => $body)
+            }
+            done => done,
+        }
+    };
+}
+
+struct Edge<T: Input> {
     resampler: Resampler<T>,
-    unpack: Unpack<T>,
-    pack: Pack<T>,
+    reader: T::Reader,
+    pack: Pack<T::Sum>,
     format: SampleFormat,
     layout: Layout,
-    /// Samples as they lie in the buffer, between conversion and (de)interleaving.
-    scratch: Vec<T>,
+    /// Input as it lies in the buffer, between conversion and deinterleaving.
+    unpacked: Vec<T>,
+    /// Output as it lies in the buffer, before conversion.
+    scratch: Vec<T::Sum>,
     /// Noise sources: one for interleaved output, else one per channel. Empty without dither.
     noise: Vec<Noise>,
     noise_scratch: Vec<f32>,
@@ -69,20 +154,52 @@ impl Stream {
         layout: Layout,
         reversed: bool,
     ) -> Result<Self, ResampleError> {
+        Self::with_integers(spec, format, layout, reversed, is_fast(Level::best()))
+    }
+
+    /// The same, in integers where they will do and are `wanted`.
+    pub(super) fn with_integers(
+        spec: &Spec,
+        format: SampleFormat,
+        layout: Layout,
+        reversed: bool,
+        wanted: bool,
+    ) -> Result<Self, ResampleError> {
         let single = if format.is_float() {
             format.bytes == 4
         } else {
             format.depth <= 20
         };
-        let inner = if single {
-            Inner::Single(Edge::new(spec, format, layout, reversed)?)
+        let fixed = if wanted && i16::is_native(format) {
+            match Edge::new(spec, format, layout, reversed) {
+                Err(ResampleError::NoIntegers) => None,
+                edge => Some(edge?),
+            }
         } else {
-            Inner::Double(Edge::new(spec, format, layout, reversed)?)
+            None
+        };
+        let inner = match fixed {
+            Some(edge) => Inner::Fixed(edge),
+            None if single => Inner::Single(Edge::new(spec, format, layout, reversed)?),
+            None => Inner::Double(Edge::new(spec, format, layout, reversed)?),
         };
         Ok(Self {
             inner,
             quiet_from: 0,
         })
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_in_integers(&self) -> bool {
+        matches!(self.inner, Inner::Fixed(_))
+    }
+
+    /// Goes on in `f32`.
+    fn leave_integers(&mut self) -> Result<(), ResampleError> {
+        if let Inner::Fixed(edge) = &mut self.inner {
+            self.inner = Inner::Single(edge.in_floats()?);
+        }
+        Ok(())
     }
 
     pub fn kind(&self) -> EngineKind {
@@ -156,18 +273,18 @@ impl Stream {
 
     /// Goes on at another output rate; see [`Resampler::change_out_rate`].
     pub fn change_out_rate(&mut self, rate: u32) -> Result<u64, ResampleError> {
-        let start = either!(&mut self.inner, e => e.resampler.change_out_rate(rate))?;
+        let start = in_integers_or_floats!(self, e => e.resampler.change_out_rate(rate))?;
         self.quiet_from -= start as i64;
         Ok(start)
     }
 
     /// Takes over another `spec`; see [`Resampler::reconfigure`].
     pub fn reconfigure(&mut self, spec: &Spec) -> Result<(), ResampleError> {
-        either!(&mut self.inner, e => e.resampler.reconfigure(spec))
+        in_integers_or_floats!(self, e => e.resampler.reconfigure(spec))
     }
 }
 
-impl<T: Sample + Work> Edge<T> {
+impl<T: Input> Edge<T> {
     fn new(
         spec: &Spec,
         format: SampleFormat,
@@ -182,10 +299,11 @@ impl<T: Sample + Work> Edge<T> {
         };
         Ok(Self {
             resampler: Resampler::new(spec)?,
-            unpack: Unpack::new(format),
+            reader: T::reader(format),
             pack: Pack::new(format),
             format,
             layout,
+            unpacked: Vec::new(),
             scratch: Vec::new(),
             noise: (0..if dithered { sources } else { 0 })
                 .map(|i| Noise::new(i as u64))
@@ -197,7 +315,8 @@ impl<T: Sample + Work> Edge<T> {
 
     fn memory(&self) -> usize {
         self.resampler.memory()
-            + self.scratch.capacity() * size_of::<T>()
+            + self.unpacked.capacity() * size_of::<T>()
+            + self.scratch.capacity() * size_of::<T::Sum>()
             + self.noise_scratch.capacity() * size_of::<f32>()
     }
 
@@ -209,18 +328,18 @@ impl<T: Sample + Work> Edge<T> {
                 .resampler
                 .push(frames, |_, plane| plane.fill(T::default())),
             Source::Planar(planes) => {
-                let unpack = self.unpack;
+                let reader = self.reader;
                 self.resampler.push(frames, |c, plane| {
-                    unpack.run(planes(c), plane);
+                    T::read(reader, planes(c), plane);
                     if reversed {
                         plane.reverse();
                     }
                 });
             }
             Source::Interleaved(bytes) if channels == 1 => {
-                let unpack = self.unpack;
+                let reader = self.reader;
                 self.resampler.push(frames, |_, plane| {
-                    unpack.run(bytes, plane);
+                    T::read(reader, bytes, plane);
                     if reversed {
                         plane.reverse();
                     }
@@ -229,16 +348,16 @@ impl<T: Sample + Work> Edge<T> {
             Source::Interleaved(bytes)
                 if channels == 2 && !reversed && self.push_pairs(frames, bytes) => {}
             Source::Interleaved(bytes) => {
-                // Native floats are read where they lie.
-                let native = native(self.format)
+                // Native samples are read where they lie.
+                let native = T::is_native(self.format)
                     .then(|| bytemuck::try_cast_slice(bytes).ok())
                     .flatten();
                 let samples: &[T] = match native {
                     Some(samples) => samples,
                     None => {
-                        self.scratch.resize(frames * channels, T::default());
-                        self.unpack.run(bytes, &mut self.scratch);
-                        &self.scratch
+                        self.unpacked.resize(frames * channels, T::default());
+                        T::read(self.reader, bytes, &mut self.unpacked);
+                        &self.unpacked
                     }
                 };
                 self.resampler.push(frames, |c, plane| {
@@ -253,19 +372,19 @@ impl<T: Sample + Work> Edge<T> {
 
     /// Takes interleaved stereo in one pass, where there is one for the format.
     fn push_pairs(&mut self, frames: usize, bytes: &[u8]) -> bool {
-        if native(self.format)
-            && let Ok(samples) = bytemuck::try_cast_slice::<u8, [T; 2]>(bytes)
-        {
-            return self.resampler.push2(frames, |[left, right]| {
-                for (frame, (l, r)) in samples.iter().zip(left.iter_mut().zip(right)) {
-                    [*l, *r] = *frame;
-                }
-            });
-        }
         match T::split16() {
             Some(split) if self.format == SampleFormat::S16LE => self
                 .resampler
                 .push2(frames, |[left, right]| split(bytes, left, right)),
+            _ if T::is_native(self.format)
+                && let Ok(samples) = bytemuck::try_cast_slice::<u8, [T; 2]>(bytes) =>
+            {
+                self.resampler.push2(frames, |[left, right]| {
+                    for (frame, (l, r)) in samples.iter().zip(left.iter_mut().zip(right)) {
+                        [*l, *r] = *frame;
+                    }
+                })
+            }
             _ => false,
         }
     }
@@ -279,19 +398,19 @@ impl<T: Sample + Work> Edge<T> {
         };
         if native(self.format)
             && !self.reversed
-            && let Ok(samples) = bytemuck::try_cast_slice_mut::<u8, T>(out)
+            && let Ok(samples) = bytemuck::try_cast_slice_mut::<u8, T::Sum>(out)
         {
             self.resampler.pull(&mut target(samples), frames);
             if silent {
-                samples.fill(T::default());
+                samples.fill(T::Sum::default());
             }
             return;
         }
-        self.scratch.resize(frames * channels, T::default());
+        self.scratch.resize(frames * channels, T::Sum::default());
         self.resampler.pull(&mut target(&mut self.scratch), frames);
         if silent {
             // What the transforms leave of zeros need not be exact.
-            self.scratch.fill(T::default());
+            self.scratch.fill(T::Sum::default());
         }
         if self.reversed {
             match layout {
@@ -299,12 +418,12 @@ impl<T: Sample + Work> Edge<T> {
                     self.scratch.reverse();
                     self.scratch
                         .chunks_exact_mut(channels)
-                        .for_each(<[T]>::reverse);
+                        .for_each(<[T::Sum]>::reverse);
                 }
                 Layout::Planar => self
                     .scratch
                     .chunks_exact_mut(frames.max(1))
-                    .for_each(<[T]>::reverse),
+                    .for_each(<[T::Sum]>::reverse),
             }
         }
         if self.noise.is_empty() {
@@ -329,9 +448,28 @@ impl<T: Sample + Work> Edge<T> {
     }
 }
 
+impl Edge<i16> {
+    /// As it is, but in `f32`.
+    fn in_floats(&mut self) -> Result<Edge<f32>, ResampleError> {
+        let of = |v: i16| f32::from(v) * (1.0 / 32_768.0);
+        Ok(Edge {
+            resampler: self.resampler.convert(of)?,
+            reader: f32::reader(self.format),
+            pack: self.pack,
+            format: self.format,
+            layout: self.layout,
+            unpacked: Vec::new(),
+            scratch: std::mem::take(&mut self.scratch),
+            noise: std::mem::take(&mut self.noise),
+            noise_scratch: std::mem::take(&mut self.noise_scratch),
+            reversed: self.reversed,
+        })
+    }
+}
+
 /// Whether `format` is `f32` or `f64` as this machine holds them.
 fn native(format: SampleFormat) -> bool {
-    format.is_float() && format.endianness == crate::dsp::convert::Endianness::NATIVE
+    format.is_float() && format.endianness == Endianness::NATIVE
 }
 
 fn deinterleave<T: Copy>(samples: &[T], channels: usize, channel: usize, plane: &mut [T]) {

@@ -2,40 +2,81 @@
 
 use rustfft::num_complex::Complex;
 
-use super::fft::Planned;
+use super::design::Prototype;
+use super::fft::{Blocks, Planned};
 use super::fifo::Fifo;
+use super::fixed::{self, Fixed};
+use super::planner::Plan;
+use super::polyphase::Polyphase;
 use super::ratio::Position;
+use super::sinc::Sinc;
 use super::table::FromF64;
+use super::{Ratio, ResampleError, Spec};
 use crate::dsp::simd::Level;
-use crate::dsp::simd::resample::DotReal;
-use crate::dsp::simd::split::{Split16, split16};
+use crate::dsp::simd::resample::{DotReal, Grouped};
+
+/// What goes into a resampler: `f32`, `f64` and, for what [`Fixed`] does, `i16`.
+pub trait Sample: Grouped<Sum: bytemuck::Pod> + bytemuck::Pod {
+    /// What `plan` says, for this type, with the filter `prototype`.
+    fn engine(
+        plan: &Plan,
+        prototype: Prototype,
+        spec: &Spec,
+        ratio: Ratio,
+        level: Level,
+    ) -> Result<Box<dyn Engine<Self>>, ResampleError>;
+}
 
 /// `f32` and `f64`.
-pub trait Sample: rustfft::FftNum + bytemuck::Pod + Default + FromF64 + DotReal {
+pub trait Real: Sample + rustfft::FftNum + FromF64 + DotReal {
     /// The transforms in use.
     fn transforms() -> &'static Planned<Self>;
-
-    /// The reader of 16-bit stereo, where there is one.
-    fn split16() -> Option<Split16<Self>> {
-        None
-    }
 }
 
-impl Sample for f32 {
-    fn transforms() -> &'static Planned<Self> {
-        static TRANSFORMS: Planned<f32> = Planned::new();
-        &TRANSFORMS
-    }
+macro_rules! real {
+    ($t:ty) => {
+        impl Sample for $t {
+            fn engine(
+                plan: &Plan,
+                prototype: Prototype,
+                spec: &Spec,
+                ratio: Ratio,
+                level: Level,
+            ) -> Result<Box<dyn Engine<Self>>, ResampleError> {
+                Ok(match *plan {
+                    Plan::Polyphase => Box::new(Polyphase::new(prototype, ratio, level)?),
+                    Plan::Fft(size) => Box::new(Blocks::new(ratio, size, spec.channels)),
+                    Plan::Sinc { cubic } => Box::new(Sinc::new(prototype, ratio, cubic, level)?),
+                })
+            }
+        }
 
-    fn split16() -> Option<Split16<f32>> {
-        Some(split16(Level::best()))
-    }
+        impl Real for $t {
+            fn transforms() -> &'static Planned<Self> {
+                static TRANSFORMS: Planned<$t> = Planned::new();
+                &TRANSFORMS
+            }
+        }
+    };
 }
 
-impl Sample for f64 {
-    fn transforms() -> &'static Planned<Self> {
-        static TRANSFORMS: Planned<f64> = Planned::new();
-        &TRANSFORMS
+real!(f32);
+real!(f64);
+
+impl Sample for i16 {
+    fn engine(
+        plan: &Plan,
+        prototype: Prototype,
+        spec: &Spec,
+        ratio: Ratio,
+        level: Level,
+    ) -> Result<Box<dyn Engine<Self>>, ResampleError> {
+        match plan {
+            Plan::Polyphase if spec.quality <= fixed::MAX_QUALITY => {
+                Ok(Box::new(Fixed::new(prototype, ratio, level)?))
+            }
+            _ => Err(ResampleError::NoIntegers),
+        }
     }
 }
 
@@ -151,7 +192,7 @@ impl<'a, T: Copy> Output<'a, T> {
 }
 
 /// A sample-rate converter that reads a [`Fifo`] from a position of its own on.
-pub trait Engine<T>: Send {
+pub trait Engine<T: Grouped>: Send {
     /// Input frames after an output's position that it waits for, at worst.
     fn latency(&self) -> u64;
 
@@ -182,7 +223,7 @@ pub trait Engine<T>: Send {
     fn ready(&self, end: i64) -> u64;
 
     /// Makes the next `frames` outputs, no more than [`ready`](Self::ready).
-    fn run(&mut self, fifo: &Fifo<T>, out: &mut Output<'_, T>, frames: usize);
+    fn run(&mut self, fifo: &Fifo<T>, out: &mut Output<'_, T::Sum>, frames: usize);
 
     /// Makes `correction` output frames per nominal one from the next output on. False if this
     /// engine cannot.

@@ -15,9 +15,9 @@ use rustfft::{Fft, FftPlanner};
 
 use super::Ratio;
 use super::design::kaiser_window;
-use super::engine::{Engine, Output, Sample};
+use super::engine::{Engine, Output, Real};
 use super::fifo::Fifo;
-use super::polyphase::{outputs_from, split};
+use super::grid::{outputs_from, split};
 use super::ratio::Position;
 use crate::dsp::shared::Shared;
 
@@ -74,7 +74,7 @@ pub struct Transforms<T> {
 /// The transforms in use.
 pub type Planned<T> = Shared<(Ratio, Size), Transforms<T>>;
 
-impl<T: Sample> Transforms<T> {
+impl<T: Real> Transforms<T> {
     fn new(ratio: Ratio, size: Size) -> Self {
         let (n_in, n_out) = (size.units * ratio.m, size.units * ratio.l);
         let (n_in, n_out) = (n_in as usize, n_out as usize);
@@ -168,7 +168,7 @@ pub struct Blocks<T> {
     next: u64,
 }
 
-impl<T: Sample> Blocks<T> {
+impl<T: Real> Blocks<T> {
     pub fn new(ratio: Ratio, size: Size, channels: usize) -> Self {
         let plan = T::transforms().get_always((ratio, size), || Transforms::new(ratio, size));
         let (n_in, n_out) = (plan.forward.len(), plan.inverse.len());
@@ -238,7 +238,7 @@ impl<T: Sample> Blocks<T> {
     }
 }
 
-impl<T: Sample> Engine<T> for Blocks<T> {
+impl<T: Real> Engine<T> for Blocks<T> {
     fn latency(&self) -> u64 {
         self.size.latency(self.ratio, self.channels)
     }

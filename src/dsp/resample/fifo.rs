@@ -37,6 +37,17 @@ impl<T: Copy + Default> Fifo<T> {
         }
     }
 
+    /// The same with every sample made another.
+    pub fn convert<U>(&self, of: impl Fn(T) -> U) -> Fifo<U> {
+        let plane = |plane: &Vec<T>| plane.iter().map(|v| of(*v)).collect();
+        Fifo {
+            planes: self.planes.iter().map(plane).collect(),
+            first: self.first,
+            len: self.len,
+            slack: self.slack,
+        }
+    }
+
     /// Lets every plane hold `frames` more and the slack. What lies beyond the slack is whatever
     /// was there, so that nothing is filled twice.
     fn make_room(&mut self, frames: usize) {

@@ -1,11 +1,11 @@
-//! A stretch of outputs from the groups of an exact table.
+//! A stretch of outputs from groups of rows.
 
 use std::ops::Range;
 
-use super::engine::{Output, Sample};
+use super::engine::Output;
 use super::fifo::Fifo;
-use super::table::Exact;
-use crate::dsp::simd::resample::{GROUP, Kernels, Pass, WINDOWS};
+use super::table::Phases;
+use crate::dsp::simd::resample::{Columns, GROUP, Grouped, Pass, WINDOWS};
 
 const ROWS: u64 = GROUP as u64;
 
@@ -26,9 +26,15 @@ pub struct Job {
 }
 
 /// A stretch of outputs, numbered from row 0 of a period on.
-pub struct Run<'a, T> {
-    pub table: &'a Exact<T>,
-    pub kernels: Kernels<T>,
+pub struct Run<'a, T: Grouped> {
+    pub phases: &'a Phases,
+    /// Of all groups.
+    pub taps: &'a [T],
+    /// Of a group.
+    pub size: usize,
+    /// Of a window of 16-bit samples: where taps have two words.
+    pub near: (usize, usize),
+    pub kernels: Columns<T>,
     pub fifo: &'a Fifo<T>,
     /// Input frame of output 0.
     pub base: i64,
@@ -40,16 +46,16 @@ pub struct Run<'a, T> {
     pub end: u64,
 }
 
-impl<T: Sample> Run<'_, T> {
+impl<T: Grouped> Run<'_, T> {
     /// Writes all outputs. `jobs` is scratch.
-    pub fn write(&self, out: &mut Output<'_, T>, jobs: &mut Vec<Job>) {
+    pub fn write(&self, out: &mut Output<'_, T::Sum>, jobs: &mut Vec<Job>) {
         let channels = self.fifo.channels();
         let paired = channels - channels % 2;
-        let periods = (self.end - 1) / self.table.period;
+        let periods = (self.end - 1) / self.phases.period;
         // A job of the odd channel that no other shares its group with.
         let mut single = None;
-        let mut scratch = Line([T::default(); 2 * GROUP * WINDOWS]);
-        for group in 0..self.table.offsets.len() {
+        let mut scratch = Line([T::Sum::default(); 2 * GROUP * WINDOWS]);
+        for group in 0..self.phases.offsets.len() {
             jobs.clear();
             self.collect(group, periods, jobs);
             let mut rest = &jobs[..];
@@ -81,17 +87,15 @@ impl<T: Sample> Run<'_, T> {
         if let Some((group, job)) = single {
             self.pass::<1>(out, paired, group, &[job], &mut scratch.0);
         }
-        if self.table.lone {
-            self.lone(out);
-        }
     }
 
     /// Appends the jobs of `group` in period 0 to `periods`, those that run forwards first.
     fn collect(&self, group: usize, periods: u64, jobs: &mut Vec<Job>) {
-        let table = self.table;
-        let (period, advance, offset) = (table.period, table.advance as i64, table.offsets[group]);
+        let phases = self.phases;
+        let (period, advance, offset) =
+            (phases.period, phases.advance as i64, phases.offsets[group]);
         let low = group as u64 * ROWS;
-        let high = (low + ROWS).min(table.rows);
+        let high = (low + ROWS).min(phases.rows);
         let mut frame = self.base + 1 - self.half + offset as i64;
         for p in 0..=periods {
             let row = p * period + low;
@@ -99,11 +103,11 @@ impl<T: Sample> Run<'_, T> {
             frame += advance;
         }
         // Row `k` mirrored lies `k` before the end of the period; row 0 is there already.
-        let (least, most) = (low.max(1), (high - 1).min(table.mirrored()));
+        let (least, most) = (low.max(1), (high - 1).min(phases.mirrored()));
         if least > most {
             return;
         }
-        let mut frame = self.base + self.half - table.len as i64 + advance - offset as i64;
+        let mut frame = self.base + self.half - phases.len as i64 + advance - offset as i64;
         for p in 1..=periods + 1 {
             let row = p * period;
             let origin = row - low - (ROWS - 1);
@@ -137,18 +141,17 @@ impl<T: Sample> Run<'_, T> {
     }
 
     fn taps(&self, group: usize) -> &[T] {
-        let size = GROUP * self.table.len;
-        &self.table.taps()[group * size..][..size]
+        &self.taps[group * self.size..][..self.size]
     }
 
     /// `C` channels, one or two, from `channel` on of `jobs`, which share `group`.
     fn pass<const C: usize>(
         &self,
-        out: &mut Output<'_, T>,
+        out: &mut Output<'_, T::Sum>,
         channel: usize,
         group: usize,
         jobs: &[Job],
-        scratch: &mut [T],
+        scratch: &mut [T::Sum],
     ) {
         let (mut at, mut to) = ([0; WINDOWS], [0; WINDOWS]);
         let (mut back, mut whole) = (0, true);
@@ -158,12 +161,13 @@ impl<T: Sample> Run<'_, T> {
             back += usize::from(job.backwards);
             whole &= usize::from(job.count) == GROUP;
         }
-        let sum = |y: &mut [T], to: &[usize]| {
+        let sum = |y: &mut [T::Sum], to: &[usize]| {
             let pass = Pass {
-                len: self.table.len,
+                len: self.phases.len,
                 at: &at[..jobs.len()],
                 back,
                 to: &to[..jobs.len()],
+                near: self.near,
             };
             let (x, h) = (self.fifo.plane(channel), self.taps(group));
             if C == 2 {
@@ -178,49 +182,31 @@ impl<T: Sample> Run<'_, T> {
         }
         sum(scratch, &SIDE_BY_SIDE.map(|w| C * w));
         for (job, y) in jobs.iter().zip(scratch.chunks_exact(C * GROUP)) {
-            job.write::<C, T>(out, channel, y);
+            job.write::<C, _>(out, channel, y);
         }
     }
 
     /// Channel `channel` of two jobs of different groups: one alone would not keep the processor busy.
     fn two_groups(
         &self,
-        out: &mut Output<'_, T>,
+        out: &mut Output<'_, T::Sum>,
         channel: usize,
         mut jobs: [(usize, Job); 2],
-        scratch: &mut [T],
+        scratch: &mut [T::Sum],
     ) {
         // Those that run forwards come first.
         jobs.sort_by_key(|(_, job)| job.backwards);
         let pass = Pass {
-            len: self.table.len,
+            len: self.phases.len,
             at: &jobs.map(|(_, job)| job.start),
             back: jobs.iter().filter(|(_, job)| job.backwards).count(),
             to: &SIDE_BY_SIDE[..2],
+            near: self.near,
         };
         let h = jobs.map(|(group, _)| self.taps(group));
         (self.kernels.groups)(self.fifo.plane(channel), &pass, h, scratch);
         for ((_, job), y) in jobs.iter().zip(scratch.chunks_exact(GROUP)) {
-            job.write::<1, T>(out, channel, y);
-        }
-    }
-
-    /// All channels of the row by itself.
-    fn lone(&self, out: &mut Output<'_, T>) {
-        let table = self.table;
-        let taps = table.lone_taps();
-        let offset = table.rows * table.advance / table.period;
-        for p in 0..=(self.end - 1) / table.period {
-            let row = p * table.period + table.rows;
-            if row < self.first || row >= self.end {
-                continue;
-            }
-            let frame = self.base + 1 - self.half + (p * table.advance + offset) as i64;
-            for c in 0..self.fifo.channels() {
-                let y =
-                    (self.kernels.dot)(self.fifo.window(c, frame, taps.len()), taps, taps.len());
-                out.write(c, (row - self.first) as usize, &[y]);
-            }
+            job.write::<1, _>(out, channel, y);
         }
     }
 }

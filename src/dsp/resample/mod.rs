@@ -11,16 +11,19 @@ mod edge;
 mod engine;
 mod fft;
 mod fifo;
+mod fixed;
+mod grid;
 mod groups;
 mod planner;
 mod polyphase;
 mod ratio;
+mod sinc;
 mod stream;
 mod table;
 
 pub use design::{MAX_QUALITY, Method};
 pub use edge::{Layout, Source, Stream};
-pub use engine::{Output, Sample};
+pub use engine::{Output, Real, Sample};
 pub use planner::Plan;
 pub use ratio::Ratio;
 pub use stream::Resampler;
@@ -37,6 +40,12 @@ pub enum ResampleError {
         table::MAX_TABLE_BYTES >> 20
     )]
     TooLarge { bytes: u64 },
+    #[error(
+        "16-bit samples are filtered in integers only by exact taps, up to quality {} and a table of \
+         1 MiB; use f32",
+        fixed::MAX_QUALITY
+    )]
+    NoIntegers,
 }
 
 /// Who does the work, as asked for.

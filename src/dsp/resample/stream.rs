@@ -2,16 +2,14 @@
 
 use super::design::Prototype;
 use super::engine::{Engine, Output, Sample};
-use super::fft::Blocks;
 use super::fifo::Fifo;
 use super::planner::{Plan, filter, plan};
-use super::polyphase::Polyphase;
 use super::ratio::Position;
 use super::{EngineKind, Ratio, ResampleError, Spec};
 use crate::dsp::simd::Level;
 
 /// A running sample-rate conversion.
-pub struct Resampler<T> {
+pub struct Resampler<T: Sample> {
     spec: Spec,
     level: Level,
     ratio: Ratio,
@@ -154,13 +152,37 @@ impl<T: Sample> Resampler<T> {
     ///
     /// # Panics
     /// If `out` is too short for that.
-    pub fn pull(&mut self, out: &mut Output<'_, T>, frames: usize) {
+    pub fn pull(&mut self, out: &mut Output<'_, T::Sum>, frames: usize) {
         let frames = frames.min(self.available());
         self.engine.run(&self.fifo, out, frames);
         self.frames_out += frames as u64;
         let keep = self.history as i64;
         let needed = self.engine.needed_from();
         self.fifo.release(needed.min(self.engine.frame() - keep));
+    }
+
+    /// The same stream in another type: from the next output on it goes on as if it had been in that
+    /// from the start. `of` makes one sample of the other.
+    pub fn convert<U: Sample>(&self, of: impl Fn(T) -> U) -> Result<Resampler<U>, ResampleError> {
+        let (plan, mut engine) = build::<U>(&self.spec, self.ratio, self.level)?;
+        engine.set_correction(self.spec.rate_correction);
+        engine.seek(self.engine.position());
+        let mut fifo = self.fifo.convert(of);
+        fifo.set_slack(engine.slack());
+        fifo.extend_back(engine.needed_from());
+        Ok(Resampler {
+            spec: self.spec.clone(),
+            level: self.level,
+            ratio: self.ratio,
+            plan,
+            history: history(self.ratio, &*engine),
+            engine,
+            fifo,
+            frames_in: self.frames_in,
+            frames_out: self.frames_out,
+            finished: self.finished,
+            corrected: self.corrected,
+        })
     }
 
     /// Ends the input: what follows counts as silence, and the outputs up to the last input frame
@@ -256,11 +278,7 @@ fn build<T: Sample>(
     level: Level,
 ) -> Result<(Plan, Box<dyn Engine<T>>), ResampleError> {
     let prototype = filter(spec, ratio);
-    let plan = plan(spec, ratio, &prototype, size_of::<T>());
-    let engine: Box<dyn Engine<T>> = match plan {
-        Plan::Polyphase => Box::new(Polyphase::exact(prototype, ratio, level)?),
-        Plan::Fft(size) => Box::new(Blocks::new(ratio, size, spec.channels)),
-        Plan::Sinc { cubic } => Box::new(Polyphase::interpolated(prototype, ratio, cubic, level)?),
-    };
+    let plan = plan(spec, ratio, &prototype, size_of::<T::Sum>());
+    let engine = T::engine(&plan, prototype, spec, ratio, level)?;
     Ok((plan, engine))
 }

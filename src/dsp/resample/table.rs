@@ -9,7 +9,7 @@ use crate::dsp::simd::resample::{GROUP, LANES, STEP};
 
 /// Zeroed storage that starts at a cache line, so that no load of taps crosses two.
 #[derive(Debug)]
-struct Aligned<T> {
+pub struct Aligned<T> {
     data: Vec<T>,
     start: usize,
     len: usize,
@@ -18,22 +18,22 @@ struct Aligned<T> {
 const LINE: usize = 64;
 
 impl<T: Copy + Default> Aligned<T> {
-    fn zeroed(len: usize) -> Self {
+    pub fn zeroed(len: usize) -> Self {
         let data = vec![T::default(); len + LINE / size_of::<T>()];
         // Where it cannot be had, alignment is only speed lost.
         let start = data.as_ptr().align_offset(LINE).min(LINE / size_of::<T>());
         Self { data, start, len }
     }
 
-    fn get(&self) -> &[T] {
+    pub fn get(&self) -> &[T] {
         &self.data[self.start..self.start + self.len]
     }
 
-    fn get_mut(&mut self) -> &mut [T] {
+    pub fn get_mut(&mut self) -> &mut [T] {
         &mut self.data[self.start..self.start + self.len]
     }
 
-    fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.data.len() * size_of::<T>()
     }
 }
@@ -41,20 +41,32 @@ impl<T: Copy + Default> Aligned<T> {
 /// Largest table that is built; beyond it rates are refused.
 pub const MAX_TABLE_BYTES: u64 = 512 << 20;
 
-/// Tables up to this size are filled with repeated phases.
-const CACHED_BYTES: u64 = 128 << 10;
+/// How tables of one kind are best arranged.
+#[derive(Clone, Copy, Debug)]
+pub struct Storage {
+    /// Bytes that a tap takes.
+    pub tap: u64,
+    /// Tables up to this size are filled with repeated phases, in bytes.
+    pub filled: u64,
+    /// Whether there are kernels that run backwards, for rows that are mirrored.
+    pub backwards: bool,
+}
+
+impl Storage {
+    /// Of `T`, a tap each.
+    fn of<T>() -> Self {
+        Self {
+            tap: size_of::<T>() as u64,
+            filled: 128 << 10,
+            backwards: true,
+        }
+    }
+}
 
 /// Tables up to this size stay in the first cache; of larger ones half is enough.
 const NEAR_BYTES: u64 = 32 << 10;
 
-/// How a set of taps is stored.
-#[derive(Debug)]
-pub enum Table<T> {
-    Exact(Exact<T>),
-    Interpolated(Interpolated<T>),
-}
-
-/// The taps of every phase of a rational ratio.
+/// How the rows of all phases of a rational ratio are arranged.
 ///
 /// The `period` outputs from a grid point on take rows 0, 1, ... in turn, after which the input
 /// has moved on by `advance` frames. With groups, [`GROUP`] rows at a time share one window of the
@@ -64,8 +76,7 @@ pub enum Table<T> {
 /// The response is symmetric, so that row `period - k` is row `k` mirrored. Where that pays, only the
 /// first half of the rows is there; the groups of the second half are those of the first, backwards.
 #[derive(Debug)]
-pub struct Exact<T> {
-    taps: Aligned<T>,
+pub struct Phases {
     /// Row length, a multiple of `LANES`, in groups of `STEP`.
     pub len: usize,
     /// Whether rows are grouped.
@@ -78,6 +89,64 @@ pub struct Exact<T> {
     pub rows: u64,
     /// Row `rows`, half a period from row 0, is there by itself, after the groups.
     pub lone: bool,
+}
+
+impl Phases {
+    /// For all phases of `ratio`.
+    pub fn new(prototype: &Prototype, ratio: Ratio, storage: Storage) -> Self {
+        let group = GROUP as u64;
+        let n = prototype.taps();
+        let shift = ((group - 1) * ratio.m).div_ceil(ratio.l);
+        let grouped_len = (n + shift).next_multiple_of(STEP as u64);
+        let shape = Shape::of(prototype, ratio, grouped_len * storage.tap, storage);
+        let Shape { period, rows, .. } = shape;
+        let (len, per_row) = if shape.grouped {
+            (grouped_len, group)
+        } else {
+            (n.next_multiple_of(LANES as u64), 1)
+        };
+        Self {
+            len: len as usize,
+            grouped: shape.grouped,
+            period,
+            advance: period / ratio.l * ratio.m,
+            offsets: (0..rows.div_ceil(per_row))
+                .map(|i| i * per_row * ratio.m / ratio.l)
+                .collect(),
+            rows,
+            lone: shape.lone,
+        }
+    }
+
+    /// Rows that are those before them mirrored: the last so many of a period.
+    pub fn mirrored(&self) -> u64 {
+        self.period - self.rows - u64::from(self.lone)
+    }
+
+    /// Calls `f` with the number of each row in groups or by themselves, how far its taps are shifted
+    /// in it, and its taps.
+    pub fn each_row(
+        &self,
+        prototype: &Prototype,
+        ratio: Ratio,
+        mut f: impl FnMut(usize, usize, &[f64]),
+    ) {
+        let per_row = if self.grouped { GROUP } else { 1 };
+        let mut taps = vec![0.0; prototype.taps() as usize];
+        for row in 0..self.rows {
+            let (frame, phase) = (row * ratio.m / ratio.l, row * ratio.m % ratio.l);
+            let shift = frame - self.offsets[row as usize / per_row];
+            prototype.phase(phase as f64 / ratio.l as f64, &mut taps);
+            f(row as usize, shift as usize, &taps);
+        }
+    }
+}
+
+/// The taps of every phase of a rational ratio.
+#[derive(Debug)]
+pub struct Exact<T> {
+    taps: Aligned<T>,
+    pub phases: Phases,
 }
 
 /// Filters at `oversample` fractions of an input frame, between which the taps are interpolated.
@@ -101,9 +170,13 @@ pub fn exact_bytes(prototype: &Prototype, ratio: Ratio, size: usize) -> u64 {
 }
 
 impl<T: Copy + Default + FromF64> Exact<T> {
+    /// The taps of every phase of `ratio`, shared with all who have the same.
+    pub fn shared(prototype: &Prototype, ratio: Ratio) -> Result<Arc<Self>, ResampleError> {
+        T::exact_tables().get((prototype.key(), ratio), || Self::new(prototype, ratio))
+    }
+
     fn new(prototype: &Prototype, ratio: Ratio) -> Result<Self, ResampleError> {
-        let size = size_of::<T>();
-        let n = prototype.taps();
+        let size = size_of::<T>() as u64;
         let allowed = |bytes| {
             if bytes > MAX_TABLE_BYTES {
                 return Err(ResampleError::TooLarge { bytes });
@@ -111,64 +184,34 @@ impl<T: Copy + Default + FromF64> Exact<T> {
             Ok(())
         };
         // No arrangement needs less than half of all rows.
-        allowed(exact_bytes(prototype, ratio, size) / 2)?;
-        let group = GROUP as u64;
-        let shift = ((group - 1) * ratio.m).div_ceil(ratio.l);
-        let grouped_len = (n + shift).next_multiple_of(STEP as u64);
-        let shape = Shape::of(prototype, ratio, grouped_len * size as u64);
-        let len = if shape.grouped {
-            grouped_len
-        } else {
-            n.next_multiple_of(LANES as u64)
-        } as usize;
-        let per_row = if shape.grouped { GROUP } else { 1 };
-        let Shape { period, rows, .. } = shape;
-        let groups = rows.div_ceil(per_row as u64) as usize;
-        let lone = if shape.lone {
-            n.next_multiple_of(LANES as u64) as usize
+        allowed(exact_bytes(prototype, ratio, size_of::<T>()) / 2)?;
+        let phases = Phases::new(prototype, ratio, Storage::of::<T>());
+        let (len, per_row) = (phases.len, if phases.grouped { GROUP } else { 1 });
+        let lone = if phases.lone {
+            prototype.taps().next_multiple_of(LANES as u64) as usize
         } else {
             0
         };
-        allowed(((groups * per_row * len + lone) * size) as u64)?;
-        let mut taps = Aligned::zeroed(groups * per_row * len + lone);
+        let grouped = phases.offsets.len() * per_row * len;
+        allowed((grouped + lone) as u64 * size)?;
+        let mut taps = Aligned::zeroed(grouped + lone);
         let all = taps.get_mut();
-        let mut offsets = Vec::with_capacity(groups);
-        let mut exact = vec![0.0; n as usize];
-        for row in 0..rows {
-            let (frame, phase) = (row * ratio.m / ratio.l, row * ratio.m % ratio.l);
-            if row % per_row as u64 == 0 {
-                offsets.push(frame);
+        phases.each_row(prototype, ratio, |row, shift, exact| {
+            let first = row / per_row * per_row * len + row % per_row;
+            let to = all[first..].iter_mut().step_by(per_row).skip(shift);
+            for (to, from) in to.zip(exact) {
+                *to = T::nearest(*from);
             }
-            let shift = (frame - offsets[offsets.len() - 1]) as usize;
+        });
+        if phases.lone {
+            let phase = phases.rows * ratio.m % ratio.l;
+            let mut exact = vec![0.0; prototype.taps() as usize];
             prototype.phase(phase as f64 / ratio.l as f64, &mut exact);
-            let row = row as usize;
-            let (first, stride) = if shape.grouped {
-                (row / per_row * per_row * len + row % per_row, per_row)
-            } else {
-                (row * len, 1)
-            };
-            let to = all[first..].iter_mut().step_by(stride).skip(shift);
-            for (to, from) in to.zip(&exact) {
+            for (to, from) in all[grouped..].iter_mut().zip(&exact) {
                 *to = T::nearest(*from);
             }
         }
-        if shape.lone {
-            let phase = rows * ratio.m % ratio.l;
-            prototype.phase(phase as f64 / ratio.l as f64, &mut exact);
-            for (to, from) in all[groups * per_row * len..].iter_mut().zip(&exact) {
-                *to = T::nearest(*from);
-            }
-        }
-        Ok(Self {
-            taps,
-            len,
-            grouped: shape.grouped,
-            period,
-            advance: period / ratio.l * ratio.m,
-            offsets,
-            rows,
-            lone: shape.lone,
-        })
+        Ok(Self { taps, phases })
     }
 
     /// All rows.
@@ -176,14 +219,19 @@ impl<T: Copy + Default + FromF64> Exact<T> {
         self.taps.get()
     }
 
-    /// The row by itself.
-    pub fn lone_taps(&self) -> &[T] {
-        &self.taps()[self.offsets.len() * GROUP * self.len..]
+    /// Row `row`, where they are not grouped.
+    pub fn row(&self, row: usize) -> &[T] {
+        &self.taps()[row * self.phases.len..][..self.phases.len]
     }
 
-    /// Rows that are those before them mirrored: the last so many of a period.
-    pub fn mirrored(&self) -> u64 {
-        self.period - self.rows - u64::from(self.lone)
+    /// The row by itself.
+    pub fn lone(&self) -> &[T] {
+        &self.taps()[self.phases.offsets.len() * GROUP * self.phases.len..]
+    }
+
+    /// Bytes held.
+    pub fn memory(&self) -> usize {
+        self.taps.bytes() + self.phases.offsets.len() * 8
     }
 }
 
@@ -197,12 +245,12 @@ struct Shape {
 
 impl Shape {
     /// For rows of `row` bytes.
-    fn of(prototype: &Prototype, ratio: Ratio, row: u64) -> Self {
+    fn of(prototype: &Prototype, ratio: Ratio, row: u64, storage: Storage) -> Self {
         let group = GROUP as u64;
         // Phases are repeated until they fill whole groups, or nearly.
         let filled = |repeat: u64| (ratio.l * repeat).next_multiple_of(group);
         let repeat = (1..=group)
-            .take_while(|r| filled(*r) * row <= CACHED_BYTES)
+            .take_while(|r| filled(*r) * row <= storage.filled)
             .min_by(|a, b| (filled(*a) * b).cmp(&(filled(*b) * a)));
         let whole = |grouped, repeat| Self {
             grouped,
@@ -215,7 +263,8 @@ impl Shape {
             // One ragged last group a period is cheap when there are many.
             None => whole(ratio.l >= 2 * group, 1),
         };
-        if !prototype.is_smooth() || !plain.grouped || plain.rows * row <= NEAR_BYTES {
+        let large = plain.rows * row > NEAR_BYTES;
+        if !prototype.is_smooth() || !plain.grouped || !large || !storage.backwards {
             return plain;
         }
         // Row 0 and, if there is one, the row at half a period are their own mirror images.
@@ -237,6 +286,17 @@ impl Shape {
 }
 
 impl<T: Copy + Default + FromF64> Interpolated<T> {
+    /// Taps to interpolate between, shared with all who have the same.
+    pub fn shared(
+        prototype: &Prototype,
+        ratio: Ratio,
+        cubic: bool,
+    ) -> Result<Arc<Self>, ResampleError> {
+        T::interpolated_tables().get((prototype.key(), ratio, cubic), || {
+            Self::new(prototype, ratio, cubic)
+        })
+    }
+
     /// Rows that keep the interpolation error of a filter of `prototype`'s bandwidth below the
     /// noise of an `f32` (cubic: 128 rows a frame at full bandwidth) or -120 dB (linear).
     fn new(prototype: &Prototype, ratio: Ratio, cubic: bool) -> Result<Self, ResampleError> {
@@ -274,6 +334,11 @@ impl<T: Copy + Default + FromF64> Interpolated<T> {
         self.taps.get()
     }
 
+    /// Bytes held.
+    pub fn memory(&self) -> usize {
+        self.taps.bytes()
+    }
+
     /// First of the four rows around `fraction` (in units of 2^-64 frames), and their weights.
     #[inline]
     pub fn weights(&self, fraction: u64) -> (usize, [f64; 4]) {
@@ -295,79 +360,41 @@ impl<T: Copy + Default + FromF64> Interpolated<T> {
     }
 }
 
-/// What a table is made for; the flag of an interpolated one is that for cubic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Key {
-    Exact(PrototypeKey, Ratio),
-    Interpolated(PrototypeKey, Ratio, bool),
-}
+/// The exact tables in use, by what they are made for.
+pub type ExactTables<T> = Shared<(PrototypeKey, Ratio), T>;
 
-/// The tables in use.
-pub type Tables<T> = Shared<Key, Table<T>>;
-
-impl<T: Copy + Default + FromF64> Table<T> {
-    /// The taps of every phase of `ratio`, shared with all who have the same.
-    pub fn exact(prototype: &Prototype, ratio: Ratio) -> Result<Arc<Self>, ResampleError> {
-        T::tables().get(Key::Exact(prototype.key(), ratio), || {
-            Exact::new(prototype, ratio).map(Self::Exact)
-        })
-    }
-
-    /// Taps to interpolate between, shared with all who have the same.
-    pub fn interpolated(
-        prototype: &Prototype,
-        ratio: Ratio,
-        cubic: bool,
-    ) -> Result<Arc<Self>, ResampleError> {
-        T::tables().get(Key::Interpolated(prototype.key(), ratio, cubic), || {
-            Interpolated::new(prototype, ratio, cubic).map(Self::Interpolated)
-        })
-    }
-
-    /// Row length.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Exact(t) => t.len,
-            Self::Interpolated(t) => t.len,
-        }
-    }
-
-    /// Bytes held.
-    pub fn memory(&self) -> usize {
-        match self {
-            Self::Exact(t) => t.taps.bytes() + t.offsets.len() * 8,
-            Self::Interpolated(t) => t.taps.bytes(),
-        }
-    }
-}
+/// The interpolated ones; the flag is that for cubic.
+pub type InterpolatedTables<T> = Shared<(PrototypeKey, Ratio, bool), Interpolated<T>>;
 
 /// Rounding from `f64`, and the tables of what was rounded.
 pub trait FromF64: Sized + 'static {
     fn nearest(v: f64) -> Self;
-    fn tables() -> &'static Tables<Self>;
+    fn exact_tables() -> &'static ExactTables<Exact<Self>>;
+    fn interpolated_tables() -> &'static InterpolatedTables<Self>;
 }
 
-impl FromF64 for f32 {
-    fn nearest(v: f64) -> Self {
-        v as f32
-    }
+macro_rules! from_f64 {
+    ($t:ty) => {
+        impl FromF64 for $t {
+            fn nearest(v: f64) -> Self {
+                v as $t
+            }
 
-    fn tables() -> &'static Tables<Self> {
-        static TABLES: Tables<f32> = Tables::new();
-        &TABLES
-    }
+            fn exact_tables() -> &'static ExactTables<Exact<Self>> {
+                static TABLES: ExactTables<Exact<$t>> = Shared::new();
+                &TABLES
+            }
+
+            fn interpolated_tables() -> &'static InterpolatedTables<Self> {
+                static TABLES: InterpolatedTables<$t> = Shared::new();
+                &TABLES
+            }
+        }
+    };
 }
 
-impl FromF64 for f64 {
-    fn nearest(v: f64) -> Self {
-        v
-    }
-
-    fn tables() -> &'static Tables<Self> {
-        static TABLES: Tables<f64> = Tables::new();
-        &TABLES
-    }
-}
+from_f64!(f32);
+from_f64!(f64);
 
 #[cfg(test)]
 mod tests {
@@ -378,11 +405,12 @@ mod tests {
     fn half_the_rows_of_large_tables_are_enough() {
         let table = |rates: (u32, u32), method| {
             let ratio = Ratio::new(rates.0, rates.1).unwrap();
-            let table = Table::<f32>::exact(&Prototype::new(method, 4, ratio), ratio).unwrap();
-            let Table::Exact(table) = &*table else {
-                panic!("not exact");
-            };
-            (table.period, table.rows, table.lone, table.mirrored())
+            let phases = Phases::new(
+                &Prototype::new(method, 4, ratio),
+                ratio,
+                Storage::of::<f32>(),
+            );
+            (phases.period, phases.rows, phases.lone, phases.mirrored())
         };
         // Row 80 of 160 is its own mirror image, and would need a group by itself.
         let kaiser = Method::Kaiser;
@@ -399,17 +427,16 @@ mod tests {
         // Rates that no other test asks for.
         let ratio = Ratio::new(48_000, 7_001).unwrap();
         let prototype = |quality| Prototype::new(Method::Kaiser, quality, ratio);
-        let table = |quality| Table::<f32>::interpolated(&prototype(quality), ratio, true).unwrap();
+        let table =
+            |quality| Interpolated::<f32>::shared(&prototype(quality), ratio, true).unwrap();
         let (a, b) = (table(4), table(4));
         assert!(Arc::ptr_eq(&a, &b));
         assert!(!Arc::ptr_eq(&a, &table(5)));
-        let linear = Table::<f32>::interpolated(&prototype(4), ratio, false).unwrap();
+        let linear = Interpolated::<f32>::shared(&prototype(4), ratio, false).unwrap();
         assert!(!Arc::ptr_eq(&a, &linear));
-        let exact = Table::<f32>::exact(&prototype(4), ratio).unwrap();
-        assert!(matches!(*exact, Table::Exact(_)));
         // The same number of taps, but other ones.
         let other = Ratio::new(48_000, 7_002).unwrap();
-        let moved = Table::<f32>::interpolated(&prototype(4), other, true).unwrap();
+        let moved = Interpolated::<f32>::shared(&prototype(4), other, true).unwrap();
         assert!(!Arc::ptr_eq(&a, &moved));
 
         let gone = Arc::downgrade(&a);

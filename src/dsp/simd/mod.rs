@@ -9,6 +9,9 @@ pub mod convert_shape;
 #[cfg(target_arch = "x86_64")]
 mod convert_x86;
 pub mod resample;
+pub mod resample_fixed;
+#[cfg(target_arch = "x86_64")]
+mod resample_fixed_x86;
 #[cfg(target_arch = "x86_64")]
 mod resample_groups_x86;
 #[cfg(target_arch = "x86_64")]

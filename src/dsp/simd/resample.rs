@@ -20,6 +20,20 @@ pub const LANES: usize = 8;
 /// taps serves them all.
 pub const WINDOWS: usize = 3;
 
+/// A sample type that rows of taps of the same type are summed over.
+pub trait Grouped: Copy + Default {
+    /// What the sums are.
+    type Sum: Copy + Default;
+}
+
+impl Grouped for f32 {
+    type Sum = f32;
+}
+
+impl Grouped for f64 {
+    type Sum = f64;
+}
+
 /// Windows that are taken against groups of rows together, up to [`WINDOWS`].
 #[derive(Clone, Copy, Debug)]
 pub struct Pass<'a> {
@@ -32,20 +46,23 @@ pub struct Pass<'a> {
     pub back: usize,
     /// Where the outputs of each begin.
     pub to: &'a [usize],
+    /// Of a window of 16-bit samples: from where to where two words a tap are needed. Of other types
+    /// nowhere.
+    pub near: (usize, usize),
 }
 
 /// Windows of `x` against a group of rows.
-type Group<T> = fn(x: &[T], pass: &Pass<'_>, h: &[T], y: &mut [T]);
+type Group<T> = fn(x: &[T], pass: &Pass<'_>, h: &[T], y: &mut [<T as Grouped>::Sum]);
 /// The same for two channels.
-type Stereo<T> = fn(x: [&[T]; 2], pass: &Pass<'_>, h: &[T], y: &mut [T]);
+type Stereo<T> = fn(x: [&[T]; 2], pass: &Pass<'_>, h: &[T], y: &mut [<T as Grouped>::Sum]);
 /// Two windows of `x` against a group of rows each.
-type Groups<T> = fn(x: &[T], pass: &Pass<'_>, h: [&[T]; 2], y: &mut [T]);
+type Groups<T> = fn(x: &[T], pass: &Pass<'_>, h: [&[T]; 2], y: &mut [<T as Grouped>::Sum]);
 /// Two windows against four rows.
 type Four2<T> = fn(x: [&[T]; 2], h: &[T], len: usize) -> [[T; 4]; 2];
 
-/// The kernels for one sample type at one level.
+/// The kernels of groups for one sample type at one level.
 #[derive(Clone, Copy)]
-pub struct Kernels<T> {
+pub struct Columns<T: Grouped> {
     /// Windows against a group of [`GROUP`] rows, forwards
     /// `y[to[w] + r] = sum_i x[at[w] + i] * h[i * GROUP + r]`.
     pub group: Group<T>,
@@ -54,6 +71,12 @@ pub struct Kernels<T> {
     /// As `group` for two channels, the outputs of which alternate:
     /// `y[to[w] + 2 * r + c] = sum_i x[c][at[w] + i] * h[i * GROUP + r]`.
     pub stereo: Stereo<T>,
+}
+
+/// The kernels for one sample type at one level.
+#[derive(Clone, Copy)]
+pub struct Kernels<T: Grouped> {
+    pub columns: Columns<T>,
     /// `x` against four rows: `y[r] = sum_i x[i] * h[r * len + i]`.
     pub four: fn(x: &[T], h: &[T], len: usize) -> [T; 4],
     /// Two windows against the same four rows.
@@ -63,7 +86,7 @@ pub struct Kernels<T> {
 }
 
 /// Sample types that kernels exist for.
-pub trait DotReal: Sized {
+pub trait DotReal: Grouped<Sum = Self> {
     fn kernels(level: Level) -> Kernels<Self>;
 }
 
@@ -220,9 +243,11 @@ mod generic {
 macro_rules! generic_kernels {
     ($module:ident, $fused:literal) => {
         Kernels {
-            group: generic::$module::group::<$fused>,
-            groups: generic::$module::groups::<$fused>,
-            stereo: generic::$module::stereo::<$fused>,
+            columns: Columns {
+                group: generic::$module::group::<$fused>,
+                groups: generic::$module::groups::<$fused>,
+                stereo: generic::$module::stereo::<$fused>,
+            },
             four: generic::$module::four::<$fused>,
             four2: generic::$module::four2::<$fused>,
             dot: generic::$module::dot::<$fused>,
@@ -302,8 +327,9 @@ mod tests {
                                 at: &[3],
                                 back: 0,
                                 to: &[0],
+                                near: (0, 0),
                             };
-                            (kernels.group)(&both[c], &pass, &columns, &mut lone[c]);
+                            (kernels.columns.group)(&both[c], &pass, &columns, &mut lone[c]);
                             for r in 0..GROUP {
                                 close(lone[c][r], c, r);
                             }
@@ -326,14 +352,20 @@ mod tests {
                                     std::array::from_fn(|w| 1 + (w + 1) % count * 2 * GROUP);
                                 let to = &to[..count];
                                 let mut y = vec![7.0; 1 + 2 * GROUP * count];
-                                let pass = Pass { len, at, back, to };
-                                (kernels.group)(&both[1], &pass, &columns, &mut y);
+                                let pass = Pass {
+                                    len,
+                                    at,
+                                    back,
+                                    to,
+                                    near: (0, 0),
+                                };
+                                (kernels.columns.group)(&both[1], &pass, &columns, &mut y);
                                 for (w, to) in to.iter().enumerate() {
                                     same(std::array::from_fn(|r| y[to + r]), 1, backwards(w));
                                     assert_eq!(y[to + GROUP..][..GROUP], [7.0; GROUP]);
                                 }
                                 let x = [&both[0][..], &both[1][..]];
-                                (kernels.stereo)(x, &pass, &columns, &mut y);
+                                (kernels.columns.stereo)(x, &pass, &columns, &mut y);
                                 for (w, to) in to.iter().enumerate() {
                                     for c in 0..2 {
                                         let y = std::array::from_fn(|r| y[to + 2 * r + c]);
@@ -353,8 +385,9 @@ mod tests {
                                 at: &at,
                                 back,
                                 to: &[GROUP, 0],
+                                near: (0, 0),
                             };
-                            (kernels.groups)(&both[0], &pass, [&columns, &other], &mut y);
+                            (kernels.columns.groups)(&both[0], &pass, [&columns, &other], &mut y);
                             same(std::array::from_fn(|r| y[GROUP + r]), 0, backwards(0));
                             same(std::array::from_fn(|r| -y[r]), 0, backwards(1));
                         }

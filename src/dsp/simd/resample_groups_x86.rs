@@ -121,7 +121,7 @@ macro_rules! columns {
 /// Two vectors of the same outputs' left and right channels, alternating.
 ///
 /// Safety of each: the caller has the instruction set.
-mod zip {
+pub mod zip {
     use std::arch::x86_64::*;
 
     #[target_feature(enable = "avx2")]

@@ -1,6 +1,6 @@
 //! The resampler's dot products for AVX2+FMA and AVX-512.
 
-use super::resample::Kernels;
+use super::resample::{Columns, Kernels};
 use super::{resample_groups_x86 as groups, resample_rows_x86 as rows};
 
 /// Checks what the kernels rely on: `rows` rows of `len` taps, a multiple of `step`, and windows
@@ -16,9 +16,11 @@ pub fn check<T, const C: usize>(x: [&[T]; C], h: &[T], len: usize, rows: usize, 
 macro_rules! kernels {
     ($module:ident, $level:ident) => {
         Kernels {
-            group: groups::$module::$level::group,
-            groups: groups::$module::$level::groups,
-            stereo: groups::$module::$level::stereo,
+            columns: Columns {
+                group: groups::$module::$level::group,
+                groups: groups::$module::$level::groups,
+                stereo: groups::$module::$level::stereo,
+            },
             four: rows::$module::$level::four,
             four2: rows::$module::$level::four2,
             dot: rows::$module::$level::dot,

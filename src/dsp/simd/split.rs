@@ -3,48 +3,65 @@
 
 use super::Level;
 
-/// Frames of two 16-bit little-endian samples to two planes, 1 being full scale.
+/// Frames of two 16-bit little-endian samples to two planes.
 pub type Split16<T> = fn(frames: &[u8], left: &mut [T], right: &mut [T]);
 
-/// The reader at `level`, which this machine must have.
-pub fn split16(level: Level) -> Split16<f32> {
-    match level {
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => avx2,
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => avx512,
-        _ => plain,
-    }
+/// Samples that 16-bit stereo can be split into: `f32`, of which 1 is full scale, and `i16`.
+pub trait Split: Sized {
+    /// The reader at `level`, which this machine must have.
+    fn split16(level: Level) -> Split16<Self>;
 }
 
-#[inline(always)]
-fn plain(frames: &[u8], left: &mut [f32], right: &mut [f32]) {
-    const FULL: f32 = 1.0 / 32_768.0;
-    let frames = frames.as_chunks::<4>().0;
-    for (frame, (l, r)) in frames.iter().zip(left.iter_mut().zip(right)) {
-        // Both halves by shifts alone, which every vector unit has.
-        let both = i32::from_le_bytes(*frame);
-        *l = ((both << 16) >> 16) as f32 * FULL;
-        *r = (both >> 16) as f32 * FULL;
-    }
-}
+macro_rules! split {
+    ($t:ident, $of:expr) => {
+        mod $t {
+            use super::*;
 
-macro_rules! level {
-    ($name:ident, $feature:literal) => {
-        #[cfg(target_arch = "x86_64")]
-        fn $name(frames: &[u8], left: &mut [f32], right: &mut [f32]) {
-            #[target_feature(enable = $feature)]
-            fn inner(frames: &[u8], left: &mut [f32], right: &mut [f32]) {
-                plain(frames, left, right);
+            #[inline(always)]
+            fn plain(frames: &[u8], left: &mut [$t], right: &mut [$t]) {
+                let frames = frames.as_chunks::<4>().0;
+                for (frame, (l, r)) in frames.iter().zip(left.iter_mut().zip(right)) {
+                    // Both halves by shifts alone, which every vector unit has.
+                    let both = i32::from_le_bytes(*frame);
+                    *l = $of((both << 16) >> 16);
+                    *r = $of(both >> 16);
+                }
             }
-            // SAFETY: this level is chosen only where the machine has it.
-            unsafe { inner(frames, left, right) }
+
+            macro_rules! level {
+                ($name:ident, $feature:literal) => {
+                    #[cfg(target_arch = "x86_64")]
+                    fn $name(frames: &[u8], left: &mut [$t], right: &mut [$t]) {
+                        #[target_feature(enable = $feature)]
+                        fn inner(frames: &[u8], left: &mut [$t], right: &mut [$t]) {
+                            plain(frames, left, right);
+                        }
+                        // SAFETY: this level is chosen only where the machine has it.
+                        unsafe { inner(frames, left, right) }
+                    }
+                };
+            }
+
+            level!(avx2, "avx2");
+            level!(avx512, "avx512f,avx512bw,avx512dq,avx512vl");
+
+            impl Split for $t {
+                fn split16(level: Level) -> Split16<$t> {
+                    match level {
+                        #[cfg(target_arch = "x86_64")]
+                        Level::Avx2 => avx2,
+                        #[cfg(target_arch = "x86_64")]
+                        Level::Avx512 => avx512,
+                        _ => plain,
+                    }
+                }
+            }
         }
     };
 }
 
-level!(avx2, "avx2");
-level!(avx512, "avx512f,avx512bw,avx512dq,avx512vl");
+split!(f32, |v: i32| v as f32 * (1.0 / 32_768.0));
+split!(i16, |v: i32| v as i16);
 
 #[cfg(test)]
 mod tests {
@@ -58,10 +75,14 @@ mod tests {
         let bytes: Vec<u8> = samples.iter().flat_map(|v| v.to_le_bytes()).collect();
         for level in Level::available() {
             let mut planes = [vec![0.0; 1003], vec![0.0; 1003]];
+            let mut whole = [vec![0i16; 1003], vec![0; 1003]];
             let [left, right] = &mut planes;
-            split16(level)(&bytes, left, right);
+            f32::split16(level)(&bytes, left, right);
+            let [left, right] = &mut whole;
+            i16::split16(level)(&bytes, left, right);
             for (i, v) in samples.iter().enumerate() {
                 assert_eq!(planes[i % 2][i / 2], f32::from(*v) / 32_768.0);
+                assert_eq!(whole[i % 2][i / 2], *v);
             }
         }
     }

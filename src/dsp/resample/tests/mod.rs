@@ -4,6 +4,7 @@ use std::f64::consts::PI;
 
 use super::*;
 
+mod fixed;
 mod signal;
 mod stream;
 
@@ -38,18 +39,24 @@ fn sine(n: usize, cycles_per_frame: f64) -> Vec<f64> {
 
 /// All of `input` (one channel, copied to all; channel `c` is scaled by `c + 1`) through
 /// `resampler`, cut by `cut`; interleaved.
-fn run<T: Sample>(
+fn run<T: Real>(resampler: &mut Resampler<T>, input: &[f64], cut: impl FnMut() -> usize) -> Vec<T> {
+    run_of(resampler, input, cut, T::nearest)
+}
+
+/// The same with samples by `of`.
+fn run_of<T: Sample>(
     resampler: &mut Resampler<T>,
     input: &[f64],
     mut cut: impl FnMut() -> usize,
-) -> Vec<T> {
+    of: fn(f64) -> T,
+) -> Vec<T::Sum> {
     let channels = resampler.spec().channels;
     let mut output = Vec::new();
     let mut rest = input;
-    let take = |resampler: &mut Resampler<T>, output: &mut Vec<T>| {
+    let take = |resampler: &mut Resampler<T>, output: &mut Vec<T::Sum>| {
         let frames = resampler.available();
         let at = output.len();
-        output.resize(at + frames * channels, T::default());
+        output.resize(at + frames * channels, T::Sum::default());
         resampler.pull(
             &mut Output::interleaved(&mut output[at..], channels),
             frames,
@@ -59,7 +66,7 @@ fn run<T: Sample>(
         let n = cut().min(rest.len());
         resampler.push(n, |c, plane| {
             for (to, from) in plane.iter_mut().zip(rest) {
-                *to = T::nearest(*from * (c + 1) as f64);
+                *to = of(*from * (c + 1) as f64);
             }
         });
         rest = &rest[n..];
@@ -70,6 +77,6 @@ fn run<T: Sample>(
     output
 }
 
-fn whole<T: Sample>(spec: &Spec, input: &[f64]) -> Vec<T> {
+fn whole<T: Real>(spec: &Spec, input: &[f64]) -> Vec<T> {
     run(&mut Resampler::new(spec).unwrap(), input, || usize::MAX)
 }

@@ -1,0 +1,220 @@
+//! The resampler's groups of rows for 16-bit samples, in integers.
+//!
+//! A sum of 16-bit words times 16-bit samples in 32 bits is exact, so it is the same in whatever order
+//! and on whatever machine. To have more than 16 bits of every tap, those around the peak of the
+//! response (`Pass::near`) have two words, one for the *coarse* sum and one for the *fine* one, which
+//! counts `2^FINER` times less; all others are small enough to have one for the fine sum.
+//!
+//! The words of a group lie in the order of the samples, two by two: for the first two samples of a
+//! window two words for output 0, two for output 1, and so on; near the peak the fine words of two
+//! samples for all outputs come before the coarse ones.
+
+use super::Level;
+use super::resample::{Columns, GROUP, Grouped, Pass};
+
+impl Grouped for i16 {
+    /// 1 is full scale.
+    type Sum = f32;
+}
+
+/// Words of two samples in a group.
+pub const PAIR: usize = 2 * GROUP;
+
+/// A tap of 1 is `2^COARSE_BITS` in the coarse words.
+pub const COARSE_BITS: u32 = 14;
+
+/// By how many bits the fine words are finer.
+pub const FINER: u32 = 5;
+
+/// What 1 in a coarse sum is worth.
+pub(super) const UNIT: f32 = 1.0 / (1u32 << (15 + COARSE_BITS)) as f32;
+
+/// Words of a group with windows of `len` samples.
+pub const fn words(len: usize, near: (usize, usize)) -> usize {
+    (len + near.1 - near.0) / 2 * PAIR
+}
+
+/// Checks what the kernels rely on: windows in each of `x`, words in each of `h`, and a place for
+/// `size` outputs of each window in `y`.
+#[inline(always)]
+pub(super) fn check<const C: usize, const H: usize>(
+    x: [&[i16]; C],
+    pass: &Pass<'_>,
+    h: [&[i16]; H],
+    y: &[f32],
+    size: usize,
+) {
+    let Pass { len, near, .. } = *pass;
+    assert!(near.0 <= near.1 && near.1 <= len);
+    assert!((near.0 | near.1 | len).is_multiple_of(2));
+    for h in h {
+        assert!(h.len() >= words(len, near));
+    }
+    assert!(pass.to.len() == pass.at.len() && pass.back == 0);
+    for (at, to) in pass.at.iter().zip(pass.to) {
+        for x in x {
+            assert!(x[*at..].len() >= len);
+        }
+        assert!(y[*to..].len() >= size);
+    }
+}
+
+/// The kernels at `level`, which this machine must have. None backwards: `Pass::back` is 0.
+pub fn columns(level: Level) -> Columns<i16> {
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 if is_fast(level) => super::resample_fixed_x86::avx512(),
+        _ => Columns {
+            group: portable::group,
+            groups: portable::groups,
+            stereo: portable::stereo,
+        },
+    }
+}
+
+/// Whether sums of 16-bit words are faster at `level` than those of `f32`.
+pub fn is_fast(level: Level) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if level == Level::Avx512 {
+        return is_x86_feature_detected!("avx512vnni");
+    }
+    let _ = level;
+    false
+}
+
+/// The plain form; the yardstick of the other.
+mod portable {
+    use super::*;
+
+    fn add(sums: &mut [i32; GROUP], pair: &[i16; 2], words: &[i16; PAIR]) {
+        for (sum, words) in sums.iter_mut().zip(words.as_chunks::<2>().0) {
+            for (x, word) in pair.iter().zip(words) {
+                *sum += i32::from(*x) * i32::from(*word);
+            }
+        }
+    }
+
+    fn sums(x: &[i16], pass: &Pass<'_>, w: usize, h: &[i16]) -> [f32; GROUP] {
+        let window = &x[pass.at[w]..][..pass.len];
+        let mut words = h.as_chunks::<PAIR>().0.iter();
+        let (mut fine, mut coarse) = ([0; GROUP], [0; GROUP]);
+        for (i, pair) in window.as_chunks::<2>().0.iter().enumerate() {
+            if let Some(words) = words.next() {
+                add(&mut fine, pair, words);
+            }
+            if (pass.near.0..pass.near.1).contains(&(2 * i))
+                && let Some(words) = words.next()
+            {
+                add(&mut coarse, pair, words);
+            }
+        }
+        std::array::from_fn(|r| ((fine[r] >> FINER) + coarse[r]) as f32 * UNIT)
+    }
+
+    pub fn group(x: &[i16], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
+        check([x], pass, [h], y, GROUP);
+        for (w, to) in pass.to.iter().enumerate() {
+            y[*to..][..GROUP].copy_from_slice(&sums(x, pass, w, h));
+        }
+    }
+
+    pub fn groups(x: &[i16], pass: &Pass<'_>, h: [&[i16]; 2], y: &mut [f32]) {
+        check([x], pass, h, y, GROUP);
+        for (w, (to, h)) in pass.to.iter().zip(h).enumerate() {
+            y[*to..][..GROUP].copy_from_slice(&sums(x, pass, w, h));
+        }
+    }
+
+    pub fn stereo(x: [&[i16]; 2], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
+        check(x, pass, [h], y, 2 * GROUP);
+        for (w, to) in pass.to.iter().enumerate() {
+            for (c, x) in x.iter().enumerate() {
+                let to = y[*to..][..2 * GROUP].iter_mut().skip(c).step_by(2);
+                to.zip(sums(x, pass, w, h)).for_each(|(y, sum)| *y = sum);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dsp::simd::resample::WINDOWS;
+
+    /// Whole numbers in `-limit..=limit` from a linear congruential generator.
+    fn words(n: usize, limit: i32, mut seed: u64) -> Vec<i16> {
+        (0..n)
+            .map(|_| {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                ((seed >> 33) as i32 % (limit + 1) * if seed >> 32 & 1 == 0 { 1 } else { -1 })
+                    as i16
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_level_gives_the_exact_sums() {
+        for (len, near) in [
+            (40, (12, 28)),
+            (2, (0, 0)),
+            (4, (0, 4)),
+            (36, (36, 36)),
+            (62, (30, 44)),
+        ] {
+            let h = [3, 4].map(|seed| self::words(super::words(len, near), 600, seed));
+            let x = [1, 2].map(|seed| self::words(200, 32_767, seed));
+            let exact = |x: &[i16], h: &[i16], r: usize| {
+                let (mut fine, mut coarse, mut pairs) = (0i64, 0, 0);
+                for i in 0..len {
+                    let product =
+                        |pair: usize| i64::from(x[i]) * i64::from(h[pair * PAIR + 2 * r + i % 2]);
+                    fine += product(pairs);
+                    let two = i >= near.0 && i < near.1;
+                    coarse += if two { product(pairs + 1) } else { 0 };
+                    pairs += i % 2 * if two { 2 } else { 1 };
+                }
+                ((fine >> FINER) + coarse) as f32 / (1u32 << 29) as f32
+            };
+            for level in Level::available() {
+                let kernels = columns(level);
+                for count in 1..=WINDOWS {
+                    let at = &[5, 90, 33][..count];
+                    // Not in the order of the windows.
+                    let to = std::array::from_fn::<_, WINDOWS, _>(|w| 1 + (w + 1) % count * PAIR);
+                    let to = &to[..count];
+                    let pass = Pass {
+                        len,
+                        at,
+                        back: 0,
+                        to,
+                        near,
+                    };
+                    let mut y = vec![7.0; 1 + count * PAIR];
+                    (kernels.group)(&x[0], &pass, &h[0], &mut y);
+                    for (at, to) in at.iter().zip(to) {
+                        for r in 0..GROUP {
+                            assert_eq!(y[to + r], exact(&x[0][*at..], &h[0], r), "{level:?}");
+                        }
+                        assert_eq!(y[to + GROUP..][..GROUP], [7.0; GROUP]);
+                    }
+                    (kernels.stereo)([&x[0], &x[1]], &pass, &h[0], &mut y);
+                    for (at, to) in at.iter().zip(to) {
+                        for i in 0..PAIR {
+                            let sum = exact(&x[i % 2][*at..], &h[0], i / 2);
+                            assert_eq!(y[to + i], sum, "{level:?}");
+                        }
+                    }
+                    assert_eq!(y[0], 7.0);
+                    if count == 2 {
+                        (kernels.groups)(&x[1], &pass, [&h[0], &h[1]], &mut y);
+                        for (h, (at, to)) in h.iter().zip(at.iter().zip(to)) {
+                            for r in 0..GROUP {
+                                assert_eq!(y[to + r], exact(&x[1][*at..], h, r), "{level:?}");
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
