@@ -51,6 +51,18 @@ pub struct Pass<'a> {
     pub near: (usize, usize),
 }
 
+impl Pass<'_> {
+    /// Window `w` alone.
+    pub fn only(&self, w: usize) -> Self {
+        Pass {
+            at: &self.at[w..][..1],
+            back: usize::from(w + self.back >= self.at.len()),
+            to: &self.to[w..][..1],
+            ..*self
+        }
+    }
+}
+
 /// Windows of `x` against a group of rows.
 type Group<T> = fn(x: &[T], pass: &Pass<'_>, h: &[T], y: &mut [<T as Grouped>::Sum]);
 /// The same for two channels.

@@ -1,4 +1,5 @@
-//! The resampler's groups of rows for 16-bit samples, by the dot products of AVX-512 VNNI.
+//! The resampler's groups of rows for 16-bit samples, by the dot products of VNNI, 256 and 512 bits
+//! wide.
 #![allow(unsafe_code)]
 
 use super::resample::{Columns, GROUP, Pass};
@@ -7,178 +8,245 @@ use super::resample_groups_x86::zip;
 use std::arch::x86_64::*;
 
 /// Only the level with these instructions asks for them.
+pub fn avx2() -> Columns<i16> {
+    a2::columns()
+}
+
+/// Only the level with these instructions asks for them.
 pub fn avx512() -> Columns<i16> {
-    Columns {
-        group,
-        groups,
-        stereo,
-    }
+    a512::columns()
 }
 
-/// Windows and the words that they meet; with `D`, each window has words of its own.
-#[derive(Clone, Copy)]
-struct Operands<const C: usize, const D: bool> {
-    x: [*const i16; C],
-    h: [*const i16; C],
-}
+/// The kernels of a level, `$vectors` vectors of sums to a group. A pass of `$n` windows of one channel,
+/// or `$m` of two, takes `$k` (`$l`) fine sums for each and `$g` (`$e`) coarse ones: enough to hide the
+/// latency of one, and no more than the registers hold. Windows of two channels of which there are
+/// more are taken one by one.
+macro_rules! level {
+    ($level:ident, $feature:literal, $acc:ident, $floats:ident, $vectors:literal, $zero:ident,
+     $load:ident, $set:ident, $dot:ident, $add:ident, $shift:ident, $float:ident, $times:ident,
+     $unit:ident, $store:ident, $zip:ident,
+     group [$(($n:literal, $k:literal, $g:literal)),*], stereo [$(($m:literal, $l:literal, $e:literal)),*]) => {
+        mod $level {
+            use super::*;
 
-impl<const C: usize, const D: bool> Operands<C, D> {
-    /// The two samples at `i` times the words at `at`, added to `acc`; with `coarse`, also times
-    /// those after them, to that.
-    ///
-    /// Safety: the caller has the instruction set, and all that is there.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    #[inline]
-    unsafe fn add(
-        &self,
-        i: usize,
-        at: usize,
-        acc: &mut [__m512i; C],
-        mut coarse: Option<&mut [__m512i; C]>,
-    ) {
-        for c in 0..C {
-            // SAFETY: the caller's.
-            unsafe {
-                let h = self.h[if D { c } else { 0 }].add(at);
-                let pair = self.x[c].add(i).cast::<i32>().read_unaligned();
-                let pair = _mm512_set1_epi32(pair);
-                acc[c] = _mm512_dpwssd_epi32(acc[c], pair, _mm512_loadu_si512(h.cast()));
-                if let Some(acc) = &mut coarse {
-                    let words = _mm512_loadu_si512(h.add(PAIR).cast());
-                    acc[c] = _mm512_dpwssd_epi32(acc[c], pair, words);
+            /// Outputs of a vector.
+            const WIDTH: usize = GROUP / $vectors;
+
+            pub fn columns() -> Columns<i16> {
+                Columns {
+                    group,
+                    groups,
+                    stereo,
                 }
             }
-        }
-    }
-}
 
-/// Sums of `C` windows, each in `K` of either kind: enough of them to hide the latency of one.
-///
-/// Safety: the caller has the instruction set, and `check` has passed.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-#[inline]
-unsafe fn sums<const C: usize, const K: usize, const D: bool>(
-    operands: Operands<C, D>,
-    pass: &Pass<'_>,
-) -> [__m512; C] {
-    let zero = _mm512_setzero_si512();
-    let (mut fine, mut coarse) = ([[zero; C]; K], [[zero; C]; K]);
-    let (mut i, mut at) = (0, 0);
-    let (from, to) = pass.near;
-    // SAFETY: windows and words are there, as `check` found. The last pairs of a stretch, if they are
-    // no multiple of `K`, go into one sum.
-    unsafe {
-        for (end, near) in [(from, false), (to, true), (pass.len, false)] {
-            let words = if near { 2 * PAIR } else { PAIR };
-            while i + 2 * K <= end {
-                for k in 0..K {
-                    let coarse = near.then_some(&mut coarse[k]);
-                    operands.add(i + 2 * k, at + k * words, &mut fine[k], coarse);
+            /// Windows and the words that they meet; with `D`, each window has words of its own.
+            #[derive(Clone, Copy)]
+            struct Operands<const C: usize, const D: bool> {
+                x: [*const i16; C],
+                h: [*const i16; C],
+            }
+
+            type Sums<const C: usize> = [[$acc; $vectors]; C];
+
+            impl<const C: usize, const D: bool> Operands<C, D> {
+                /// The two samples at `i` times the words at `at`, added to `fine`; with `coarse`,
+                /// also times those after them, to that.
+                ///
+                /// Safety: the caller has the instruction set, and all that is there.
+                #[target_feature(enable = $feature)]
+                #[inline]
+                unsafe fn add(
+                    &self,
+                    i: usize,
+                    at: usize,
+                    fine: &mut Sums<C>,
+                    mut coarse: Option<&mut Sums<C>>,
+                ) {
+                    for c in 0..C {
+                        // SAFETY: the caller's.
+                        unsafe {
+                            let h = self.h[if D { c } else { 0 }].add(at);
+                            let pair = $set(self.x[c].add(i).cast::<i32>().read_unaligned());
+                            for v in 0..$vectors {
+                                let words = $load(h.add(2 * v * WIDTH).cast());
+                                fine[c][v] = $dot(fine[c][v], pair, words);
+                            }
+                            if let Some(coarse) = &mut coarse {
+                                for v in 0..$vectors {
+                                    let words = $load(h.add(PAIR + 2 * v * WIDTH).cast());
+                                    coarse[c][v] = $dot(coarse[c][v], pair, words);
+                                }
+                            }
+                        }
+                    }
                 }
-                i += 2 * K;
-                at += K * words;
+
+                /// The sums of the windows, by `K` fine and `G` coarse ones each.
+                ///
+                /// Safety: the caller has the instruction set, and `check` has passed.
+                #[target_feature(enable = $feature)]
+                #[inline]
+                unsafe fn sums<const K: usize, const G: usize>(
+                    self,
+                    pass: &Pass<'_>,
+                ) -> [[$floats; $vectors]; C] {
+                    const { assert!(G <= K) };
+                    let zero = $zero();
+                    let mut fine = [[[zero; $vectors]; C]; K];
+                    let mut coarse = [[[zero; $vectors]; C]; G];
+                    let (mut i, mut at) = (0, 0);
+                    let (from, to) = pass.near;
+                    // The last pairs of a stretch, if they are no multiple of what is taken at a time,
+                    // go into one sum.
+                    // SAFETY: windows and words are there, as `check` found.
+                    unsafe {
+                        for end in [from, pass.len] {
+                            while i + 2 * K <= end {
+                                for k in 0..K {
+                                    self.add(i + 2 * k, at + k * PAIR, &mut fine[k], None);
+                                }
+                                i += 2 * K;
+                                at += K * PAIR;
+                            }
+                            while i < end {
+                                self.add(i, at, &mut fine[0], None);
+                                i += 2;
+                                at += PAIR;
+                            }
+                            while i + 2 * G <= to {
+                                for k in 0..G {
+                                    let coarse = Some(&mut coarse[k]);
+                                    self.add(i + 2 * k, at + 2 * k * PAIR, &mut fine[k], coarse);
+                                }
+                                i += 2 * G;
+                                at += 2 * G * PAIR;
+                            }
+                            while i < to {
+                                self.add(i, at, &mut fine[0], Some(&mut coarse[0]));
+                                i += 2;
+                                at += 2 * PAIR;
+                            }
+                        }
+                    }
+                    std::array::from_fn(|c| {
+                        std::array::from_fn(|v| {
+                            let sum = |sums: &[Sums<C>]| {
+                                let first = sums[0][c][v];
+                                sums[1..].iter().fold(first, |sum, s| $add(sum, s[c][v]))
+                            };
+                            let fine = $shift::<{ FINER as _ }>(sum(&fine));
+                            $times($float($add(fine, sum(&coarse))), $unit(UNIT))
+                        })
+                    })
+                }
             }
-            while i < end {
-                let coarse = near.then_some(&mut coarse[0]);
-                operands.add(i, at, &mut fine[0], coarse);
-                i += 2;
-                at += words;
+
+            #[target_feature(enable = $feature)]
+            #[inline]
+            unsafe fn group_inner<const C: usize, const K: usize, const G: usize, const D: bool>(
+                x: &[i16],
+                pass: &Pass<'_>,
+                h: [&[i16]; C],
+                y: &mut [f32],
+            ) {
+                let x = std::array::from_fn(|c| x[pass.at[c]..].as_ptr());
+                let h = h.map(<[i16]>::as_ptr);
+                unsafe {
+                    let sums = Operands::<C, D> { x, h }.sums::<K, G>(pass);
+                    for (sums, to) in sums.iter().zip(pass.to) {
+                        let y = &mut y[*to..][..GROUP];
+                        for (sum, y) in sums.iter().zip(y.chunks_exact_mut(WIDTH)) {
+                            $store(y.as_mut_ptr(), *sum);
+                        }
+                    }
+                }
+            }
+
+            /// `C / 2` windows of two channels.
+            #[target_feature(enable = $feature)]
+            #[inline]
+            unsafe fn stereo_inner<const C: usize, const K: usize, const G: usize>(
+                x: [&[i16]; 2],
+                pass: &Pass<'_>,
+                h: &[i16],
+                y: &mut [f32],
+            ) {
+                let x = std::array::from_fn(|c| x[c % 2][pass.at[c / 2]..].as_ptr());
+                let h = [h.as_ptr(); C];
+                unsafe {
+                    let sums = Operands::<C, false> { x, h }.sums::<K, G>(pass);
+                    for (both, to) in sums.as_chunks::<2>().0.iter().zip(pass.to) {
+                        let y = &mut y[*to..][..2 * GROUP];
+                        for (v, y) in y.chunks_exact_mut(2 * WIDTH).enumerate() {
+                            let [low, high] = zip::$zip(both[0][v], both[1][v]);
+                            $store(y.as_mut_ptr(), low);
+                            $store(y[WIDTH..].as_mut_ptr(), high);
+                        }
+                    }
+                }
+            }
+
+            #[target_feature(enable = $feature)]
+            unsafe fn group_all(x: &[i16], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
+                unsafe {
+                    match pass.at.len() {
+                        $($n => group_inner::<$n, $k, $g, false>(x, pass, [h; $n], y),)*
+                        _ => {}
+                    }
+                }
+            }
+
+            #[target_feature(enable = $feature)]
+            unsafe fn groups_all(x: &[i16], pass: &Pass<'_>, h: [&[i16]; 2], y: &mut [f32]) {
+                unsafe { group_inner::<2, 2, 1, true>(x, pass, h, y) }
+            }
+
+            #[target_feature(enable = $feature)]
+            unsafe fn stereo_all(x: [&[i16]; 2], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
+                unsafe {
+                    match pass.at.len() {
+                        $($m => stereo_inner::<{ 2 * $m }, $l, $e>(x, pass, h, y),)*
+                        n => {
+                            for w in 0..n {
+                                stereo_inner::<2, 2, 1>(x, &pass.only(w), h, y);
+                            }
+                        }
+                    }
+                }
+            }
+
+            // SAFETY of all three: this level is chosen only where the machine has it, and `check`
+            // establishes the lengths.
+            fn group(x: &[i16], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
+                check([x], pass, [h], y, GROUP);
+                unsafe { group_all(x, pass, h, y) }
+            }
+
+            fn groups(x: &[i16], pass: &Pass<'_>, h: [&[i16]; 2], y: &mut [f32]) {
+                assert!(pass.at.len() == 2);
+                check([x], pass, h, y, GROUP);
+                unsafe { groups_all(x, pass, h, y) }
+            }
+
+            fn stereo(x: [&[i16]; 2], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
+                check(x, pass, [h], y, 2 * GROUP);
+                unsafe { stereo_all(x, pass, h, y) }
             }
         }
-    }
-    std::array::from_fn(|c| {
-        let sum = |sums: &[[__m512i; C]; K]| {
-            (1..K).fold(sums[0][c], |sum, k| _mm512_add_epi32(sum, sums[k][c]))
-        };
-        let fine = _mm512_srai_epi32::<FINER>(sum(&fine));
-        let sum = _mm512_add_epi32(fine, sum(&coarse));
-        _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_set1_ps(UNIT))
-    })
+    };
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-#[inline]
-unsafe fn group_inner<const C: usize, const K: usize, const D: bool>(
-    x: &[i16],
-    pass: &Pass<'_>,
-    h: [&[i16]; C],
-    y: &mut [f32],
-) {
-    let x = std::array::from_fn(|c| x[pass.at[c]..].as_ptr());
-    unsafe {
-        let h = h.map(<[i16]>::as_ptr);
-        let sums = sums::<C, K, D>(Operands { x, h }, pass);
-        for (sum, to) in sums.into_iter().zip(pass.to) {
-            _mm512_storeu_ps(y[*to..][..GROUP].as_mut_ptr(), sum);
-        }
-    }
-}
+level!(
+    a2, "avx2,avxvnni", __m256i, __m256, 2, _mm256_setzero_si256, _mm256_loadu_si256,
+    _mm256_set1_epi32, _mm256_dpwssd_avx_epi32, _mm256_add_epi32, _mm256_srai_epi32,
+    _mm256_cvtepi32_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_storeu_ps, a2_f32,
+    group [(1, 4, 2), (2, 2, 1), (3, 1, 1)], stereo [(1, 2, 1)]
+);
 
-/// `C / 2` windows of two channels.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-#[inline]
-unsafe fn stereo_inner<const C: usize, const K: usize>(
-    x: [&[i16]; 2],
-    pass: &Pass<'_>,
-    h: &[i16],
-    y: &mut [f32],
-) {
-    let x = std::array::from_fn(|c| x[c % 2][pass.at[c / 2]..].as_ptr());
-    unsafe {
-        let h = [h.as_ptr(); C];
-        let sums = sums::<C, K, false>(Operands { x, h }, pass);
-        for (both, to) in sums.as_chunks::<2>().0.iter().zip(pass.to) {
-            let [low, high] = zip::a512_f32(both[0], both[1]);
-            let to = y[*to..][..2 * GROUP].as_mut_ptr();
-            _mm512_storeu_ps(to, low);
-            _mm512_storeu_ps(to.add(GROUP), high);
-        }
-    }
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn group_all(x: &[i16], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
-    unsafe {
-        match pass.at.len() {
-            1 => group_inner::<1, 8, false>(x, pass, [h; 1], y),
-            2 => group_inner::<2, 4, false>(x, pass, [h; 2], y),
-            3 => group_inner::<3, 4, false>(x, pass, [h; 3], y),
-            _ => {}
-        }
-    }
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn groups_all(x: &[i16], pass: &Pass<'_>, h: [&[i16]; 2], y: &mut [f32]) {
-    unsafe { group_inner::<2, 4, true>(x, pass, h, y) }
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn stereo_all(x: [&[i16]; 2], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
-    unsafe {
-        match pass.at.len() {
-            1 => stereo_inner::<2, 4>(x, pass, h, y),
-            2 => stereo_inner::<4, 2>(x, pass, h, y),
-            3 => stereo_inner::<6, 2>(x, pass, h, y),
-            _ => {}
-        }
-    }
-}
-
-// SAFETY of all three: this level is chosen only where the machine has it, and `check` establishes the
-// lengths.
-fn group(x: &[i16], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
-    check([x], pass, [h], y, GROUP);
-    unsafe { group_all(x, pass, h, y) }
-}
-
-fn groups(x: &[i16], pass: &Pass<'_>, h: [&[i16]; 2], y: &mut [f32]) {
-    assert!(pass.at.len() == 2);
-    check([x], pass, h, y, GROUP);
-    unsafe { groups_all(x, pass, h, y) }
-}
-
-fn stereo(x: [&[i16]; 2], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
-    check(x, pass, [h], y, 2 * GROUP);
-    unsafe { stereo_all(x, pass, h, y) }
-}
+level!(
+    a512, "avx512f,avx512bw,avx512vnni", __m512i, __m512, 1, _mm512_setzero_si512,
+    _mm512_loadu_si512, _mm512_set1_epi32, _mm512_dpwssd_epi32, _mm512_add_epi32,
+    _mm512_srai_epi32, _mm512_cvtepi32_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_storeu_ps, a512_f32,
+    group [(1, 8, 4), (2, 4, 4), (3, 4, 2)], stereo [(1, 4, 4), (2, 2, 2), (3, 2, 2)]
+);

@@ -280,14 +280,10 @@ macro_rules! kernels {
                         (2, 0) if $at_once => stereo_inner::<4, 0>(x, pass, h, y),
                         (2, 1) if $at_once => stereo_inner::<4, 2>(x, pass, h, y),
                         (2, 2) if $at_once => stereo_inner::<4, 4>(x, pass, h, y),
-                        (n, back) => {
+                        (n, _) => {
                             for w in 0..n {
-                                let one = Pass {
-                                    at: &pass.at[w..][..1],
-                                    to: &pass.to[w..][..1],
-                                    ..*pass
-                                };
-                                if w + back < n {
+                                let one = pass.only(w);
+                                if one.back == 0 {
                                     stereo_inner::<2, 0>(x, &one, h, y);
                                 } else {
                                     stereo_inner::<2, 2>(x, &one, h, y);
