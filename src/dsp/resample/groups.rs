@@ -10,7 +10,7 @@ use crate::dsp::simd::resample::{Columns, GROUP, Grouped, Pass, WINDOWS};
 const ROWS: u64 = GROUP as u64;
 
 /// Where the outputs of windows begin that follow one another.
-const SIDE_BY_SIDE: [usize; WINDOWS] = [0, GROUP, 2 * GROUP];
+const SIDE_BY_SIDE: [usize; WINDOWS] = [0, GROUP, 2 * GROUP, 3 * GROUP];
 
 /// The outputs of a group in one period, as far as they are wanted.
 #[derive(Clone, Copy, Debug)]
@@ -60,12 +60,9 @@ impl<T: Grouped> Run<'_, T> {
             self.collect(group, periods, jobs);
             let mut rest = &jobs[..];
             while !rest.is_empty() {
-                // Two and two rather than three and one.
-                let n = match rest.len() {
-                    4 => 2,
-                    n => n.min(WINDOWS),
-                };
-                let (pass, later) = rest.split_at(n);
+                // In parts of about the same length: two and two rather than three and one.
+                let parts = rest.len().div_ceil(self.kernels.windows);
+                let (pass, later) = rest.split_at(rest.len().div_ceil(parts));
                 rest = later;
                 for channel in (0..paired).step_by(2) {
                     self.pass::<2>(out, channel, group, pass, &mut scratch.0);

@@ -16,9 +16,12 @@ pub const GROUP: usize = 16;
 pub const STEP: usize = 4;
 /// Rows by themselves have a multiple of this many taps.
 pub const LANES: usize = 8;
-/// Windows, or pairs of them, that are taken against a group of rows at a time, at most: each load of
+/// Windows, or pairs of them, that any kernel takes against a group of rows at a time: each load of
 /// taps serves them all.
-pub const WINDOWS: usize = 3;
+pub const WINDOWS: usize = 4;
+
+/// Most windows of a pass over `f32` or `f64`: the registers hold no more pairs of sums.
+pub(super) const REAL_WINDOWS: usize = 3;
 
 /// A sample type that rows of taps of the same type are summed over.
 pub trait Grouped: Copy + Default {
@@ -34,7 +37,7 @@ impl Grouped for f64 {
     type Sum = f64;
 }
 
-/// Windows that are taken against groups of rows together, up to [`WINDOWS`].
+/// Windows that are taken against groups of rows together, up to [`Columns::windows`].
 #[derive(Clone, Copy, Debug)]
 pub struct Pass<'a> {
     /// Length of a row, and of a window.
@@ -75,6 +78,8 @@ type Four2<T> = fn(x: [&[T]; 2], h: &[T], len: usize) -> [[T; 4]; 2];
 /// The kernels of groups for one sample type at one level.
 #[derive(Clone, Copy)]
 pub struct Columns<T: Grouped> {
+    /// Most windows of a pass, up to [`WINDOWS`].
+    pub windows: usize,
     /// Windows against a group of [`GROUP`] rows, forwards
     /// `y[to[w] + r] = sum_i x[at[w] + i] * h[i * GROUP + r]`.
     pub group: Group<T>,
@@ -256,6 +261,7 @@ macro_rules! generic_kernels {
     ($module:ident, $fused:literal) => {
         Kernels {
             columns: Columns {
+                windows: REAL_WINDOWS,
                 group: generic::$module::group::<$fused>,
                 groups: generic::$module::groups::<$fused>,
                 stereo: generic::$module::stereo::<$fused>,
@@ -353,7 +359,7 @@ mod tests {
                                 assert_eq!(y[at], lone[c][r], "{level:?} {len}");
                             }
                         };
-                        for count in 1..=WINDOWS {
+                        for count in 1..=kernels.columns.windows {
                             for back in 0..=count {
                                 let backwards = |w: usize| w + back >= count;
                                 let at: [usize; WINDOWS] =

@@ -10,7 +10,7 @@
 //! samples for all outputs come before the coarse ones.
 
 use super::Level;
-use super::resample::{Columns, GROUP, Grouped, Pass};
+use super::resample::{Columns, GROUP, Grouped, Pass, WINDOWS};
 
 impl Grouped for i16 {
     /// 1 is full scale.
@@ -50,7 +50,7 @@ pub(super) fn check<const C: usize, const H: usize>(
     for h in h {
         assert!(h.len() >= words(len, near));
     }
-    assert!(pass.to.len() == pass.at.len() && pass.back == 0);
+    assert!(pass.at.len() <= WINDOWS && pass.to.len() == pass.at.len() && pass.back == 0);
     for (at, to) in pass.at.iter().zip(pass.to) {
         for x in x {
             assert!(x[*at..].len() >= len);
@@ -67,6 +67,7 @@ pub fn columns(level: Level) -> Columns<i16> {
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 if is_fast(level) => super::resample_fixed_x86::avx2(),
         _ => Columns {
+            windows: WINDOWS,
             group: portable::group,
             groups: portable::groups,
             stereo: portable::stereo,
@@ -143,7 +144,6 @@ mod portable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dsp::simd::resample::WINDOWS;
 
     /// Whole numbers in `-limit..=limit` from a linear congruential generator.
     fn words(n: usize, limit: i32, mut seed: u64) -> Vec<i16> {
@@ -182,7 +182,7 @@ mod tests {
             for level in Level::available() {
                 let kernels = columns(level);
                 for count in 1..=WINDOWS {
-                    let at = &[5, 90, 33][..count];
+                    let at = &[5, 90, 33, 130][..count];
                     // Not in the order of the windows.
                     let to = std::array::from_fn::<_, WINDOWS, _>(|w| 1 + (w + 1) % count * PAIR);
                     let to = &to[..count];

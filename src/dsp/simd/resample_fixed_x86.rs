@@ -24,7 +24,7 @@ pub fn avx512() -> Columns<i16> {
 macro_rules! level {
     ($level:ident, $feature:literal, $acc:ident, $floats:ident, $vectors:literal, $zero:ident,
      $load:ident, $set:ident, $dot:ident, $add:ident, $shift:ident, $float:ident, $times:ident,
-     $unit:ident, $store:ident, $zip:ident,
+     $unit:ident, $store:ident, $zip:ident, windows $windows:literal,
      group [$(($n:literal, $k:literal, $g:literal)),*], stereo [$(($m:literal, $l:literal, $e:literal)),*]) => {
         mod $level {
             use super::*;
@@ -34,6 +34,7 @@ macro_rules! level {
 
             pub fn columns() -> Columns<i16> {
                 Columns {
+                    windows: $windows,
                     group,
                     groups,
                     stereo,
@@ -240,13 +241,13 @@ macro_rules! level {
 level!(
     a2, "avx2,avxvnni", __m256i, __m256, 2, _mm256_setzero_si256, _mm256_loadu_si256,
     _mm256_set1_epi32, _mm256_dpwssd_avx_epi32, _mm256_add_epi32, _mm256_srai_epi32,
-    _mm256_cvtepi32_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_storeu_ps, a2_f32,
+    _mm256_cvtepi32_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_storeu_ps, a2_f32, windows 3,
     group [(1, 4, 2), (2, 2, 1), (3, 1, 1)], stereo [(1, 2, 1)]
 );
 
 level!(
     a512, "avx512f,avx512bw,avx512vnni", __m512i, __m512, 1, _mm512_setzero_si512,
     _mm512_loadu_si512, _mm512_set1_epi32, _mm512_dpwssd_epi32, _mm512_add_epi32,
-    _mm512_srai_epi32, _mm512_cvtepi32_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_storeu_ps, a512_f32,
-    group [(1, 8, 4), (2, 4, 4), (3, 4, 2)], stereo [(1, 4, 4), (2, 2, 2), (3, 2, 2)]
+    _mm512_srai_epi32, _mm512_cvtepi32_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_storeu_ps, a512_f32, windows 4,
+    group [(1, 8, 4), (2, 4, 4), (3, 4, 2), (4, 2, 2)], stereo [(1, 4, 4), (2, 2, 2), (3, 2, 2), (4, 2, 1)]
 );

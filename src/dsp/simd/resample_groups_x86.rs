@@ -1,7 +1,7 @@
 //! The resampler's groups of rows for AVX2+FMA and AVX-512.
 #![allow(unsafe_code)]
 
-use super::resample::{GROUP, Pass, STEP, WINDOWS};
+use super::resample::{GROUP, Pass, REAL_WINDOWS, STEP};
 use super::resample_x86::check;
 use std::arch::x86_64::*;
 
@@ -18,7 +18,7 @@ fn check_pass<T, const C: usize, const H: usize>(
     for h in h {
         check([], h, pass.len, GROUP, STEP);
     }
-    assert!(pass.at.len() <= WINDOWS && pass.to.len() == pass.at.len());
+    assert!(pass.at.len() <= REAL_WINDOWS && pass.to.len() == pass.at.len());
     for (at, to) in pass.at.iter().zip(pass.to) {
         for x in x {
             assert!(x[*at..].len() >= pass.len);

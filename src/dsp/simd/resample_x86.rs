@@ -1,6 +1,6 @@
 //! The resampler's dot products for AVX2+FMA and AVX-512.
 
-use super::resample::{Columns, Kernels};
+use super::resample::{Columns, Kernels, REAL_WINDOWS};
 use super::{resample_groups_x86 as groups, resample_rows_x86 as rows};
 
 /// Checks what the kernels rely on: `rows` rows of `len` taps, a multiple of `step`, and windows
@@ -17,6 +17,7 @@ macro_rules! kernels {
     ($module:ident, $level:ident) => {
         Kernels {
             columns: Columns {
+                windows: REAL_WINDOWS,
                 group: groups::$module::$level::group,
                 groups: groups::$module::$level::groups,
                 stereo: groups::$module::$level::stereo,
