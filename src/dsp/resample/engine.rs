@@ -6,6 +6,7 @@ use super::design::Prototype;
 use super::fft::{Blocks, Planned};
 use super::fifo::Fifo;
 use super::fixed::{self, Fixed};
+use super::floats::Floats;
 use super::planner::Plan;
 use super::polyphase::Polyphase;
 use super::ratio::Position;
@@ -44,7 +45,10 @@ macro_rules! real {
                 level: Level,
             ) -> Result<Box<dyn Engine<Self>>, ResampleError> {
                 Ok(match *plan {
-                    Plan::Polyphase => Box::new(Polyphase::new(prototype, ratio, level)?),
+                    Plan::Polyphase => {
+                        let rows = Floats::<$t>::new(&prototype, ratio, level)?;
+                        Box::new(Polyphase::new(prototype, ratio, rows))
+                    }
                     Plan::Fft(size) => Box::new(Blocks::new(ratio, size, spec.channels)),
                     Plan::Sinc { cubic } => Box::new(Sinc::new(prototype, ratio, cubic, level)?),
                 })
@@ -73,7 +77,8 @@ impl Sample for i16 {
     ) -> Result<Box<dyn Engine<Self>>, ResampleError> {
         match plan {
             Plan::Polyphase if spec.quality <= fixed::MAX_QUALITY => {
-                Ok(Box::new(Fixed::new(prototype, ratio, level)?))
+                let rows = Fixed::new(&prototype, ratio, level)?;
+                Ok(Box::new(Polyphase::new(prototype, ratio, rows)))
             }
             _ => Err(ResampleError::NoIntegers),
         }

@@ -1,4 +1,4 @@
-//! The polyphase engine in integers, for 16-bit samples.
+//! Rows of integers, for 16-bit samples.
 //!
 //! Taps of 16 bits alone would be off by -84 to -88 dB in all. So the large ones around the peak of the
 //! response have two words, and the small ones are scaled up, as far as their sum allows: -102 to
@@ -7,17 +7,14 @@
 use std::sync::Arc;
 
 use super::design::{Prototype, PrototypeKey};
-use super::engine::{Engine, Output};
-use super::fifo::Fifo;
-use super::grid::Grid;
-use super::groups::{Job, Run};
-use super::polyphase::back_in_groups;
-use super::ratio::Position;
+use super::engine::Output;
+use super::groups::{Job, Run, Stretch};
+use super::polyphase::Rows;
 use super::table::{Aligned, Phases, Storage, exact_bytes};
 use super::{Ratio, ResampleError};
 use crate::dsp::shared::Shared;
 use crate::dsp::simd::Level;
-use crate::dsp::simd::resample::{Columns, GROUP, STEP};
+use crate::dsp::simd::resample::{Columns, GROUP};
 use crate::dsp::simd::resample_fixed::{COARSE_BITS, FINER, PAIR, columns, words};
 
 /// Highest quality for which this is precise enough: the stop bands of those above come down to its
@@ -161,94 +158,44 @@ impl Table {
     }
 }
 
-/// A windowed-sinc filter for 16-bit samples. Each output is an exact sum of its words, so it is the
-/// same on every machine.
+/// A table and its kernels. Each output is an exact sum of its words, so it is the same on every machine.
 pub struct Fixed {
-    prototype: Prototype,
-    /// Input frames before an output's position that it depends on.
-    back: usize,
     table: Arc<Table>,
     kernels: Columns<i16>,
     /// Scratch.
     jobs: Vec<Job>,
-    grid: Grid,
 }
 
 impl Fixed {
     /// # Errors
     /// [`ResampleError::NoIntegers`] if the filter is none of those that this is for.
-    pub fn new(prototype: Prototype, ratio: Ratio, level: Level) -> Result<Self, ResampleError> {
-        let table = Table::shared(&prototype, ratio)?;
+    pub fn new(prototype: &Prototype, ratio: Ratio, level: Level) -> Result<Self, ResampleError> {
         Ok(Self {
-            back: back_in_groups(&prototype, ratio),
-            prototype,
-            grid: Grid::new(ratio, table.phases.period),
-            table,
+            table: Table::shared(prototype, ratio)?,
             kernels: columns(level),
             jobs: Vec::new(),
         })
     }
 }
 
-impl Engine<i16> for Fixed {
-    fn latency(&self) -> u64 {
-        self.prototype.latency()
+impl Rows for Fixed {
+    type Sample = i16;
+
+    fn phases(&self) -> &Phases {
+        &self.table.phases
     }
 
-    fn back(&self) -> usize {
-        self.back
-    }
-
-    fn slack(&self) -> usize {
-        self.table.phases.len
-    }
-
-    fn needed_from(&self) -> i64 {
-        self.grid.frame() - (self.back + STEP) as i64
-    }
-
-    fn seek(&mut self, position: Position) {
-        self.grid.seek(position);
-    }
-
-    fn position(&self) -> Position {
-        self.grid.position()
-    }
-
-    fn frame(&self) -> i64 {
-        self.grid.frame()
-    }
-
-    fn available(&self, through: i64) -> u64 {
-        self.grid.available(through)
-    }
-
-    fn ready(&self, end: i64) -> u64 {
-        self.available(end - 1 - self.latency() as i64)
-    }
-
-    fn run(&mut self, fifo: &Fifo<i16>, out: &mut Output<'_, f32>, frames: usize) {
-        if frames == 0 {
-            return;
-        }
+    fn run(&mut self, stretch: &Stretch<'_, i16>, out: &mut Output<'_, f32>) {
+        let table = &self.table;
         let run = Run {
-            phases: &self.table.phases,
-            taps: self.table.words.get(),
-            size: words(self.table.phases.len, self.table.near),
-            near: self.table.near,
+            phases: &table.phases,
+            taps: table.words.get(),
+            size: words(table.phases.len, table.near),
+            near: table.near,
             kernels: self.kernels,
-            fifo,
-            base: self.grid.base,
-            half: (self.prototype.taps() / 2) as i64,
-            first: self.grid.row,
-            end: self.grid.row + frames as u64,
+            stretch,
         };
         run.write(out, &mut self.jobs);
-        self.grid.advance(frames as u64);
-    }
-
-    fn set_correction(&mut self, correction: f64) -> bool {
-        correction == 1.0
     }
 
     fn memory(&self) -> usize {

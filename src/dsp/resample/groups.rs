@@ -25,7 +25,27 @@ pub struct Job {
     backwards: bool,
 }
 
-/// A stretch of outputs, numbered from row 0 of a period on.
+/// Outputs to be made, numbered from row 0 of a period on.
+pub struct Stretch<'a, T> {
+    pub fifo: &'a Fifo<T>,
+    /// Input frame of output 0.
+    pub base: i64,
+    /// Half the length of the response.
+    pub half: i64,
+    /// The first output that is wanted, less than a period.
+    pub first: u64,
+    /// The one after the last.
+    pub end: u64,
+}
+
+impl<T> Stretch<'_, T> {
+    /// Input frame of the first tap of output 0.
+    pub fn first_tap(&self) -> i64 {
+        self.base + 1 - self.half
+    }
+}
+
+/// Groups of rows, and what is wanted of them.
 pub struct Run<'a, T: Grouped> {
     pub phases: &'a Phases,
     /// Of all groups.
@@ -35,23 +55,15 @@ pub struct Run<'a, T: Grouped> {
     /// Of a window of 16-bit samples: where taps have two words.
     pub near: (usize, usize),
     pub kernels: Columns<T>,
-    pub fifo: &'a Fifo<T>,
-    /// Input frame of output 0.
-    pub base: i64,
-    /// Half the length of the filter.
-    pub half: i64,
-    /// The first output that is wanted, less than a period.
-    pub first: u64,
-    /// The one after the last.
-    pub end: u64,
+    pub stretch: &'a Stretch<'a, T>,
 }
 
 impl<T: Grouped> Run<'_, T> {
     /// Writes all outputs. `jobs` is scratch.
     pub fn write(&self, out: &mut Output<'_, T::Sum>, jobs: &mut Vec<Job>) {
-        let channels = self.fifo.channels();
+        let channels = self.stretch.fifo.channels();
         let paired = channels - channels % 2;
-        let periods = (self.end - 1) / self.phases.period;
+        let periods = (self.stretch.end - 1) / self.phases.period;
         // A job of the odd channel that no other shares its group with.
         let mut single = None;
         let mut scratch = Line([T::Sum::default(); 2 * GROUP * WINDOWS]);
@@ -61,8 +73,11 @@ impl<T: Grouped> Run<'_, T> {
             let mut rest = &jobs[..];
             while !rest.is_empty() {
                 // In parts of about the same length: two and two rather than three and one.
-                let parts = rest.len().div_ceil(self.kernels.windows);
-                let (pass, later) = rest.split_at(rest.len().div_ceil(parts));
+                let n = match rest.len() {
+                    n if n <= self.kernels.windows => n,
+                    n => n.div_ceil(n.div_ceil(self.kernels.windows)),
+                };
+                let (pass, later) = rest.split_at(n);
                 rest = later;
                 for channel in (0..paired).step_by(2) {
                     self.pass::<2>(out, channel, group, pass, &mut scratch.0);
@@ -93,7 +108,7 @@ impl<T: Grouped> Run<'_, T> {
             (phases.period, phases.advance as i64, phases.offsets[group]);
         let low = group as u64 * ROWS;
         let high = (low + ROWS).min(phases.rows);
-        let mut frame = self.base + 1 - self.half + offset as i64;
+        let mut frame = self.stretch.first_tap() + offset as i64;
         for p in 0..=periods {
             let row = p * period + low;
             self.add(jobs, row, row..row + high - low, frame, false);
@@ -104,7 +119,8 @@ impl<T: Grouped> Run<'_, T> {
         if least > most {
             return;
         }
-        let mut frame = self.base + self.half - phases.len as i64 + advance - offset as i64;
+        let mut frame =
+            self.stretch.base + self.stretch.half - phases.len as i64 + advance - offset as i64;
         for p in 1..=periods + 1 {
             let row = p * period;
             let origin = row - low - (ROWS - 1);
@@ -124,12 +140,12 @@ impl<T: Grouped> Run<'_, T> {
         frame: i64,
         backwards: bool,
     ) {
-        let from = range.start.max(self.first);
-        let to = range.end.min(self.end);
+        let from = range.start.max(self.stretch.first);
+        let to = range.end.min(self.stretch.end);
         if from < to {
             jobs.push(Job {
-                start: self.fifo.index(frame),
-                at: (from - self.first) as usize,
+                start: self.stretch.fifo.index(frame),
+                at: (from - self.stretch.first) as usize,
                 within: (from - origin) as u8,
                 count: (to - from) as u8,
                 backwards,
@@ -166,9 +182,9 @@ impl<T: Grouped> Run<'_, T> {
                 to: &to[..jobs.len()],
                 near: self.near,
             };
-            let (x, h) = (self.fifo.plane(channel), self.taps(group));
+            let (x, h) = (self.stretch.fifo.plane(channel), self.taps(group));
             if C == 2 {
-                (self.kernels.stereo)([x, self.fifo.plane(channel + 1)], &pass, h, y);
+                (self.kernels.stereo)([x, self.stretch.fifo.plane(channel + 1)], &pass, h, y);
             } else {
                 (self.kernels.group)(x, &pass, h, y);
             }
@@ -201,7 +217,7 @@ impl<T: Grouped> Run<'_, T> {
             near: self.near,
         };
         let h = jobs.map(|(group, _)| self.taps(group));
-        (self.kernels.groups)(self.fifo.plane(channel), &pass, h, scratch);
+        (self.kernels.groups)(self.stretch.fifo.plane(channel), &pass, h, scratch);
         for ((_, job), y) in jobs.iter().zip(scratch.chunks_exact(GROUP)) {
             job.write::<1, _>(out, channel, y);
         }

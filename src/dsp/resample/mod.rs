@@ -12,6 +12,7 @@ mod engine;
 mod fft;
 mod fifo;
 mod fixed;
+mod floats;
 mod grid;
 mod groups;
 mod planner;

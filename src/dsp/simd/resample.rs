@@ -56,6 +56,7 @@ pub struct Pass<'a> {
 
 impl Pass<'_> {
     /// Window `w` alone.
+    #[inline(always)]
     pub fn only(&self, w: usize) -> Self {
         Pass {
             at: &self.at[w..][..1],

@@ -34,8 +34,8 @@ pub const fn words(len: usize, near: (usize, usize)) -> usize {
     (len + near.1 - near.0) / 2 * PAIR
 }
 
-/// Checks what the kernels rely on: windows in each of `x`, words in each of `h`, and a place for
-/// `size` outputs of each window in `y`.
+/// Checks what the kernels rely on: up to `windows` of them, in each of `x`, words in each of `h`, and
+/// a place for `size` outputs of each window in `y`.
 #[inline(always)]
 pub(super) fn check<const C: usize, const H: usize>(
     x: [&[i16]; C],
@@ -43,6 +43,7 @@ pub(super) fn check<const C: usize, const H: usize>(
     h: [&[i16]; H],
     y: &[f32],
     size: usize,
+    windows: usize,
 ) {
     let Pass { len, near, .. } = *pass;
     assert!(near.0 <= near.1 && near.1 <= len);
@@ -50,7 +51,7 @@ pub(super) fn check<const C: usize, const H: usize>(
     for h in h {
         assert!(h.len() >= words(len, near));
     }
-    assert!(pass.at.len() <= WINDOWS && pass.to.len() == pass.at.len() && pass.back == 0);
+    assert!(pass.at.len() <= windows && pass.to.len() == pass.at.len() && pass.back == 0);
     for (at, to) in pass.at.iter().zip(pass.to) {
         for x in x {
             assert!(x[*at..].len() >= len);
@@ -117,21 +118,21 @@ mod portable {
     }
 
     pub fn group(x: &[i16], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
-        check([x], pass, [h], y, GROUP);
+        check([x], pass, [h], y, GROUP, WINDOWS);
         for (w, to) in pass.to.iter().enumerate() {
             y[*to..][..GROUP].copy_from_slice(&sums(x, pass, w, h));
         }
     }
 
     pub fn groups(x: &[i16], pass: &Pass<'_>, h: [&[i16]; 2], y: &mut [f32]) {
-        check([x], pass, h, y, GROUP);
+        check([x], pass, h, y, GROUP, WINDOWS);
         for (w, (to, h)) in pass.to.iter().zip(h).enumerate() {
             y[*to..][..GROUP].copy_from_slice(&sums(x, pass, w, h));
         }
     }
 
     pub fn stereo(x: [&[i16]; 2], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
-        check(x, pass, [h], y, 2 * GROUP);
+        check(x, pass, [h], y, 2 * GROUP, WINDOWS);
         for (w, to) in pass.to.iter().enumerate() {
             for (c, x) in x.iter().enumerate() {
                 let to = y[*to..][..2 * GROUP].iter_mut().skip(c).step_by(2);
@@ -181,7 +182,7 @@ mod tests {
             };
             for level in Level::available() {
                 let kernels = columns(level);
-                for count in 1..=WINDOWS {
+                for count in 1..=kernels.windows {
                     let at = &[5, 90, 33, 130][..count];
                     // Not in the order of the windows.
                     let to = std::array::from_fn::<_, WINDOWS, _>(|w| 1 + (w + 1) % count * PAIR);

@@ -220,18 +220,18 @@ macro_rules! level {
             // SAFETY of all three: this level is chosen only where the machine has it, and `check`
             // establishes the lengths.
             fn group(x: &[i16], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
-                check([x], pass, [h], y, GROUP);
+                check([x], pass, [h], y, GROUP, $windows);
                 unsafe { group_all(x, pass, h, y) }
             }
 
             fn groups(x: &[i16], pass: &Pass<'_>, h: [&[i16]; 2], y: &mut [f32]) {
                 assert!(pass.at.len() == 2);
-                check([x], pass, h, y, GROUP);
+                check([x], pass, h, y, GROUP, $windows);
                 unsafe { groups_all(x, pass, h, y) }
             }
 
             fn stereo(x: [&[i16]; 2], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
-                check(x, pass, [h], y, 2 * GROUP);
+                check(x, pass, [h], y, 2 * GROUP, $windows);
                 unsafe { stereo_all(x, pass, h, y) }
             }
         }

@@ -1,0 +1,98 @@
+//! Rows of `f32` and `f64`.
+
+use std::sync::Arc;
+
+use super::design::Prototype;
+use super::engine::{Output, Real};
+use super::fifo::Fifo;
+use super::groups::{Job, Run, Stretch};
+use super::polyphase::Rows;
+use super::table::{Exact, Phases};
+use super::{Ratio, ResampleError};
+use crate::dsp::simd::Level;
+use crate::dsp::simd::resample::{GROUP, Kernels};
+
+/// An exact table and its kernels.
+pub struct Floats<T: Real> {
+    table: Arc<Exact<T>>,
+    kernels: Kernels<T>,
+    /// Scratch.
+    jobs: Vec<Job>,
+}
+
+impl<T: Real> Floats<T> {
+    pub fn new(prototype: &Prototype, ratio: Ratio, level: Level) -> Result<Self, ResampleError> {
+        Ok(Self {
+            table: Exact::shared(prototype, ratio)?,
+            kernels: T::kernels(level),
+            jobs: Vec::new(),
+        })
+    }
+
+    /// Output `at` of all channels, from the window that begins at `frame`.
+    fn row(&self, fifo: &Fifo<T>, out: &mut Output<'_, T>, taps: &[T], frame: i64, at: u64) {
+        let len = taps.len();
+        for c in 0..fifo.channels() {
+            let y = (self.kernels.dot)(fifo.window(c, frame, len), taps, len);
+            out.write(c, at as usize, &[y]);
+        }
+    }
+
+    /// Row by row.
+    fn run_rows(&self, stretch: &Stretch<'_, T>, out: &mut Output<'_, T>) {
+        let phases = &self.table.phases;
+        for at in stretch.first..stretch.end {
+            let (period, row) = (at / phases.period, at % phases.period);
+            let frame = period * phases.advance + phases.offsets[row as usize];
+            let frame = stretch.first_tap() + frame as i64;
+            let taps = self.table.row(row as usize);
+            self.row(stretch.fifo, out, taps, frame, at - stretch.first);
+        }
+    }
+
+    /// The outputs of the row by itself.
+    fn run_lone(&self, stretch: &Stretch<'_, T>, out: &mut Output<'_, T>) {
+        let phases = &self.table.phases;
+        let offset = phases.rows * phases.advance / phases.period;
+        for period in 0..=(stretch.end - 1) / phases.period {
+            let at = period * phases.period + phases.rows;
+            if (stretch.first..stretch.end).contains(&at) {
+                let frame = stretch.first_tap() + (period * phases.advance + offset) as i64;
+                let taps = self.table.lone();
+                self.row(stretch.fifo, out, taps, frame, at - stretch.first);
+            }
+        }
+    }
+}
+
+impl<T: Real> Rows for Floats<T> {
+    type Sample = T;
+
+    fn phases(&self) -> &Phases {
+        &self.table.phases
+    }
+
+    fn run(&mut self, stretch: &Stretch<'_, T>, out: &mut Output<'_, T>) {
+        let phases = &self.table.phases;
+        if !phases.grouped {
+            self.run_rows(stretch, out);
+            return;
+        }
+        let run = Run {
+            phases,
+            taps: self.table.taps(),
+            size: GROUP * phases.len,
+            near: (0, 0),
+            kernels: self.kernels.columns,
+            stretch,
+        };
+        run.write(out, &mut self.jobs);
+        if phases.lone {
+            self.run_lone(stretch, out);
+        }
+    }
+
+    fn memory(&self) -> usize {
+        self.table.memory() + self.jobs.capacity() * size_of::<Job>()
+    }
+}
