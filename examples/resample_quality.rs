@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use gstrustaudio::dsp::resample::{EngineChoice, Spec};
 use rig::Converter;
 use rig::meter::{Quality, measure};
-use rig::peers::{Gst, Own, Soxr, engine, free};
+use rig::peers::{Gst, GstS16, Own, OwnS16, Soxr, engine, free};
 
 type Rates = (u32, u32);
 
@@ -44,6 +44,21 @@ fn main() -> std::io::Result<()> {
         }
         println!();
     }
+
+    println!("S16, quality 4\n");
+    println!("| rates | audioresample | rustresample |\n|---|---|---|");
+    for rates in rig::PAIRS {
+        println!(
+            "| {} to {} | {} | {} |",
+            rates.0,
+            rates.1,
+            cell(rates, || boxed(GstS16::new(rates, 1, 4))),
+            cell(rates, || boxed(OwnS16::new(&Spec::new(
+                rates.0, rates.1, 1
+            )))),
+        );
+    }
+    println!();
 
     for (name, rates) in [("down", (48_000, 16_000)), ("up", (44_100, 48_000))] {
         let curves: Vec<(&str, Quality)> = [
@@ -109,11 +124,14 @@ fn main() -> std::io::Result<()> {
 fn cell(rates: Rates, make: impl Fn() -> Box<dyn Converter>) -> String {
     let quality = measure(rates, &mut || make());
     let latency = make().latency() * 1e3;
+    let alias = match quality.worst_alias() {
+        alias if alias.is_finite() => format!("{alias:.0}"),
+        _ => "none".into(),
+    };
     format!(
-        "{:.0} / {:.0} / {:.0} / {latency:.1}",
+        "{:.0} / {:.0} / {alias} / {latency:.1}",
         quality.edge(),
-        quality.worst_snr(),
-        quality.worst_alias()
+        quality.worst_snr()
     )
 }
 

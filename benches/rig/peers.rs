@@ -2,7 +2,8 @@
 
 use std::ffi::{c_char, c_double, c_int, c_uint, c_ulong, c_void};
 
-use gstrustaudio::dsp::resample::{EngineChoice, Output, Resampler, Spec};
+use gstrustaudio::dsp::convert::SampleFormat;
+use gstrustaudio::dsp::resample::{EngineChoice, Layout, Output, Resampler, Source, Spec, Stream};
 use gstrustaudio::dsp::simd::Level;
 
 use super::Converter;
@@ -85,6 +86,52 @@ impl Converter for Own {
     }
 }
 
+/// This crate's between 16-bit samples.
+pub struct OwnS16 {
+    stream: Stream,
+    channels: usize,
+    rate: u32,
+}
+
+impl OwnS16 {
+    pub fn new(spec: &Spec) -> Self {
+        let stream = Stream::new(spec, SampleFormat::S16LE, Layout::Interleaved, false);
+        Self {
+            stream: stream.unwrap(),
+            channels: spec.channels,
+            rate: spec.in_rate,
+        }
+    }
+}
+
+impl Converter for OwnS16 {
+    fn process(&mut self, input: &[f32], output: &mut Vec<f32>) {
+        let samples = to_s16(input);
+        let bytes: Vec<u8> = samples.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let frames = input.len() / self.channels;
+        self.stream.push(frames, Source::Interleaved(&bytes));
+        let frames = self.stream.available();
+        let mut bytes = vec![0; frames * self.channels * 2];
+        self.stream.pull(frames, &mut bytes);
+        let samples = bytes.as_chunks().0.iter().map(|b| i16::from_le_bytes(*b));
+        output.extend(samples.map(from_s16));
+    }
+
+    fn latency(&self) -> f64 {
+        self.stream.latency() as f64 / f64::from(self.rate)
+    }
+}
+
+/// The nearest 16-bit samples.
+fn to_s16(samples: &[f32]) -> Vec<i16> {
+    let samples = samples.iter();
+    samples.map(|v| (v * 32_768.0).round() as i16).collect()
+}
+
+fn from_s16(sample: i16) -> f32 {
+    f32::from(sample) / 32_768.0
+}
+
 /// GStreamer's `GstAudioResampler`, as `audioresample` sets it up.
 pub struct Gst {
     resampler: *mut gst_audio::ffi::GstAudioResampler,
@@ -93,7 +140,17 @@ pub struct Gst {
 }
 
 impl Gst {
+    /// Between `f32`.
     pub fn new(rates: (u32, u32), channels: usize, quality: u8) -> Self {
+        Self::with_format(gst_audio::AudioFormat::F32le, rates, channels, quality)
+    }
+
+    fn with_format(
+        format: gst_audio::AudioFormat,
+        rates: (u32, u32),
+        channels: usize,
+        quality: u8,
+    ) -> Self {
         let options = gst::Structure::new_empty("options");
         let (i, o) = (rates.0 as c_int, rates.1 as c_int);
         // SAFETY: arguments are in the documented ranges; the options are copied.
@@ -112,7 +169,7 @@ impl Gst {
             gst_audio::ffi::gst_audio_resampler_new(
                 method,
                 gst_audio::ffi::GST_AUDIO_RESAMPLER_FLAG_NONE,
-                gst_audio::AudioFormat::F32le.into_glib(),
+                format.into_glib(),
                 channels as c_int,
                 i,
                 o,
@@ -141,12 +198,13 @@ impl Gst {
 
 use gst::glib::translate::IntoGlib;
 
-impl Converter for Gst {
-    fn process(&mut self, input: &[f32], output: &mut Vec<f32>) {
+impl Gst {
+    /// Converts samples of the format that this is for.
+    fn convert<T: Copy + Default>(&mut self, input: &[T], output: &mut Vec<T>) {
         let frames_in = input.len() / self.channels;
         let frames = self.frames(frames_in);
         let at = output.len();
-        output.resize(at + frames * self.channels, 0.0);
+        output.resize(at + frames * self.channels, T::default());
         let mut from = [input.as_ptr().cast_mut().cast::<c_void>()];
         let mut to = [output[at..].as_mut_ptr().cast::<c_void>()];
         // SAFETY: interleaved, so one pointer each; the output has room for what was announced.
@@ -160,9 +218,37 @@ impl Converter for Gst {
             );
         }
     }
+}
+
+impl Converter for Gst {
+    fn process(&mut self, input: &[f32], output: &mut Vec<f32>) {
+        self.convert(input, output);
+    }
 
     fn latency(&self) -> f64 {
         self.delay() as f64 / f64::from(self.rate)
+    }
+}
+
+/// The same between 16-bit samples.
+pub struct GstS16(Gst);
+
+impl GstS16 {
+    pub fn new(rates: (u32, u32), channels: usize, quality: u8) -> Self {
+        let format = gst_audio::AudioFormat::S16le;
+        Self(Gst::with_format(format, rates, channels, quality))
+    }
+}
+
+impl Converter for GstS16 {
+    fn process(&mut self, input: &[f32], output: &mut Vec<f32>) {
+        let mut samples = Vec::new();
+        self.0.convert(&to_s16(input), &mut samples);
+        output.extend(samples.into_iter().map(from_s16));
+    }
+
+    fn latency(&self) -> f64 {
+        self.0.latency()
     }
 }
 
