@@ -48,6 +48,56 @@ fn changes_take_effect_at_the_next_buffer() {
     }
 }
 
+/// Of 16 bits, which some machines filter in integers as long as the settings allow it.
+#[test]
+fn sixteen_bits_follow_every_change() {
+    let (from, to) = (44_100, 48_000);
+    let caps = |rate| caps("S16LE", rate, 2, "interleaved");
+    let rig = Rig::new("rustresample", "", &caps(from), &caps(to));
+    let input = sine(44_100, 1000.0, from, 0.5);
+    let feed = |buffers: std::ops::Range<usize>| {
+        for at in buffers.map(|i| 441 * i) {
+            let frames = input[at..at + 441].iter();
+            // The right channel is the left one mirrored.
+            let bytes = frames.flat_map(|v| {
+                let v = (v * 32_767.0).round() as i16;
+                [v, -v].map(i16::to_le_bytes).concat()
+            });
+            rig.push(raw(bytes.collect(), 441, at as u64, from));
+        }
+    };
+    let set = |property, value| rig.element.set_property_from_str(property, value);
+    feed(0..20);
+    set("quality", "2");
+    feed(20..30);
+    set("quality", "7");
+    feed(30..40);
+    set("quality", "4");
+    set("sinc-filter-mode", "interpolated");
+    feed(40..50);
+    assert_eq!(rig.element.property::<String>("active-engine"), "sinc");
+    set("sinc-filter-mode", "auto");
+    feed(50..70);
+    assert_eq!(rig.element.property::<String>("active-engine"), "polyphase");
+    feed(70..100);
+    let buffers = rig.finish();
+    super::common::assert_continuous(&buffers, gst::ClockTime::ZERO);
+    let mut k = 0;
+    for buffer in &buffers {
+        let map = buffer.map_readable().unwrap();
+        for frame in map.as_chunks::<4>().0 {
+            let exact = 0.5 * (2.0 * std::f64::consts::PI * 1000.0 * f64::from(k) / 48_000.0).sin();
+            for (sample, exact) in frame.as_chunks().0.iter().zip([exact, -exact]) {
+                let error = f64::from(i16::from_le_bytes(*sample)) / 32_767.0 - exact;
+                let settled = (1000..47_000).contains(&k);
+                assert!(!settled || error.abs() < 1e-3, "{k}: {error}");
+            }
+            k += 1;
+        }
+    }
+    assert_eq!(k, 44_099 * 160 / 147 + 1);
+}
+
 /// A correction changes the number of frames by its factor; the tone stays whole, and the
 /// timestamps count the frames.
 #[test]
