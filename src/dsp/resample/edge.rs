@@ -27,11 +27,16 @@ pub enum Source<'a> {
 
 /// A [`Resampler`] between bytes: `f32` inside for formats up to 20 bits and `f32`, `f64` for all
 /// others; integers come out with triangular dither of two last bits peak to peak. 16-bit samples are
-/// filtered in integers where that is faster and what is lost stays below the dither.
+/// filtered in integers where that is faster and what is lost stays below the dither; once settings
+/// ask for more, in `f32`, until the next reset with settings that do not.
 pub struct Stream {
     inner: Inner,
     /// Number of the input frame after the last that was not silent.
     quiet_from: i64,
+    /// Integers are wanted wherever they will do.
+    integers: bool,
+    /// The last settings that they would not do for.
+    refused: Option<Spec>,
 }
 
 enum Inner {
@@ -116,19 +121,6 @@ impl Input for i16 {
     }
 }
 
-/// As `either`, and once more in `f32` if integers will not do.
-macro_rules! in_integers_or_floats {
-    ($stream:expr, $edge:ident => $body:expr) => {
-        match either!(&mut $stream.inner, $edge => $body) {
-            Err(ResampleError::NoIntegers) => {
-                $stream.leave_integers()?;
-                either!(&mut $stream.inner, $edge => $body)
-            }
-            done => done,
-        }
-    };
-}
-
 struct Edge<T: Input> {
     resampler: Resampler<T>,
     reader: T::Reader,
@@ -170,7 +162,8 @@ impl Stream {
         } else {
             format.depth <= 20
         };
-        let fixed = if wanted && i16::is_native(format) {
+        let integers = wanted && i16::is_native(format);
+        let fixed = if integers {
             match Edge::new(spec, format, layout, reversed) {
                 Err(ResampleError::NoIntegers) => None,
                 edge => Some(edge?),
@@ -178,6 +171,7 @@ impl Stream {
         } else {
             None
         };
+        let refused = (integers && fixed.is_none()).then(|| spec.clone());
         let inner = match fixed {
             Some(edge) => Inner::Fixed(edge),
             None if single => Inner::Single(Edge::new(spec, format, layout, reversed)?),
@@ -186,20 +180,29 @@ impl Stream {
         Ok(Self {
             inner,
             quiet_from: 0,
+            integers,
+            refused,
         })
+    }
+
+    /// Returns to integers, if the settings have changed since they would not do.
+    fn return_to_integers(&mut self) {
+        let Inner::Single(edge) = &mut self.inner else {
+            return;
+        };
+        let spec = edge.resampler.spec();
+        if !self.integers || self.refused.as_ref() == Some(spec) {
+            return;
+        }
+        match Resampler::new(spec) {
+            Ok(resampler) => self.inner = Inner::Fixed(edge.with(resampler)),
+            Err(_) => self.refused = Some(spec.clone()),
+        }
     }
 
     #[cfg(test)]
     pub(super) fn is_in_integers(&self) -> bool {
         matches!(self.inner, Inner::Fixed(_))
-    }
-
-    /// Goes on in `f32`.
-    fn leave_integers(&mut self) -> Result<(), ResampleError> {
-        if let Inner::Fixed(edge) = &mut self.inner {
-            self.inner = Inner::Single(edge.in_floats()?);
-        }
-        Ok(())
     }
 
     pub fn kind(&self) -> EngineKind {
@@ -263,6 +266,7 @@ impl Stream {
     /// Forgets all input.
     pub fn reset(&mut self) {
         self.quiet_from = 0;
+        self.return_to_integers();
         either!(&mut self.inner, e => e.resampler.reset());
     }
 
@@ -273,14 +277,33 @@ impl Stream {
 
     /// Goes on at another output rate; see [`Resampler::change_out_rate`].
     pub fn change_out_rate(&mut self, rate: u32) -> Result<u64, ResampleError> {
-        let start = in_integers_or_floats!(self, e => e.resampler.change_out_rate(rate))?;
+        let mut start = either!(&mut self.inner, e => e.resampler.change_out_rate(rate));
+        if start == Err(ResampleError::NoIntegers)
+            && let Inner::Fixed(edge) = &mut self.inner
+        {
+            let mut floats = edge.resampler.to_floats(edge.resampler.spec())?;
+            start = floats.change_out_rate(rate);
+            if start.is_ok() {
+                self.inner = Inner::Single(edge.with(floats));
+            }
+        }
+        let start = start?;
         self.quiet_from -= start as i64;
         Ok(start)
     }
 
     /// Takes over another `spec`; see [`Resampler::reconfigure`].
     pub fn reconfigure(&mut self, spec: &Spec) -> Result<(), ResampleError> {
-        in_integers_or_floats!(self, e => e.resampler.reconfigure(spec))
+        let done = either!(&mut self.inner, e => e.resampler.reconfigure(spec));
+        if done == Err(ResampleError::NoIntegers)
+            && let Inner::Fixed(edge) = &mut self.inner
+        {
+            let spec = spec.between(edge.resampler.spec());
+            let floats = edge.resampler.to_floats(&spec)?;
+            self.inner = Inner::Single(edge.with(floats));
+            return Ok(());
+        }
+        done
     }
 }
 
@@ -311,6 +334,22 @@ impl<T: Input> Edge<T> {
             noise_scratch: Vec::new(),
             reversed,
         })
+    }
+
+    /// The same around another resampler, which takes over the noise.
+    fn with<U: Input<Sum = T::Sum>>(&mut self, resampler: Resampler<U>) -> Edge<U> {
+        Edge {
+            resampler,
+            reader: U::reader(self.format),
+            pack: self.pack,
+            format: self.format,
+            layout: self.layout,
+            unpacked: Vec::new(),
+            scratch: std::mem::take(&mut self.scratch),
+            noise: std::mem::take(&mut self.noise),
+            noise_scratch: std::mem::take(&mut self.noise_scratch),
+            reversed: self.reversed,
+        }
     }
 
     fn memory(&self) -> usize {
@@ -445,25 +484,6 @@ impl<T: Input> Edge<T> {
             self.pack
                 .run_dithered(&self.scratch, &self.noise_scratch, out);
         }
-    }
-}
-
-impl Edge<i16> {
-    /// As it is, but in `f32`.
-    fn in_floats(&mut self) -> Result<Edge<f32>, ResampleError> {
-        let of = |v: i16| f32::from(v) * (1.0 / 32_768.0);
-        Ok(Edge {
-            resampler: self.resampler.convert(of)?,
-            reader: f32::reader(self.format),
-            pack: self.pack,
-            format: self.format,
-            layout: self.layout,
-            unpacked: Vec::new(),
-            scratch: std::mem::take(&mut self.scratch),
-            noise: std::mem::take(&mut self.noise),
-            noise_scratch: std::mem::take(&mut self.noise_scratch),
-            reversed: self.reversed,
-        })
     }
 }
 

@@ -1,9 +1,11 @@
 //! Rows of integers, for 16-bit samples.
 //!
 //! Taps of 16 bits alone would be off by -84 to -88 dB in all. So the large ones around the peak of the
-//! response have two words, and the small ones are scaled up, as far as their sum allows: -102 to
-//! -107 dB, well below the dither of the output.
+//! response have two words, and the small ones are scaled up, as far as their sum allows: -99 dB or
+//! less, below the dither of the output (-91 dB from full scale) and the stop bands up to
+//! [`MAX_QUALITY`].
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::design::{Prototype, PrototypeKey};
@@ -15,17 +17,19 @@ use super::{Ratio, ResampleError};
 use crate::dsp::shared::Shared;
 use crate::dsp::simd::Level;
 use crate::dsp::simd::resample::{Columns, GROUP};
-use crate::dsp::simd::resample_fixed::{COARSE_BITS, FINER, PAIR, columns, words};
+use crate::dsp::simd::resample_fixed::{COARSE_BITS, PAIR, Words, columns};
 
-/// Highest quality for which this is precise enough: the stop bands of those above come down to its
-/// rounding.
+/// Highest quality for which this is precise enough.
 pub const MAX_QUALITY: u8 = 4;
 
-/// Largest table of the same filter in `f32`, in bytes.
+/// Largest table of the same rows in `f32`, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// A tap of 1 is `2^FINE_BITS` in the fine words.
-const FINE_BITS: u32 = COARSE_BITS + FINER;
+/// By how many bits the fine words are finer, at least and at most.
+const FINER: RangeInclusive<u32> = 5..=8;
+
+/// What rounding may leave of white noise, as a part of its power: -99 dB.
+const MAX_ERROR: f64 = 1.26e-10;
 
 /// Three words for two taps, or nearly. Backwards, the words of a pair would have to change places.
 const STORAGE: Storage = Storage {
@@ -43,68 +47,124 @@ const MOST: u64 = i32::MAX as u64 >> 15;
 /// The taps of every phase of a rational ratio, in words of 16 bits.
 #[derive(Debug)]
 pub struct Table {
-    words: Aligned<i16>,
-    /// Of a window: where taps have two words.
-    near: (usize, usize),
+    taps: Aligned<i16>,
+    words: Words,
     phases: Phases,
 }
 
 /// The tables in use.
 static TABLES: Shared<(PrototypeKey, Ratio), Table> = Shared::new();
 
-/// Where in a window the taps of `rows`, each `len`, are too large for one fine word each.
-fn near(rows: &[f64], len: usize) -> (usize, usize) {
-    let unit = f64::from(1u32 << FINE_BITS);
-    // A tenth for the second words; half on each side.
-    let budget = 0.9 * MOST as f64 / unit / 2.0;
-    let most = f64::from(i16::MAX - 1) / unit;
-    let reach = |row: &mut dyn Iterator<Item = &f64>| {
-        let mut sum = 0.0;
-        row.take_while(|tap| {
-            sum += tap.abs();
-            sum <= budget && tap.abs() <= most
-        })
-        .count()
-    };
-    let rows = rows.chunks_exact(len);
-    let from = rows.clone().map(|row| reach(&mut row.iter())).min();
-    let to = rows.map(|row| reach(&mut row.iter().rev())).min();
-    let whole = |n: Option<usize>| n.unwrap_or(0) / UNROLLED * UNROLLED;
-    let to = len - whole(to);
-    (whole(from).min(to), to)
+/// All rows, with the zeros that they are padded with.
+struct Taps {
+    rows: Vec<f64>,
+    /// Of a row.
+    len: usize,
+    /// Where the response begins in each, and how long it is.
+    firsts: Vec<usize>,
+    count: usize,
 }
 
-/// The fine and the coarse words of the taps of `row` from `first` to `end`. What is lost in rounding a
-/// tap is added to the next, so that the gain at 0 Hz is that of `row`, and errors lie where there is
-/// least of speech and music: at the high end.
-fn in_words(row: &[f64], first: usize, end: usize, near: (usize, usize)) -> Vec<[i16; 2]> {
-    let mut words = vec![[0; 2]; row.len()];
-    let mut lost = 0.0;
-    let round = |value: &mut f64, bits: u32| {
-        let unit = f64::from(1u32 << bits);
-        let word = (*value * unit).round();
-        *value -= word / unit;
-        word as i16
-    };
-    for i in first..end {
-        lost += row[i];
-        if i >= near.0 && i < near.1 {
-            words[i][1] = round(&mut lost, COARSE_BITS);
+impl Taps {
+    fn new(prototype: &Prototype, ratio: Ratio, phases: &Phases) -> Self {
+        let len = phases.len;
+        let mut rows = vec![0.0; phases.rows as usize * len];
+        let mut firsts = Vec::new();
+        phases.each_row(prototype, ratio, |row, shift, taps| {
+            rows[row * len + shift..][..taps.len()].copy_from_slice(taps);
+            firsts.push(shift);
+        });
+        Self {
+            rows,
+            len,
+            firsts,
+            count: prototype.taps() as usize,
         }
-        words[i][0] = round(&mut lost, FINE_BITS);
     }
-    words
+
+    /// Words of which the fine ones are `finer`: two where taps are too large for a fine one each.
+    fn words(&self, finer: u32) -> Words {
+        let unit = f64::from(1u32 << (COARSE_BITS + finer));
+        // A tenth for the second words; half on each side.
+        let budget = 0.9 * MOST as f64 / unit / 2.0;
+        let most = f64::from(i16::MAX - 1) / unit;
+        let reach = |row: &mut dyn Iterator<Item = &f64>| {
+            let mut sum = 0.0;
+            row.take_while(|tap| {
+                sum += tap.abs();
+                sum <= budget && tap.abs() <= most
+            })
+            .count()
+        };
+        let rows = self.rows.chunks_exact(self.len);
+        let from = rows.clone().map(|row| reach(&mut row.iter())).min();
+        let to = rows.map(|row| reach(&mut row.iter().rev())).min();
+        let whole = |n: Option<usize>| n.unwrap_or(0) / UNROLLED * UNROLLED;
+        let to = self.len - whole(to);
+        Words {
+            near: (whole(from).min(to), to),
+            finer,
+        }
+    }
+
+    /// The fine and the coarse words of row `row`, and the power of what they are off by. What is lost
+    /// in rounding a tap is added to the next, so that the gain at 0 Hz is that of the row, and
+    /// errors lie where there is least of speech and music: at the high end.
+    fn round(&self, row: usize, words: Words) -> (Vec<[i16; 2]>, f64) {
+        let mut rounded = vec![[0; 2]; self.len];
+        let (mut lost, mut error) = (0.0, 0.0);
+        let round = |value: &mut f64, bits: u32| {
+            let unit = f64::from(1u32 << bits);
+            let word = (*value * unit).round() as i16;
+            *value -= f64::from(word) / unit;
+            word
+        };
+        let (from, to) = words.near;
+        for i in (self.firsts[row]..).take(self.count) {
+            let before = lost;
+            lost += self.rows[row * self.len + i];
+            if i >= from && i < to {
+                rounded[i][1] = round(&mut lost, COARSE_BITS);
+            }
+            rounded[i][0] = round(&mut lost, COARSE_BITS + words.finer);
+            error += (lost - before) * (lost - before);
+        }
+        (rounded, error)
+    }
+
+    /// The words of all rows, in groups; those that are just fine enough. `None` if the sums could
+    /// leave their bits.
+    fn in_groups(&self) -> Option<(Aligned<i16>, Words)> {
+        FINER.map(|finer| self.words(finer)).find_map(|words| {
+            let size = words.of_group(self.len);
+            let groups = self.firsts.len().div_ceil(GROUP);
+            let mut all = Aligned::zeroed(groups * size);
+            for row in 0..self.firsts.len() {
+                let (rounded, error) = self.round(row, words);
+                if error > MAX_ERROR || !fits(&rounded, words.finer) {
+                    return None;
+                }
+                let (group, lane) = (row / GROUP, row % GROUP);
+                let mut to = all.get_mut()[group * size..][..size].chunks_exact_mut(PAIR);
+                for (i, pair) in rounded.chunks_exact(2).enumerate() {
+                    let two = 2 * i >= words.near.0 && 2 * i < words.near.1;
+                    for (kind, to) in (0..1 + usize::from(two)).zip(&mut to) {
+                        to[2 * lane..][..2].copy_from_slice(&[pair[0][kind], pair[1][kind]]);
+                    }
+                }
+            }
+            Some((all, words))
+        })
+    }
 }
 
-/// Whether no sum of `words` times samples can leave 32 bits.
-fn fits(words: &[[i16; 2]]) -> bool {
+/// Whether no sum of `words`, fine and coarse, times samples can leave 32 bits.
+fn fits(words: &[[i16; 2]], finer: u32) -> bool {
     let sum = |of: usize| {
-        words
-            .iter()
-            .map(|w| u64::from(w[of].unsigned_abs()))
-            .sum::<u64>()
+        let words = words.iter().map(|w| u64::from(w[of].unsigned_abs()));
+        words.sum::<u64>()
     };
-    sum(0) <= MOST && sum(1) + (sum(0) >> FINER) < MOST
+    sum(0) <= MOST && sum(1) + (sum(0) >> finer) < MOST
 }
 
 impl Table {
@@ -115,44 +175,20 @@ impl Table {
         })
     }
 
-    /// None if the rows do not come in groups, are too many or have sums that are too large.
+    /// None if the rows do not come in groups, are too many or cannot be rounded well.
     fn new(prototype: &Prototype, ratio: Ratio) -> Option<Self> {
         if exact_bytes(prototype, ratio, 4) > MAX_BYTES {
             return None;
         }
         let phases = Phases::new(prototype, ratio, STORAGE);
-        if !phases.grouped {
+        // With the padding, which may be most of a steep filter.
+        if !phases.grouped || phases.rows * phases.len as u64 * 4 > MAX_BYTES {
             return None;
         }
-        let len = phases.len;
-        let mut rows = vec![0.0; phases.rows as usize * len];
-        let mut firsts = Vec::new();
-        phases.each_row(prototype, ratio, |row, shift, taps| {
-            rows[row * len + shift..][..taps.len()].copy_from_slice(taps);
-            firsts.push(shift);
-        });
-        let near = near(&rows, len);
-        let size = words(len, near);
-        let mut words = Aligned::zeroed(phases.offsets.len() * size);
-        let all: &mut [i16] = words.get_mut();
-        let taps = prototype.taps() as usize;
-        for (row, first) in firsts.into_iter().enumerate() {
-            let of_row = in_words(&rows[row * len..][..len], first, first + taps, near);
-            if !fits(&of_row) {
-                return None;
-            }
-            let (group, lane) = (row / GROUP, row % GROUP);
-            let mut to = all[group * size..][..size].chunks_exact_mut(PAIR);
-            for (i, pair) in of_row.chunks_exact(2).enumerate() {
-                let two = 2 * i >= near.0 && 2 * i < near.1;
-                for (kind, to) in (0..1 + usize::from(two)).zip(&mut to) {
-                    to[2 * lane..][..2].copy_from_slice(&[pair[0][kind], pair[1][kind]]);
-                }
-            }
-        }
+        let (taps, words) = Taps::new(prototype, ratio, &phases).in_groups()?;
         Some(Self {
+            taps,
             words,
-            near,
             phases,
         })
     }
@@ -189,9 +225,9 @@ impl Rows for Fixed {
         let table = &self.table;
         let run = Run {
             phases: &table.phases,
-            taps: table.words.get(),
-            size: words(table.phases.len, table.near),
-            near: table.near,
+            taps: table.taps.get(),
+            size: table.words.of_group(table.phases.len),
+            words: table.words,
             kernels: self.kernels,
             stretch,
         };
@@ -199,8 +235,46 @@ impl Rows for Fixed {
     }
 
     fn memory(&self) -> usize {
-        self.table.words.bytes()
+        self.table.taps.bytes()
             + self.table.phases.offsets.len() * 8
             + self.jobs.capacity() * size_of::<Job>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_fit_up_to_their_last_bit() {
+        let fine = |last| [[32_767, 0], [-32_767, 0], [last, 0]];
+        assert!(fits(&fine(1), 5));
+        assert!(!fits(&fine(2), 5));
+        let coarse = |last| [[0, 32_767], [0, -32_767], [0, last]];
+        assert!(fits(&coarse(0), 5));
+        assert!(!fits(&coarse(1), 5));
+        // Both together.
+        assert!(fits(&[[0, 32_767], [0, 32_765], [63, 0]], 5));
+        assert!(!fits(&[[0, 32_767], [0, 32_765], [64, 2]], 5));
+        assert!(!fits(&[[0, 32_767], [0, 32_765], [96, 0]], 5));
+        // The largest sums that are let through, worked out.
+        let most = 65_535i64 * 32_768;
+        assert!(i32::try_from(most).is_ok() && i32::try_from(-most).is_ok());
+    }
+
+    /// The farther down, the longer the filter and the finer its words.
+    #[test]
+    fn words_are_just_fine_enough() {
+        for (rates, finer) in [
+            ((44_100, 48_000), 5),
+            ((48_000, 16_000), 5),
+            ((48_000, 8000), 6),
+            ((192_000, 11_025), 7),
+        ] {
+            let ratio = Ratio::new(rates.0, rates.1).unwrap();
+            let prototype = Prototype::new(super::super::Method::Kaiser, 4, ratio);
+            let table = Table::new(&prototype, ratio).unwrap();
+            assert_eq!(table.words.finer, finer, "{rates:?}");
+        }
     }
 }

@@ -11,6 +11,7 @@ use super::table::{Exact, Phases};
 use super::{Ratio, ResampleError};
 use crate::dsp::simd::Level;
 use crate::dsp::simd::resample::{GROUP, Kernels};
+use crate::dsp::simd::resample_fixed::Words;
 
 /// An exact table and its kernels.
 pub struct Floats<T: Real> {
@@ -82,7 +83,7 @@ impl<T: Real> Rows for Floats<T> {
             phases,
             taps: self.table.taps(),
             size: GROUP * phases.len,
-            near: (0, 0),
+            words: Words::default(),
             kernels: self.kernels.columns,
             stretch,
         };

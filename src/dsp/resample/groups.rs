@@ -6,6 +6,7 @@ use super::engine::Output;
 use super::fifo::Fifo;
 use super::table::Phases;
 use crate::dsp::simd::resample::{Columns, GROUP, Grouped, Pass, WINDOWS};
+use crate::dsp::simd::resample_fixed::Words;
 
 const ROWS: u64 = GROUP as u64;
 
@@ -52,8 +53,8 @@ pub struct Run<'a, T: Grouped> {
     pub taps: &'a [T],
     /// Of a group.
     pub size: usize,
-    /// Of a window of 16-bit samples: where taps have two words.
-    pub near: (usize, usize),
+    /// Of 16-bit taps.
+    pub words: Words,
     pub kernels: Columns<T>,
     pub stretch: &'a Stretch<'a, T>,
 }
@@ -180,7 +181,7 @@ impl<T: Grouped> Run<'_, T> {
                 at: &at[..jobs.len()],
                 back,
                 to: &to[..jobs.len()],
-                near: self.near,
+                words: self.words,
             };
             let (x, h) = (self.stretch.fifo.plane(channel), self.taps(group));
             if C == 2 {
@@ -214,7 +215,7 @@ impl<T: Grouped> Run<'_, T> {
             at: &jobs.map(|(_, job)| job.start),
             back: jobs.iter().filter(|(_, job)| job.backwards).count(),
             to: &SIDE_BY_SIDE[..2],
-            near: self.near,
+            words: self.words,
         };
         let h = jobs.map(|(group, _)| self.taps(group));
         (self.kernels.groups)(self.stretch.fifo.plane(channel), &pass, h, scratch);

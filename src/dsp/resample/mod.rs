@@ -140,6 +140,16 @@ impl Spec {
             rate_correction: 1.0,
         }
     }
+
+    /// The same with the rates and channels of `other`.
+    fn between(&self, other: &Self) -> Self {
+        Self {
+            in_rate: other.in_rate,
+            out_rate: other.out_rate,
+            channels: other.channels,
+            ..self.clone()
+        }
+    }
 }
 
 #[cfg(test)]

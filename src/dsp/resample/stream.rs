@@ -161,30 +161,6 @@ impl<T: Sample> Resampler<T> {
         self.fifo.release(needed.min(self.engine.frame() - keep));
     }
 
-    /// The same stream in another type: from the next output on it goes on as if it had been in that
-    /// from the start. `of` makes one sample of the other.
-    pub fn convert<U: Sample>(&self, of: impl Fn(T) -> U) -> Result<Resampler<U>, ResampleError> {
-        let (plan, mut engine) = build::<U>(&self.spec, self.ratio, self.level)?;
-        engine.set_correction(self.spec.rate_correction);
-        engine.seek(self.engine.position());
-        let mut fifo = self.fifo.convert(of);
-        fifo.set_slack(engine.slack());
-        fifo.extend_back(engine.needed_from());
-        Ok(Resampler {
-            spec: self.spec.clone(),
-            level: self.level,
-            ratio: self.ratio,
-            plan,
-            history: history(self.ratio, &*engine),
-            engine,
-            fifo,
-            frames_in: self.frames_in,
-            frames_out: self.frames_out,
-            finished: self.finished,
-            corrected: self.corrected,
-        })
-    }
-
     /// Ends the input: what follows counts as silence, and the outputs up to the last input frame
     /// become available.
     pub fn finish(&mut self) {
@@ -235,10 +211,7 @@ impl<T: Sample> Resampler<T> {
     /// Takes over another `spec` of the same rates and channels from the next output on, without a
     /// gap: the new engine filters the input anew from where it needs it.
     pub fn reconfigure(&mut self, spec: &Spec) -> Result<(), ResampleError> {
-        let mut spec = spec.clone();
-        spec.in_rate = self.spec.in_rate;
-        spec.out_rate = self.spec.out_rate;
-        spec.channels = self.spec.channels;
+        let spec = spec.between(&self.spec);
         let corrected = self.corrected || spec.rate_correction != 1.0;
         if spec == self.spec {
             return Ok(());
@@ -269,6 +242,33 @@ impl<T: Sample> Resampler<T> {
         self.spec = spec;
         self.corrected = corrected;
         Ok(())
+    }
+}
+
+impl Resampler<i16> {
+    /// The same stream in floating point: from the next output on it goes on as if it had been so from
+    /// the start, with another `spec` of the same rates and channels.
+    pub(super) fn to_floats(&self, spec: &Spec) -> Result<Resampler<f32>, ResampleError> {
+        let (plan, mut engine) = build::<f32>(spec, self.ratio, self.level)?;
+        engine.set_correction(spec.rate_correction);
+        engine.seek(self.engine.position());
+        let mut fifo = self.fifo.convert(|v| f32::from(v) * (1.0 / 32_768.0));
+        fifo.set_slack(engine.slack());
+        fifo.extend_back(engine.needed_from());
+        Ok(Resampler {
+            spec: spec.clone(),
+            level: self.level,
+            ratio: self.ratio,
+            plan,
+            history: history(self.ratio, &*engine),
+            engine,
+            fifo,
+            frames_in: self.frames_in,
+            frames_out: self.frames_out,
+            finished: self.finished,
+            // Integers follow no correction.
+            corrected: spec.rate_correction != 1.0,
+        })
     }
 }
 

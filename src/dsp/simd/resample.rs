@@ -9,6 +9,7 @@
 //! into calls.
 
 use super::Level;
+use super::resample_fixed::Words;
 
 /// Rows in a group of the exact table.
 pub const GROUP: usize = 16;
@@ -49,9 +50,8 @@ pub struct Pass<'a> {
     pub back: usize,
     /// Where the outputs of each begin.
     pub to: &'a [usize],
-    /// Of a window of 16-bit samples: from where to where two words a tap are needed. Of other types
-    /// nowhere.
-    pub near: (usize, usize),
+    /// Of 16-bit taps.
+    pub words: Words,
 }
 
 impl Pass<'_> {
@@ -346,7 +346,7 @@ mod tests {
                                 at: &[3],
                                 back: 0,
                                 to: &[0],
-                                near: (0, 0),
+                                words: Words::default(),
                             };
                             (kernels.columns.group)(&both[c], &pass, &columns, &mut lone[c]);
                             for r in 0..GROUP {
@@ -376,7 +376,7 @@ mod tests {
                                     at,
                                     back,
                                     to,
-                                    near: (0, 0),
+                                    words: Words::default(),
                                 };
                                 (kernels.columns.group)(&both[1], &pass, &columns, &mut y);
                                 for (w, to) in to.iter().enumerate() {
@@ -404,7 +404,7 @@ mod tests {
                                 at: &at,
                                 back,
                                 to: &[GROUP, 0],
-                                near: (0, 0),
+                                words: Words::default(),
                             };
                             (kernels.columns.groups)(&both[0], &pass, [&columns, &other], &mut y);
                             same(std::array::from_fn(|r| y[GROUP + r]), 0, backwards(0));

@@ -2,8 +2,8 @@
 //!
 //! A sum of 16-bit words times 16-bit samples in 32 bits is exact, so it is the same in whatever order
 //! and on whatever machine. To have more than 16 bits of every tap, those around the peak of the
-//! response (`Pass::near`) have two words, one for the *coarse* sum and one for the *fine* one, which
-//! counts `2^FINER` times less; all others are small enough to have one for the fine sum.
+//! response have two words, one for the *coarse* sum and one for the *fine* one, which counts less; all
+//! others are small enough to have one for the fine sum: see [`Words`].
 //!
 //! The words of a group lie in the order of the samples, two by two: for the first two samples of a
 //! window two words for output 0, two for output 1, and so on; near the peak the fine words of two
@@ -23,15 +23,23 @@ pub const PAIR: usize = 2 * GROUP;
 /// A tap of 1 is `2^COARSE_BITS` in the coarse words.
 pub const COARSE_BITS: u32 = 14;
 
-/// By how many bits the fine words are finer.
-pub const FINER: u32 = 5;
-
 /// What 1 in a coarse sum is worth.
 pub(super) const UNIT: f32 = 1.0 / (1u32 << (15 + COARSE_BITS)) as f32;
 
-/// Words of a group with windows of `len` samples.
-pub const fn words(len: usize, near: (usize, usize)) -> usize {
-    (len + near.1 - near.0) / 2 * PAIR
+/// How many words taps have, and what they count. Of other types than `i16` nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Words {
+    /// From where to where in a window taps have two; even.
+    pub near: (usize, usize),
+    /// A fine word counts `2^finer` times less than a coarse one.
+    pub finer: u32,
+}
+
+impl Words {
+    /// Words of a group with windows of `len` samples.
+    pub fn of_group(&self, len: usize) -> usize {
+        (len + self.near.1 - self.near.0) / 2 * PAIR
+    }
 }
 
 /// Checks what the kernels rely on: up to `windows` of them, in each of `x`, words in each of `h`, and
@@ -45,11 +53,12 @@ pub(super) fn check<const C: usize, const H: usize>(
     size: usize,
     windows: usize,
 ) {
-    let Pass { len, near, .. } = *pass;
-    assert!(near.0 <= near.1 && near.1 <= len);
-    assert!((near.0 | near.1 | len).is_multiple_of(2));
+    let Pass { len, words, .. } = *pass;
+    let (from, to) = words.near;
+    assert!(from <= to && to <= len);
+    assert!((from | to | len).is_multiple_of(2));
     for h in h {
-        assert!(h.len() >= words(len, near));
+        assert!(h.len() >= words.of_group(len));
     }
     assert!(pass.at.len() <= windows && pass.to.len() == pass.at.len() && pass.back == 0);
     for (at, to) in pass.at.iter().zip(pass.to) {
@@ -108,13 +117,13 @@ mod portable {
             if let Some(words) = words.next() {
                 add(&mut fine, pair, words);
             }
-            if (pass.near.0..pass.near.1).contains(&(2 * i))
+            if (pass.words.near.0..pass.words.near.1).contains(&(2 * i))
                 && let Some(words) = words.next()
             {
                 add(&mut coarse, pair, words);
             }
         }
-        std::array::from_fn(|r| ((fine[r] >> FINER) + coarse[r]) as f32 * UNIT)
+        std::array::from_fn(|r| ((fine[r] >> pass.words.finer) + coarse[r]) as f32 * UNIT)
     }
 
     pub fn group(x: &[i16], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
@@ -147,7 +156,7 @@ mod tests {
     use super::*;
 
     /// Whole numbers in `-limit..=limit` from a linear congruential generator.
-    fn words(n: usize, limit: i32, mut seed: u64) -> Vec<i16> {
+    fn numbers(n: usize, limit: i32, mut seed: u64) -> Vec<i16> {
         (0..n)
             .map(|_| {
                 seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -159,15 +168,16 @@ mod tests {
 
     #[test]
     fn every_level_gives_the_exact_sums() {
-        for (len, near) in [
-            (40, (12, 28)),
-            (2, (0, 0)),
-            (4, (0, 4)),
-            (36, (36, 36)),
-            (62, (30, 44)),
+        for (len, near, finer) in [
+            (40, (12, 28), 5),
+            (2, (0, 0), 5),
+            (4, (0, 4), 6),
+            (36, (36, 36), 0),
+            (62, (30, 44), 8),
         ] {
-            let h = [3, 4].map(|seed| self::words(super::words(len, near), 600, seed));
-            let x = [1, 2].map(|seed| self::words(200, 32_767, seed));
+            let words = Words { near, finer };
+            let h = [3, 4].map(|seed| numbers(words.of_group(len), 600, seed));
+            let x = [1, 2].map(|seed| numbers(200, 32_767, seed));
             let exact = |x: &[i16], h: &[i16], r: usize| {
                 let (mut fine, mut coarse, mut pairs) = (0i64, 0, 0);
                 for i in 0..len {
@@ -178,7 +188,7 @@ mod tests {
                     coarse += if two { product(pairs + 1) } else { 0 };
                     pairs += i % 2 * if two { 2 } else { 1 };
                 }
-                ((fine >> FINER) + coarse) as f32 / (1u32 << 29) as f32
+                ((fine >> finer) + coarse) as f32 / (1u32 << 29) as f32
             };
             for level in Level::available() {
                 let kernels = columns(level);
@@ -192,7 +202,7 @@ mod tests {
                         at,
                         back: 0,
                         to,
-                        near,
+                        words,
                     };
                     let mut y = vec![7.0; 1 + count * PAIR];
                     (kernels.group)(&x[0], &pass, &h[0], &mut y);

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::resample::{Columns, GROUP, Pass};
-use super::resample_fixed::{FINER, PAIR, UNIT, check};
+use super::resample_fixed::{PAIR, UNIT, check};
 use super::resample_groups_x86::zip;
 use std::arch::x86_64::*;
 
@@ -97,7 +97,8 @@ macro_rules! level {
                     let mut fine = [[[zero; $vectors]; C]; K];
                     let mut coarse = [[[zero; $vectors]; C]; G];
                     let (mut i, mut at) = (0, 0);
-                    let (from, to) = pass.near;
+                    let (from, to) = pass.words.near;
+                    let finer = _mm_cvtsi32_si128(pass.words.finer as i32);
                     // The last pairs of a stretch, if they are no multiple of what is taken at a time,
                     // go into one sum.
                     // SAFETY: windows and words are there, as `check` found.
@@ -136,13 +137,15 @@ macro_rules! level {
                                 let first = sums[0][c][v];
                                 sums[1..].iter().fold(first, |sum, s| $add(sum, s[c][v]))
                             };
-                            let fine = $shift::<{ FINER as _ }>(sum(&fine));
+                            let fine = $shift(sum(&fine), finer);
                             $times($float($add(fine, sum(&coarse))), $unit(UNIT))
                         })
                     })
                 }
             }
 
+            // SAFETY of those below: the callers at the end have the instruction set, and `check` has
+            // passed.
             #[target_feature(enable = $feature)]
             #[inline]
             unsafe fn group_inner<const C: usize, const K: usize, const G: usize, const D: bool>(
@@ -153,6 +156,7 @@ macro_rules! level {
             ) {
                 let x = std::array::from_fn(|c| x[pass.at[c]..].as_ptr());
                 let h = h.map(<[i16]>::as_ptr);
+                // SAFETY: the caller's; the places for the outputs are slices of that length.
                 unsafe {
                     let sums = Operands::<C, D> { x, h }.sums::<K, G>(pass);
                     for (sums, to) in sums.iter().zip(pass.to) {
@@ -175,6 +179,7 @@ macro_rules! level {
             ) {
                 let x = std::array::from_fn(|c| x[c % 2][pass.at[c / 2]..].as_ptr());
                 let h = [h.as_ptr(); C];
+                // SAFETY: as above.
                 unsafe {
                     let sums = Operands::<C, false> { x, h }.sums::<K, G>(pass);
                     for (both, to) in sums.as_chunks::<2>().0.iter().zip(pass.to) {
@@ -240,7 +245,7 @@ macro_rules! level {
 
 level!(
     a2, "avx2,avxvnni", __m256i, __m256, 2, _mm256_setzero_si256, _mm256_loadu_si256,
-    _mm256_set1_epi32, _mm256_dpwssd_avx_epi32, _mm256_add_epi32, _mm256_srai_epi32,
+    _mm256_set1_epi32, _mm256_dpwssd_avx_epi32, _mm256_add_epi32, _mm256_sra_epi32,
     _mm256_cvtepi32_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_storeu_ps, a2_f32, windows 3,
     group [(1, 4, 2), (2, 2, 1), (3, 1, 1)], stereo [(1, 2, 1)]
 );
@@ -248,6 +253,6 @@ level!(
 level!(
     a512, "avx512f,avx512bw,avx512vnni", __m512i, __m512, 1, _mm512_setzero_si512,
     _mm512_loadu_si512, _mm512_set1_epi32, _mm512_dpwssd_epi32, _mm512_add_epi32,
-    _mm512_srai_epi32, _mm512_cvtepi32_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_storeu_ps, a512_f32, windows 4,
+    _mm512_sra_epi32, _mm512_cvtepi32_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_storeu_ps, a512_f32, windows 4,
     group [(1, 8, 4), (2, 4, 4), (3, 4, 2), (4, 2, 2)], stereo [(1, 4, 4), (2, 2, 2), (3, 2, 2), (4, 2, 1)]
 );

@@ -4,8 +4,9 @@ use super::edge::Stream;
 use super::*;
 use crate::dsp::convert::SampleFormat;
 use crate::dsp::simd::Level;
+use crate::dsp::simd::resample_fixed::is_fast;
 
-const RATES: [(u32, u32); 8] = [
+const RATES: [(u32, u32); 11] = [
     (48_000, 16_000),
     (44_100, 48_000),
     (16_000, 48_000),
@@ -14,6 +15,10 @@ const RATES: [(u32, u32); 8] = [
     (22_050, 16_000),
     (8000, 48_000),
     (96_000, 48_000),
+    // Long filters, the words of which must be finer.
+    (48_000, 8000),
+    (96_000, 8000),
+    (192_000, 11_025),
 ];
 
 /// The nearest 16-bit sample; 1 is full scale.
@@ -86,7 +91,8 @@ fn words_are_the_taps_but_for_99_decibels() {
     }
 }
 
-/// Samples that meet every tap of a phase with its own sign give the largest sum that there is.
+/// Samples that meet every tap of a phase with its own sign give the largest sum that there is. A sum
+/// that left its bits would be off by twice full scale.
 #[test]
 fn the_largest_sums_stay_within_their_bits() {
     for rates in RATES {
@@ -151,6 +157,11 @@ fn a_constant_comes_out_as_it_is() {
 fn other_filters_are_refused() {
     let base = Spec::new(44_100, 48_000, 2);
     for spec in [
+        // Two taps in each of 32767 rows of nine thousand zeros.
+        Spec {
+            method: Method::Nearest,
+            ..Spec::new(20_000_003, 32_767, 2)
+        },
         Spec {
             quality: 5,
             ..base.clone()
@@ -270,7 +281,6 @@ fn every_layout_is_read_and_written() {
 /// Settings that integers are not for are taken over from the next output on, as in floating point.
 #[test]
 fn changes_lead_out_of_integers_without_a_gap() {
-    let base = Spec::new(44_100, 48_000, 2);
     type Change = fn(&mut Stream, &Spec) -> Result<(), ResampleError>;
     let changes: [(&str, bool, Change); 5] = [
         ("higher quality", false, |stream, spec| {
@@ -299,29 +309,78 @@ fn changes_lead_out_of_integers_without_a_gap() {
         }),
     ];
     for (what, stays, change) in changes {
-        let mut pair = Pair::new(&base, Layout::Interleaved, false);
-        for (i, part) in bytes(2 * 4410, 7).chunks(4 * 441).enumerate() {
-            if i == 5 {
-                for stream in &mut pair.streams {
-                    change(stream, &base).unwrap();
+        for (channels, layout, reversed) in [
+            (2, Layout::Interleaved, false),
+            (3, Layout::Interleaved, true),
+            (1, Layout::Planar, false),
+        ] {
+            let base = Spec::new(44_100, 48_000, channels);
+            let mut pair = Pair::new(&base, layout, reversed);
+            let size = 2 * channels;
+            for (i, part) in bytes(channels * 4410, 7).chunks(size * 441).enumerate() {
+                if i == 5 {
+                    for stream in &mut pair.streams {
+                        change(stream, &base).unwrap();
+                    }
+                    assert_eq!(pair.streams[0].is_in_integers(), stays, "{what}");
+                    let [a, b] = &pair.streams;
+                    assert_eq!(a.kind(), b.kind());
+                    assert_eq!(a.latency(), b.latency());
+                    assert_eq!(a.is_silent(), b.is_silent());
                 }
-                assert_eq!(pair.streams[0].is_in_integers(), stays, "{what}");
-                let [a, b] = &pair.streams;
-                assert_eq!(a.kind(), b.kind());
-                assert_eq!(a.latency(), b.latency());
-                assert_eq!(a.is_silent(), b.is_silent());
+                pair.push(part, layout);
             }
-            pair.push(part, Layout::Interleaved);
+            pair.finish(&format!("{what} {channels} {layout:?}"));
         }
-        pair.finish(what);
     }
-    // What floating point refuses, too, leaves the stream as it is.
-    let mut pair = Pair::new(&base, Layout::Interleaved, false);
+}
+
+/// What floating point refuses as well leaves the stream as it is.
+#[test]
+fn a_refused_change_changes_nothing() {
+    let mut pair = Pair::new(&Spec::new(44_100, 48_000, 2), Layout::Interleaved, false);
     pair.push(&bytes(2 * 4410, 7), Layout::Interleaved);
     for stream in &mut pair.streams {
         let error = stream.change_out_rate(0).unwrap_err();
         assert_eq!(error, ResampleError::Zero);
     }
+    assert!(pair.streams[0].is_in_integers());
     pair.push(&bytes(2 * 4410, 8), Layout::Interleaved);
     pair.finish("refused");
+}
+
+/// With settings that they are for, integers are used where they are fast, also after others were.
+#[test]
+fn integers_are_used_where_they_are_fast_and_will_do() {
+    let format = SampleFormat::S16LE;
+    let base = Spec::new(44_100, 48_000, 2);
+    let layout = Layout::Interleaved;
+    let stream = Stream::new(&base, format, layout, false).unwrap();
+    assert_eq!(stream.is_in_integers(), is_fast(Level::best()));
+    let swapped = SampleFormat::from_name("S16BE").unwrap();
+    for format in [SampleFormat::F32LE, swapped] {
+        let stream = Stream::with_integers(&base, format, layout, false, true).unwrap();
+        assert!(!stream.is_in_integers(), "{format:?}");
+    }
+
+    let mut pair = Pair::new(&base, layout, false);
+    let with = |quality| Spec {
+        quality,
+        ..base.clone()
+    };
+    // After a reset the streams begin anew, but for the noise, so that both must have had the same.
+    for (qualities, integers) in [(vec![8, 4], true), (vec![8], false), (vec![4], true)] {
+        for stream in &mut pair.streams {
+            for quality in &qualities {
+                stream.reconfigure(&with(*quality)).unwrap();
+            }
+        }
+        pair.push(&bytes(2 * 441, 3), layout);
+        for stream in &mut pair.streams {
+            stream.reset();
+        }
+        assert_eq!(pair.streams[0].is_in_integers(), integers, "{qualities:?}");
+        pair.push(&bytes(2 * 4410, 4), layout);
+    }
+    pair.finish("back");
 }
