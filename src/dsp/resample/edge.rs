@@ -1,7 +1,7 @@
 //! Samples of any format in and out of a [`Resampler`], converted in the same pass.
 
 use super::engine::{Output, Sample};
-use super::{EngineKind, ResampleError, Resampler, Spec};
+use super::{EngineKind, Plan, ResampleError, Resampler, Spec};
 use crate::dsp::convert::{Endianness, Pack, SampleFormat, Unpack, Work};
 use crate::dsp::simd::Level;
 use crate::dsp::simd::convert_noise::{Generators, LANES};
@@ -191,7 +191,9 @@ impl Stream {
             return;
         };
         let spec = edge.resampler.spec();
-        if !self.integers || self.refused.as_ref() == Some(spec) {
+        // A filter that followed corrections stays.
+        let exact = *edge.resampler.plan() == Plan::Polyphase;
+        if !self.integers || !exact || self.refused.as_ref() == Some(spec) {
             return;
         }
         match Resampler::new(spec) {

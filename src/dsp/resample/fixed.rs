@@ -82,27 +82,34 @@ impl Taps {
         }
     }
 
-    /// Words of which the fine ones are `finer`: two where taps are too large for a fine one each.
+    /// Words of which the fine ones are `finer`: two for each tap but the outer ones, as many of which
+    /// have one as the sums allow. Rows of a group begin and end at different places, so where one
+    /// has large taps near one end of the window, its other end is small.
     fn words(&self, finer: u32) -> Words {
         let unit = f64::from(1u32 << (COARSE_BITS + finer));
-        // A tenth for the second words; half on each side.
-        let budget = 0.9 * MOST as f64 / unit / 2.0;
-        let most = f64::from(i16::MAX - 1) / unit;
-        let reach = |row: &mut dyn Iterator<Item = &f64>| {
-            let mut sum = 0.0;
-            row.take_while(|tap| {
-                sum += tap.abs();
-                sum <= budget && tap.abs() <= most
-            })
-            .count()
-        };
-        let rows = self.rows.chunks_exact(self.len);
-        let from = rows.clone().map(|row| reach(&mut row.iter())).min();
-        let to = rows.map(|row| reach(&mut row.iter().rev())).min();
-        let whole = |n: Option<usize>| n.unwrap_or(0) / UNROLLED * UNROLLED;
-        let to = self.len - whole(to);
+        // What is left of a tap that a coarse word was rounded to.
+        let second = f64::from(1u32 << finer) / 2.0;
+        let mut sums = vec![0.0; self.firsts.len()];
+        let (mut outer, mut largest) = (0, 0.0f64);
+        for end in (UNROLLED..=self.len / 2).step_by(UNROLLED) {
+            for (row, sum) in self.rows.chunks_exact(self.len).zip(&mut sums) {
+                for i in end - UNROLLED..end {
+                    for tap in [row[i], row[self.len - 1 - i]] {
+                        *sum += tap.abs() * unit;
+                        largest = largest.max(tap.abs() * unit);
+                    }
+                }
+            }
+            if largest > f64::from(i16::MAX - 1) {
+                break;
+            }
+            let most = MOST as f64 - (self.len - 2 * end) as f64 * second;
+            if sums.iter().all(|sum| *sum <= most) {
+                outer = end;
+            }
+        }
         Words {
-            near: (whole(from).min(to), to),
+            near: (outer, self.len - outer),
             finer,
         }
     }
