@@ -20,7 +20,7 @@ fn cpu() -> f64 {
 const LENGTH: u32 = 120;
 
 /// Runs of each pipeline, the best of which counts.
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 40;
 
 /// Plays `line`; CPU time per second of audio in us.
 fn run(line: &str) -> f64 {
