@@ -300,8 +300,7 @@ impl Stream {
         if done == Err(ResampleError::NoIntegers)
             && let Inner::Fixed(edge) = &mut self.inner
         {
-            let spec = spec.between(edge.resampler.spec());
-            let floats = edge.resampler.to_floats(&spec)?;
+            let floats = edge.resampler.to_floats(spec)?;
             self.inner = Inner::Single(edge.with(floats));
             return Ok(());
         }

@@ -3,7 +3,7 @@
 use rustfft::num_complex::Complex;
 
 use super::design::Prototype;
-use super::fft::{Blocks, Planned};
+use super::fft::{self, Blocks};
 use super::fifo::Fifo;
 use super::fixed::{self, Fixed};
 use super::floats::Floats;
@@ -18,46 +18,50 @@ use crate::dsp::simd::resample::{DotReal, Grouped};
 
 /// What goes into a resampler: `f32`, `f64` and, for what [`Fixed`] does, `i16`.
 pub trait Sample: Grouped<Sum: bytemuck::Pod> + bytemuck::Pod {
-    /// What `plan` says, for this type, with the filter `prototype`.
-    fn engine(
-        plan: &Plan,
-        prototype: Prototype,
-        spec: &Spec,
-        ratio: Ratio,
-        level: Level,
-    ) -> Result<Box<dyn Engine<Self>>, ResampleError>;
+    /// What `design` says, for this type.
+    fn engine(design: Design<'_>) -> Result<Box<dyn Engine<Self>>, ResampleError>;
+}
+
+/// What an engine is made from.
+pub struct Design<'a> {
+    pub plan: &'a Plan,
+    /// The filter.
+    pub prototype: Prototype,
+    pub spec: &'a Spec,
+    pub ratio: Ratio,
+    pub level: Level,
 }
 
 /// `f32` and `f64`.
 pub trait Real: Sample + rustfft::FftNum + FromF64 + DotReal {
     /// The transforms in use.
-    fn transforms() -> &'static Planned<Self>;
+    fn transforms() -> &'static fft::Planned<Self>;
 }
 
 macro_rules! real {
     ($t:ty) => {
         impl Sample for $t {
-            fn engine(
-                plan: &Plan,
-                prototype: Prototype,
-                spec: &Spec,
-                ratio: Ratio,
-                level: Level,
-            ) -> Result<Box<dyn Engine<Self>>, ResampleError> {
-                Ok(match *plan {
+            fn engine(design: Design<'_>) -> Result<Box<dyn Engine<Self>>, ResampleError> {
+                let Design {
+                    prototype,
+                    ratio,
+                    level,
+                    ..
+                } = design;
+                Ok(match *design.plan {
                     Plan::Polyphase => {
                         let rows = Floats::<$t>::new(&prototype, ratio, level)?;
                         Box::new(Polyphase::new(prototype, ratio, rows))
                     }
-                    Plan::Fft(size) => Box::new(Blocks::new(ratio, size, spec.channels)),
+                    Plan::Fft(size) => Box::new(Blocks::new(ratio, size, design.spec.channels)),
                     Plan::Sinc { cubic } => Box::new(Sinc::new(prototype, ratio, cubic, level)?),
                 })
             }
         }
 
         impl Real for $t {
-            fn transforms() -> &'static Planned<Self> {
-                static TRANSFORMS: Planned<$t> = Planned::new();
+            fn transforms() -> &'static fft::Planned<Self> {
+                static TRANSFORMS: fft::Planned<$t> = fft::Planned::new();
                 &TRANSFORMS
             }
         }
@@ -68,20 +72,16 @@ real!(f32);
 real!(f64);
 
 impl Sample for i16 {
-    fn engine(
-        plan: &Plan,
-        prototype: Prototype,
-        spec: &Spec,
-        ratio: Ratio,
-        level: Level,
-    ) -> Result<Box<dyn Engine<Self>>, ResampleError> {
-        match plan {
-            Plan::Polyphase if spec.quality <= fixed::MAX_QUALITY => {
-                let rows = Fixed::new(&prototype, ratio, level)?;
-                Ok(Box::new(Polyphase::new(prototype, ratio, rows)))
-            }
-            _ => Err(ResampleError::NoIntegers),
+    fn engine(design: Design<'_>) -> Result<Box<dyn Engine<Self>>, ResampleError> {
+        if *design.plan != Plan::Polyphase || design.spec.quality > fixed::MAX_QUALITY {
+            return Err(ResampleError::NoIntegers);
         }
+        let rows = Fixed::new(&design.prototype, design.ratio, design.level)?;
+        Ok(Box::new(Polyphase::new(
+            design.prototype,
+            design.ratio,
+            rows,
+        )))
     }
 }
 

@@ -205,8 +205,6 @@ impl Table {
 pub struct Fixed {
     table: Arc<Table>,
     kernels: Columns<i16>,
-    /// Scratch.
-    jobs: Vec<Job>,
 }
 
 impl Fixed {
@@ -216,7 +214,6 @@ impl Fixed {
         Ok(Self {
             table: Table::shared(prototype, ratio)?,
             kernels: columns(level),
-            jobs: Vec::new(),
         })
     }
 }
@@ -228,7 +225,7 @@ impl Rows for Fixed {
         &self.table.phases
     }
 
-    fn run(&mut self, stretch: &Stretch<'_, i16>, out: &mut Output<'_, f32>) {
+    fn run(&self, stretch: &Stretch<'_, i16>, out: &mut Output<'_, f32>, jobs: &mut Vec<Job>) {
         let table = &self.table;
         let run = Run {
             phases: &table.phases,
@@ -238,13 +235,11 @@ impl Rows for Fixed {
             kernels: self.kernels,
             stretch,
         };
-        run.write(out, &mut self.jobs);
+        run.write(out, jobs);
     }
 
     fn memory(&self) -> usize {
-        self.table.taps.bytes()
-            + self.table.phases.offsets.len() * 8
-            + self.jobs.capacity() * size_of::<Job>()
+        self.table.taps.bytes() + self.table.phases.memory()
     }
 }
 

@@ -17,8 +17,6 @@ use crate::dsp::simd::resample_fixed::Words;
 pub struct Floats<T: Real> {
     table: Arc<Exact<T>>,
     kernels: Kernels<T>,
-    /// Scratch.
-    jobs: Vec<Job>,
 }
 
 impl<T: Real> Floats<T> {
@@ -26,7 +24,6 @@ impl<T: Real> Floats<T> {
         Ok(Self {
             table: Exact::shared(prototype, ratio)?,
             kernels: T::kernels(level),
-            jobs: Vec::new(),
         })
     }
 
@@ -73,7 +70,7 @@ impl<T: Real> Rows for Floats<T> {
         &self.table.phases
     }
 
-    fn run(&mut self, stretch: &Stretch<'_, T>, out: &mut Output<'_, T>) {
+    fn run(&self, stretch: &Stretch<'_, T>, out: &mut Output<'_, T>, jobs: &mut Vec<Job>) {
         let phases = &self.table.phases;
         if !phases.grouped {
             self.run_rows(stretch, out);
@@ -87,13 +84,13 @@ impl<T: Real> Rows for Floats<T> {
             kernels: self.kernels.columns,
             stretch,
         };
-        run.write(out, &mut self.jobs);
+        run.write(out, jobs);
         if phases.lone {
             self.run_lone(stretch, out);
         }
     }
 
     fn memory(&self) -> usize {
-        self.table.memory() + self.jobs.capacity() * size_of::<Job>()
+        self.table.memory()
     }
 }

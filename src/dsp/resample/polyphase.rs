@@ -5,7 +5,7 @@ use super::design::Prototype;
 use super::engine::{Engine, Output};
 use super::fifo::Fifo;
 use super::grid::Grid;
-use super::groups::Stretch;
+use super::groups::{Job, Stretch};
 use super::ratio::Position;
 use super::table::Phases;
 use crate::dsp::simd::resample::{GROUP, Grouped, STEP};
@@ -16,11 +16,12 @@ pub trait Rows: Send {
 
     fn phases(&self) -> &Phases;
 
-    /// Makes the outputs of `stretch`, at least one.
+    /// Makes the outputs of `stretch`, at least one. `jobs` is scratch.
     fn run(
-        &mut self,
+        &self,
         stretch: &Stretch<'_, Self::Sample>,
         out: &mut Output<'_, <Self::Sample as Grouped>::Sum>,
+        jobs: &mut Vec<Job>,
     );
 
     /// Bytes held.
@@ -36,6 +37,8 @@ pub struct Polyphase<R> {
     /// Input frames before an output's position that it depends on.
     back: usize,
     rows: R,
+    /// Scratch.
+    jobs: Vec<Job>,
     grid: Grid,
 }
 
@@ -45,15 +48,17 @@ impl<R: Rows> Polyphase<R> {
         // The window of a group starts at that of its first row.
         let shift = (GROUP as u64 * ratio.m).div_ceil(ratio.l);
         Self {
-            back: (prototype.taps() / 2 + shift) as usize,
+            back: (prototype.latency() + shift) as usize,
             prototype,
             grid: Grid::new(ratio, rows.phases().period),
             rows,
+            jobs: Vec::new(),
         }
     }
 
+    /// Half the length of the response.
     fn half(&self) -> i64 {
-        (self.prototype.taps() / 2) as i64
+        self.prototype.latency() as i64
     }
 }
 
@@ -114,7 +119,7 @@ impl<R: Rows> Engine<R::Sample> for Polyphase<R> {
                 first: self.grid.row,
                 end: self.grid.row + frames as u64,
             };
-            self.rows.run(&stretch, out);
+            self.rows.run(&stretch, out, &mut self.jobs);
             self.grid.advance(frames as u64);
         }
     }
@@ -124,6 +129,6 @@ impl<R: Rows> Engine<R::Sample> for Polyphase<R> {
     }
 
     fn memory(&self) -> usize {
-        self.rows.memory()
+        self.rows.memory() + self.jobs.capacity() * size_of::<Job>()
     }
 }

@@ -1,7 +1,7 @@
 //! The stream around an engine: input kept, outputs counted, the tail, changes on the way.
 
 use super::design::Prototype;
-use super::engine::{Engine, Output, Sample};
+use super::engine::{Design, Engine, Output, Sample};
 use super::fifo::Fifo;
 use super::planner::{Plan, filter, plan};
 use super::ratio::Position;
@@ -247,16 +247,19 @@ impl<T: Sample> Resampler<T> {
 
 impl Resampler<i16> {
     /// The same stream in floating point: from the next output on it goes on as if it had been so from
-    /// the start, with another `spec` of the same rates and channels.
+    /// the start, with what `spec` says of all but rates and channels.
     pub(super) fn to_floats(&self, spec: &Spec) -> Result<Resampler<f32>, ResampleError> {
-        let (plan, mut engine) = build::<f32>(spec, self.ratio, self.level)?;
+        let spec = spec.between(&self.spec);
+        let (plan, mut engine) = build::<f32>(&spec, self.ratio, self.level)?;
         engine.set_correction(spec.rate_correction);
         engine.seek(self.engine.position());
         let mut fifo = self.fifo.convert(|v| f32::from(v) * (1.0 / 32_768.0));
         fifo.set_slack(engine.slack());
         fifo.extend_back(engine.needed_from());
         Ok(Resampler {
-            spec: spec.clone(),
+            // Integers follow no correction.
+            corrected: spec.rate_correction != 1.0,
+            spec,
             level: self.level,
             ratio: self.ratio,
             plan,
@@ -266,8 +269,6 @@ impl Resampler<i16> {
             frames_in: self.frames_in,
             frames_out: self.frames_out,
             finished: self.finished,
-            // Integers follow no correction.
-            corrected: spec.rate_correction != 1.0,
         })
     }
 }
@@ -279,6 +280,12 @@ fn build<T: Sample>(
 ) -> Result<(Plan, Box<dyn Engine<T>>), ResampleError> {
     let prototype = filter(spec, ratio);
     let plan = plan(spec, ratio, &prototype, size_of::<T::Sum>());
-    let engine = T::engine(&plan, prototype, spec, ratio, level)?;
+    let engine = T::engine(Design {
+        plan: &plan,
+        prototype,
+        spec,
+        ratio,
+        level,
+    })?;
     Ok((plan, engine))
 }

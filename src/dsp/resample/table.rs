@@ -123,6 +123,11 @@ impl Phases {
         self.period - self.rows - u64::from(self.lone)
     }
 
+    /// Bytes held.
+    pub fn memory(&self) -> usize {
+        self.offsets.len() * 8
+    }
+
     /// Calls `f` with the number of each row in groups or by themselves, how far its taps are shifted
     /// in it, and its taps.
     pub fn each_row(
@@ -231,7 +236,7 @@ impl<T: Copy + Default + FromF64> Exact<T> {
 
     /// Bytes held.
     pub fn memory(&self) -> usize {
-        self.taps.bytes() + self.phases.offsets.len() * 8
+        self.taps.bytes() + self.phases.memory()
     }
 }
 

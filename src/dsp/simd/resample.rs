@@ -296,11 +296,11 @@ dot_real!(f32, single);
 dot_real!(f64, double);
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// Noise in [-1, 1) from a linear congruential generator.
-    fn noise(n: usize, mut seed: u64) -> Vec<f64> {
+    pub(crate) fn noise(n: usize, mut seed: u64) -> Vec<f64> {
         (0..n)
             .map(|_| {
                 seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

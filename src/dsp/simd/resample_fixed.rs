@@ -154,16 +154,12 @@ mod portable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dsp::simd::resample::tests::noise;
 
-    /// Whole numbers in `-limit..=limit` from a linear congruential generator.
-    fn numbers(n: usize, limit: i32, mut seed: u64) -> Vec<i16> {
-        (0..n)
-            .map(|_| {
-                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                ((seed >> 33) as i32 % (limit + 1) * if seed >> 32 & 1 == 0 { 1 } else { -1 })
-                    as i16
-            })
-            .collect()
+    /// Whole numbers from `-limit` to `limit`.
+    fn numbers(n: usize, limit: f64, seed: u64) -> Vec<i16> {
+        let noise = noise(n, seed).into_iter();
+        noise.map(|v| (v * limit).round() as i16).collect()
     }
 
     #[test]
@@ -176,8 +172,8 @@ mod tests {
             (62, (30, 44), 8),
         ] {
             let words = Words { near, finer };
-            let h = [3, 4].map(|seed| numbers(words.of_group(len), 600, seed));
-            let x = [1, 2].map(|seed| numbers(200, 32_767, seed));
+            let h = [3, 4].map(|seed| numbers(words.of_group(len), 600.0, seed));
+            let x = [1, 2].map(|seed| numbers(200, 32_767.0, seed));
             let exact = |x: &[i16], h: &[i16], r: usize| {
                 let (mut fine, mut coarse, mut pairs) = (0i64, 0, 0);
                 for i in 0..len {

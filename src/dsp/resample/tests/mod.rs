@@ -3,6 +3,7 @@
 use std::f64::consts::PI;
 
 use super::*;
+use crate::dsp::simd::resample::tests::noise;
 
 mod fixed;
 mod signal;
@@ -19,16 +20,6 @@ fn spec(rates: (u32, u32), channels: usize, engine: EngineChoice) -> Spec {
         engine,
         ..Spec::new(rates.0, rates.1, channels)
     }
-}
-
-/// Noise in [-1, 1).
-fn noise(n: usize, mut seed: u64) -> Vec<f64> {
-    (0..n)
-        .map(|_| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (seed >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-        })
-        .collect()
 }
 
 fn sine(n: usize, cycles_per_frame: f64) -> Vec<f64> {
