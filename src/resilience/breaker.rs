@@ -105,6 +105,13 @@ impl Breaker {
         }
     }
 
+    /// What failed was changed: the next call is on trial, whatever is left of the cooldown.
+    pub fn try_now(&mut self) {
+        if self.state == BreakerState::Open {
+            self.state = BreakerState::HalfOpen;
+        }
+    }
+
     /// An admitted call was broken off and says nothing: a trial remains to be made.
     pub fn abandoned(&mut self) {
         if self.state == BreakerState::HalfOpen {
@@ -170,6 +177,21 @@ mod tests {
         breaker.failed(t);
         breaker.configure(0, COOLDOWN);
         assert_eq!(breaker.admit(t), Admit::Call);
+    }
+
+    #[test]
+    fn a_change_of_what_failed_brings_the_trial_forward() {
+        let t = Instant::now();
+        let mut breaker = Breaker::new(1, COOLDOWN);
+        breaker.try_now();
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        breaker.failed(t);
+        breaker.try_now();
+        assert_eq!(breaker.state(), BreakerState::HalfOpen);
+        assert_eq!(breaker.admit(t), Admit::Probe);
+        // It failed all the same: the whole cooldown again.
+        breaker.failed(t);
+        assert_eq!(breaker.admit(t), Admit::Skip);
     }
 
     #[test]

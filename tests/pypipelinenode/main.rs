@@ -11,6 +11,7 @@ mod hostile;
 mod hosts;
 mod isolated;
 mod lifecycle;
+mod told;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -222,17 +223,20 @@ impl Rig {
         self.samples().len() / 2
     }
 
+    /// What was posted since the last look.
+    pub fn messages(&self) -> Vec<gst::Message> {
+        std::iter::from_fn(|| self.bus.pop()).collect()
+    }
+
     /// The posted structures of this name since the last look.
     pub fn structures(&self, name: &str) -> Vec<gst::Structure> {
-        let all: Vec<_> = std::iter::from_fn(|| self.bus.pop()).collect();
-        common::structures(&all, name)
+        common::structures(&self.messages(), name)
             .map(|s| s.to_owned())
             .collect()
     }
 
     /// Text of the error that was posted.
     pub fn error(&self) -> String {
-        let all: Vec<_> = std::iter::from_fn(|| self.bus.pop()).collect();
-        common::error(&all).0
+        common::error(&self.messages()).0
     }
 }

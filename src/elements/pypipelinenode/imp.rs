@@ -10,7 +10,7 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::engine::{Engine, Surroundings, fail};
+use super::engine::{Engine, Surroundings};
 use super::messages;
 use super::settings::{Isolation, Settings};
 use super::stats::Stats;
@@ -194,7 +194,7 @@ impl PyPipelineNode {
                         .map(gst::ClockTime::from_nseconds);
                     let speech = s.get::<bool>("speech").unwrap_or(false);
                     let segment = s.get::<u64>("segment").unwrap_or(0);
-                    self.with_engine(|engine, _, _| engine.mark(at, speech, segment));
+                    self.with_engine(|engine, env, _| engine.mark(at, speech, segment, env));
                 }
                 self.src.push_event(event)
             }
@@ -208,17 +208,8 @@ impl PyPipelineNode {
             gst::element_imp_error!(self, gst::CoreError::Negotiation, ["bad caps {caps}"]);
             return false;
         };
-        let started = self.with_engine(|engine, env, _| {
-            engine
-                .start(&info, &caps, env)
-                // A start that a flush or a stop cut short did not fail; caps come again.
-                .map_err(|failure| {
-                    if !env.interrupt.is_raised() {
-                        fail(env, &failure);
-                    }
-                })
-        });
-        let Some((Ok(output), _)) = started else {
+        let started = self.with_engine(|engine, env, _| engine.start(&info, &caps, env));
+        let Some((Some(output), _)) = started else {
             return false;
         };
         if output == info {

@@ -39,27 +39,33 @@ impl Place {
     }
 }
 
+/// What a failure message says beside the failure itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances<'a> {
+    pub place: &'a Place,
+    /// From 1.
+    pub attempt: u32,
+    pub max_attempts: u32,
+    /// Another attempt may succeed.
+    pub retryable: bool,
+    /// `retry`, the nick of an `OnFailure`, or `report`.
+    pub action: &'static str,
+}
+
 /// A failed call: its cause and what was done about it.
-pub fn failure(
-    failure: &Failure,
-    place: &Place,
-    attempt: u32,
-    max_attempts: u32,
-    retryable: bool,
-    action: &str,
-) -> gst::Structure {
+pub fn failure(failure: &Failure, told: &Circumstances<'_>) -> gst::Structure {
     let mut s = gst::Structure::builder(FAILURE)
-        .field("attempt", attempt)
-        .field("max-attempts", max_attempts)
-        .field("retryable", retryable)
+        .field("attempt", told.attempt)
+        .field("max-attempts", told.max_attempts)
+        .field("retryable", told.retryable)
         .field("exception", &failure.exception)
         .field("message", failure.message())
         .field("traceback", &failure.traceback)
         .field("file", failure.file.as_deref().unwrap_or_default())
         .field("line", failure.line.unwrap_or(0))
-        .field("action", action)
+        .field("action", told.action)
         .build();
-    place.add(&mut s);
+    told.place.add(&mut s);
     s
 }
 

@@ -28,6 +28,11 @@ struct Running {
 }
 
 impl Stopwatch {
+    /// Work is timed, as messages or the tracer want.
+    pub fn is_running(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Own work so far, in ns; 0 where nothing is timed.
     pub fn elapsed(&self) -> u64 {
         self.0.as_ref().map_or(0, |t| t.since.elapsed())

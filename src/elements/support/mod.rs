@@ -2,5 +2,6 @@
 
 pub mod format;
 pub mod metrics;
+pub mod speech;
 pub mod timeline;
 pub mod transform;

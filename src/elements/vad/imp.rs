@@ -13,6 +13,7 @@ use super::queue::{Out, Way};
 use super::settings::{self, Settings};
 use crate::dsp::vad::Planes;
 use crate::elements::support::metrics::{ElementMetrics, span};
+use crate::elements::support::speech;
 use crate::elements::support::timeline::{frames_to_time, time_to_frames};
 use crate::sync::lock;
 
@@ -588,7 +589,7 @@ impl Vad {
             q.set(live, min + own, max.map(|max| max + own));
             return true;
         }
-        gst::Pad::query_default(pad, Some(&*element), query)
+        speech::answer(query) || gst::Pad::query_default(pad, Some(&*element), query)
     }
 
     fn fail(&self, error: &glib::BoolError) -> gst::FlowError {

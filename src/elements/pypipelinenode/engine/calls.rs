@@ -1,13 +1,12 @@
 //! The attempts at one chunk, and what comes of them.
 
-use std::time::{Duration, Instant};
-
-use gst::prelude::*;
+use std::time::Instant;
 
 use super::format::{abi_segment, shape};
-use super::{Engine, Surroundings, fail};
+use super::report::fail;
+use super::{Engine, Surroundings};
 use crate::elements::pypipelinenode::chunker::Chunk;
-use crate::elements::pypipelinenode::messages::{self, Place};
+use crate::elements::pypipelinenode::messages::{Circumstances, Place};
 use crate::elements::pypipelinenode::settings::OnFailure;
 use crate::elements::support::metrics::span;
 use crate::metrics::Status;
@@ -15,288 +14,264 @@ use crate::python::abi::Moment;
 use crate::python::{Failure, Lease, Product};
 use crate::resilience::{Attempts, Next};
 
+/// A chunk that the breaker lets through to the node.
+pub(super) struct Admitted {
+    pub chunk: Chunk,
+    pub place: Place,
+    /// Of the buffer as it came.
+    pub flags: gst::BufferFlags,
+    /// The one call of a half-open breaker: it is not tried again.
+    pub probe: bool,
+    /// When the first attempt starts.
+    pub at: Instant,
+}
+
+impl Admitted {
+    fn has(&self, flag: gst::BufferFlags) -> bool {
+        self.flags.contains(flag)
+    }
+}
+
 /// How the attempts at one chunk ended.
 enum End {
     Done(Product),
-    /// With the audio as it came.
+    /// For good; with the audio as it came, unless it is lost.
     Failed(Option<Lease>),
+    /// The stream flushes or stops.
     Flushing,
+    /// The stream cannot go on; the error was posted.
+    Broken(gst::FlowError),
 }
 
 impl Engine {
+    /// Has the node work on a chunk; `out` gets what is to be pushed.
     pub(super) fn call(
         &mut self,
-        mut chunk: Chunk,
-        place: &Place,
-        now: Instant,
-        probe: bool,
+        mut work: Admitted,
         env: &Surroundings<'_>,
         out: &mut Vec<gst::Buffer>,
     ) -> Result<(), gst::FlowError> {
-        let span = span(
-            &chunk.buffer,
-            chunk.frames,
-            self.stream.as_ref().map_or(1, |s| s.info.rate()),
-        );
-        let (pts, flags) = (chunk.buffer.pts(), chunk.buffer.flags());
-        let discont = flags.contains(gst::BufferFlags::DISCONT);
-        let buffer = std::mem::replace(&mut chunk.buffer, gst::Buffer::new());
+        let rate = self.stream.as_ref().map_or(1, |s| s.info.rate());
+        let span = span(&work.chunk.buffer, work.chunk.frames, rate);
+        let buffer = std::mem::replace(&mut work.chunk.buffer, gst::Buffer::new());
         let before = self.breaker.state();
-        let work = env.metrics.begin();
-        let mut busy = 0;
+        let stopwatch = env.metrics.begin();
         // Should this call fail for good, the node holds what it got before.
         let held = self.end;
-        self.fed(place);
-        let end = self.attempts(buffer, &chunk, place, flags, now, probe, env, &mut busy);
+        self.fed(&work.place);
+        let (end, busy) = self.attempts(buffer, &work, env);
         // Waits between attempts and for the GIL are no work.
-        let timed = work.elapsed() > 0;
-        let end = match end {
-            Ok(End::Flushing) => {
-                self.breaker.abandoned();
-                env.stats.set_breaker(&self.breaker);
-                Err(gst::FlowError::Flushing)
-            }
-            other => other,
-        };
-        let end = end.inspect_err(|_| {
-            env.metrics
-                .add_work_without_buffer(if timed { busy } else { 0 });
-        })?;
+        let timed = stopwatch.is_running();
+        let busy = if timed { busy } else { 0 };
         let result = match end {
-            End::Flushing => Err(gst::FlowError::Flushing),
             End::Done(product) => {
                 self.note_loss();
                 self.breaker.succeeded();
-                self.tell_breaker(before, place, env);
-                let Some(stream) = &mut self.stream else {
-                    return Err(gst::FlowError::NotNegotiated);
-                };
-                match product {
-                    Product::Replaced(returned) => {
-                        stream
-                            .outputs
-                            .buffers(pts, chunk.frames, discont, returned, out);
-                        Ok(())
-                    }
-                    Product::InPlace(_) | Product::Kept(_) if !stream.outputs.is_same() => {
-                        let failure = Failure::new(
-                            "OutputError",
-                            "the node returned None, but its output_caps differ from its input's: \
-                             the input cannot stand for the output",
-                        );
-                        fail(env, &failure);
-                        Err(gst::FlowError::Error)
-                    }
-                    Product::InPlace(lease) => {
-                        let changed = lease.is_writable();
-                        let same = changed
-                            && flags.contains(gst::BufferFlags::GAP)
-                            && lease.as_slice() == self.snapshot;
-                        let mut buffer = lease.into_buffer();
-                        // What the node wrote into silence is none.
-                        if changed && !same && flags.contains(gst::BufferFlags::GAP) {
-                            buffer.make_mut().unset_flags(gst::BufferFlags::GAP);
-                        }
-                        stream.outputs.pass(&mut buffer);
-                        out.push(buffer);
-                        Ok(())
-                    }
-                    Product::Kept(mut buffer) => {
-                        // The node may have written to it, and GAP is but a hint.
-                        if flags.contains(gst::BufferFlags::GAP) {
-                            buffer.make_mut().unset_flags(gst::BufferFlags::GAP);
-                        }
-                        stream.outputs.pass(&mut buffer);
-                        out.push(buffer);
-                        Ok(())
-                    }
-                }
+                self.tell_breaker(before, &work.place, env);
+                self.deliver(product, &work, env, out)
             }
-            End::Failed(lease) => {
+            End::Failed(audio) => {
                 self.note_loss();
                 self.end = held;
                 // What it holds comes before what goes past it.
                 let drained = self.drain_node(env, out);
                 self.breaker.failed(Instant::now());
-                self.tell_breaker(before, place, env);
-                match lease {
+                self.tell_breaker(before, &work.place, env);
+                match audio {
                     _ if drained.is_err() => drained,
                     Some(lease) => {
-                        chunk.buffer = lease.into_buffer();
-                        self.give_up(chunk, env, out)
+                        work.chunk.buffer = lease.into_buffer();
+                        self.give_up(work.chunk, env, out)
                     }
                     None => Err(gst::FlowError::Error),
                 }
+            }
+            End::Flushing => {
+                self.breaker.abandoned();
+                env.stats.set_breaker(&self.breaker);
+                env.metrics.add_work_without_buffer(busy);
+                return Err(gst::FlowError::Flushing);
+            }
+            End::Broken(error) => {
+                env.metrics.add_work_without_buffer(busy);
+                return Err(error);
             }
         };
         env.metrics.end_with(env.element, timed, busy, &span);
         result
     }
 
-    /// Tries from `now` on until it works or there is no point in going on. `busy` gets the time in
-    /// calls.
-    #[allow(clippy::too_many_arguments)]
+    /// Makes buffers of what a call gave.
+    fn deliver(
+        &mut self,
+        product: Product,
+        work: &Admitted,
+        env: &Surroundings<'_>,
+        out: &mut Vec<gst::Buffer>,
+    ) -> Result<(), gst::FlowError> {
+        let Some(stream) = &mut self.stream else {
+            return Err(gst::FlowError::NotNegotiated);
+        };
+        let gap = work.has(gst::BufferFlags::GAP);
+        let (mut buffer, changed) = match product {
+            Product::Replaced(returned) => {
+                let pts = gst::ClockTime::try_from(work.place.timestamp).ok();
+                let discont = work.has(gst::BufferFlags::DISCONT);
+                let frames = work.chunk.frames;
+                stream.outputs.buffers(pts, frames, discont, returned, out);
+                return Ok(());
+            }
+            Product::InPlace(_) | Product::Kept(_) if !stream.outputs.is_same() => {
+                let failure = Failure::new(
+                    "OutputError",
+                    "the node returned None, but its output_caps differ from its input's: the \
+                     input cannot stand for the output",
+                );
+                fail(env, &failure);
+                return Err(gst::FlowError::Error);
+            }
+            Product::InPlace(lease) => {
+                let changed = gap && lease.is_writable() && lease.as_slice() != self.snapshot;
+                (lease.into_buffer(), changed)
+            }
+            // The node may have written to it, and GAP is but a hint.
+            Product::Kept(buffer) => (buffer, gap),
+        };
+        // What the node wrote into silence is none.
+        if changed {
+            buffer.make_mut().unset_flags(gst::BufferFlags::GAP);
+        }
+        stream.outputs.pass(&mut buffer);
+        out.push(buffer);
+        Ok(())
+    }
+
+    /// Tries until it works or there is no point in going on; also the time in calls, in ns.
     fn attempts(
         &mut self,
         buffer: gst::Buffer,
-        chunk: &Chunk,
-        place: &Place,
-        flags: gst::BufferFlags,
-        now: Instant,
-        probe: bool,
+        work: &Admitted,
         env: &Surroundings<'_>,
-        busy: &mut u64,
-    ) -> Result<End, gst::FlowError> {
+    ) -> (End, u64) {
         let Some(stream) = &self.stream else {
-            return Err(gst::FlowError::NotNegotiated);
+            return (End::Broken(gst::FlowError::NotNegotiated), 0);
         };
-        let unusable = |failure: Failure| {
-            fail(env, &failure);
-            gst::FlowError::Error
+        let prepared =
+            shape(&buffer, &stream.info, stream.sample, env.settings).and_then(|shape| {
+                Lease::new(buffer, self.node.about().in_place)
+                    .map(|lease| (shape, lease))
+                    .map_err(|_| Failure::new("BufferError", "the buffer cannot be mapped"))
+            });
+        let (shape, mut lease) = match prepared {
+            Ok(prepared) => prepared,
+            Err(failure) => {
+                fail(env, &failure);
+                return (End::Broken(gst::FlowError::Error), 0);
+            }
         };
-        let shape = shape(&buffer, &stream.info, stream.sample, env.settings).map_err(unusable)?;
-        let mut lease = Lease::new(buffer, self.node.about().in_place)
-            .map_err(|_| unusable(Failure::new("BufferError", "the buffer cannot be mapped")))?;
         let mut policy = env.settings.retry_policy();
-        if probe {
+        if work.probe {
             policy.max_retries = 0;
         }
         let undo = lease.is_writable()
             && (policy.max_retries > 0
                 || env.settings.on_failure == OnFailure::Pass
-                || flags.contains(gst::BufferFlags::GAP));
+                || work.has(gst::BufferFlags::GAP));
         if undo {
             self.snapshot.clear();
             self.snapshot.extend_from_slice(lease.as_slice());
         }
         // A look at the clock is a thirtieth of what a small call costs: one is saved here.
-        let mut started = now;
-        let mut attempts = Attempts::begin(policy, now);
-        loop {
-            let moment = Moment {
-                pts: place.timestamp,
-                duration: place.duration,
-                stream_time: place.stream_time,
-                running_time: place.running_time,
-                speech: chunk.speech.map_or(-1, i32::from),
-                utterance: chunk.utterance,
-                attempt: attempts.number(),
-                discont: flags.contains(gst::BufferFlags::DISCONT),
-                gap: flags.contains(gst::BufferFlags::GAP),
-                segment: abi_segment(&self.segment),
-            };
+        let mut started = work.at;
+        let mut attempts = Attempts::begin(policy, work.at);
+        let mut busy = 0;
+        let end = loop {
+            let moment = self.moment(work, attempts.number());
             let call = self.node.call(lease, &shape, &moment);
             let took = started.elapsed();
-            *busy += (took.as_nanos() as u64).saturating_sub(call.gil_wait);
+            busy += (took.as_nanos() as u64).saturating_sub(call.gil_wait);
             env.stats.waited(call.gil_wait);
-            self.check_time(took, &attempts, place, env);
-            let (failure, back) = match call.result {
-                Ok(product) => return Ok(End::Done(product)),
+            self.check_time(took, &attempts, &work.place, env);
+            let (failure, mut audio) = match call.result {
+                Ok(product) => break End::Done(product),
                 Err(failed) => failed,
             };
-            let mut restored = back;
-            if undo && let Some(memory) = restored.as_mut().and_then(Lease::as_mut_slice) {
+            if undo && let Some(memory) = audio.as_mut().and_then(Lease::as_mut_slice) {
                 memory.copy_from_slice(&self.snapshot);
             }
-            if failure.closed {
-                // The process is ending: nothing failed, and nobody is left to call.
-                env.metrics.set_status(Status::Skipping);
-                return Ok(End::Failed(restored));
+            match self.failed(&failure, audio, &mut attempts, &work.place, env) {
+                Ok(again) => lease = again,
+                Err(end) => break end,
             }
-            let number = attempts.number();
-            let transient = env.classifier.is_transient(&failure.fault);
-            if env.interrupt.is_raised() {
-                // The buffer goes with the flush or the stop; what went wrong does not.
-                let limit = attempts.limit();
-                self.report(&failure, place, number, limit, transient, "drop", env);
-                return Ok(End::Flushing);
-            }
-            let next = attempts.failed(Instant::now(), transient);
-            let action = match (next, &restored) {
-                (Next::Retry(_), Some(_)) => "retry",
-                _ => env.settings.on_failure.nick(),
-            };
-            self.report(
-                &failure,
-                place,
-                number,
-                attempts.limit(),
-                transient,
-                action,
-                env,
-            );
-            match (next, restored) {
-                (Next::Retry(wait), Some(again)) => {
-                    env.metrics.add_retries(1);
-                    if !env.interrupt.wait(wait) {
-                        return Ok(End::Flushing);
-                    }
-                    lease = again;
-                    started = Instant::now();
-                }
-                (_, restored) => {
-                    if env.settings.on_failure == OnFailure::Error {
-                        fail(env, &failure);
-                        return Err(gst::FlowError::Error);
-                    }
-                    return Ok(End::Failed(restored));
-                }
-            }
-        }
+            started = Instant::now();
+        };
+        (end, busy)
     }
 
-    /// A call in this process cannot be ended, only reported.
-    pub(super) fn check_time(
-        &mut self,
-        took: Duration,
-        attempts: &Attempts,
-        place: &Place,
-        env: &Surroundings<'_>,
-    ) {
-        let limit = Duration::from_nanos(env.settings.timeout);
-        if limit.is_zero() || took <= limit || self.node.enforces_timeout() {
-            return;
-        }
-        env.metrics.add_timeouts(1);
-        let failure = Failure::new(
-            "Timeout",
-            format!("the call took {took:?}, longer than {limit:?}"),
-        );
-        tracing::warn!(
-            target: "pypipelinenode", element = %env.element.name(), "{}", failure.message()
-        );
-        env.post(messages::failure(
-            &failure,
-            place,
-            attempts.number(),
-            attempts.limit(),
-            false,
-            "report",
-        ));
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn report(
+    /// Tells of a failed attempt and waits for the next; the audio for that, or the end.
+    fn failed(
         &mut self,
         failure: &Failure,
+        audio: Option<Lease>,
+        attempts: &mut Attempts,
         place: &Place,
-        attempt: u32,
-        limit: u32,
-        transient: bool,
-        action: &str,
         env: &Surroundings<'_>,
-    ) {
-        let text = failure.to_string();
-        env.metrics.add_error(&text);
-        if failure.timed_out {
-            env.metrics.add_timeouts(1);
+    ) -> Result<Lease, End> {
+        if failure.closed {
+            // The process is ending: nothing failed, and nobody is left to call.
+            env.metrics.set_status(Status::Skipping);
+            return Err(End::Failed(audio));
         }
-        tracing::warn!(
-            target: "pypipelinenode", element = %env.element.name(), attempt, limit, action,
-            "{text}\n{}", failure.traceback
-        );
-        env.post(messages::failure(
-            failure, place, attempt, limit, transient, action,
-        ));
+        let on_failure = env.settings.on_failure;
+        let mut told = Circumstances {
+            place,
+            attempt: attempts.number(),
+            max_attempts: attempts.limit(),
+            retryable: env.classifier.is_transient(&failure.fault),
+            action: on_failure.nick(),
+        };
+        if env.interrupt.is_raised() {
+            // The buffer goes with the flush or the stop; what went wrong does not.
+            told.action = "drop";
+            self.report(failure, &told, env);
+            return Err(End::Flushing);
+        }
+        let next = attempts.failed(Instant::now(), told.retryable);
+        match (next, audio) {
+            (Next::Retry(wait), Some(audio)) => {
+                told.action = "retry";
+                self.report(failure, &told, env);
+                env.metrics.add_retries(1);
+                if env.interrupt.wait(wait) {
+                    Ok(audio)
+                } else {
+                    Err(End::Flushing)
+                }
+            }
+            (_, audio) => {
+                self.report(failure, &told, env);
+                if on_failure == OnFailure::Error {
+                    fail(env, failure);
+                    return Err(End::Broken(gst::FlowError::Error));
+                }
+                self.warn_of_first(failure, env);
+                Err(End::Failed(audio))
+            }
+        }
+    }
+
+    fn moment(&self, work: &Admitted, attempt: u32) -> Moment {
+        Moment {
+            pts: work.place.timestamp,
+            duration: work.place.duration,
+            stream_time: work.place.stream_time,
+            running_time: work.place.running_time,
+            speech: work.chunk.speech.map_or(-1, i32::from),
+            utterance: work.chunk.utterance,
+            attempt,
+            discont: work.has(gst::BufferFlags::DISCONT),
+            gap: work.has(gst::BufferFlags::GAP),
+            segment: abi_segment(&self.segment),
+        }
     }
 }

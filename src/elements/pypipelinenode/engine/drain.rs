@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use super::format::abi_segment;
-use super::{Engine, Surroundings, fail};
-use crate::elements::pypipelinenode::messages::Place;
+use super::report::fail;
+use super::{Engine, Surroundings};
+use crate::elements::pypipelinenode::messages::{Circumstances, Place};
 use crate::elements::pypipelinenode::settings::OnFailure;
 use crate::python::abi::{Moment, NO_TIME};
 use crate::resilience::{Attempts, BreakerState, Next};
@@ -71,7 +72,7 @@ impl Engine {
         let work = env.metrics.begin();
         let mut busy = 0;
         let result = self.drain_attempts(&place, env, out, &mut busy);
-        let timed = work.elapsed() > 0;
+        let timed = work.is_running();
         env.metrics
             .add_work_without_buffer(if timed { busy } else { 0 });
         result
@@ -110,17 +111,20 @@ impl Engine {
             if env.interrupt.is_raised() {
                 return Err(gst::FlowError::Flushing);
             }
-            let (number, limit) = (attempts.number(), attempts.limit());
-            let transient = env.classifier.is_transient(&failure.fault);
-            let next = attempts.failed(Instant::now(), transient);
             let strict = env.settings.on_failure == OnFailure::Error;
-            let action = match next {
-                Next::Retry(_) => "retry",
-                // There is no input that could stand for it.
-                Next::GiveUp(_) if strict => "error",
-                Next::GiveUp(_) => "drop",
+            let mut told = Circumstances {
+                place,
+                attempt: attempts.number(),
+                max_attempts: attempts.limit(),
+                retryable: env.classifier.is_transient(&failure.fault),
+                action: "retry",
             };
-            self.report(&failure, place, number, limit, transient, action, env);
+            let next = attempts.failed(Instant::now(), told.retryable);
+            if let Next::GiveUp(_) = next {
+                // There is no input that could stand for it.
+                told.action = if strict { "error" } else { "drop" };
+            }
+            self.report(&failure, &told, env);
             match next {
                 Next::Retry(wait) => {
                     env.metrics.add_retries(1);
@@ -133,6 +137,7 @@ impl Engine {
                     return Err(gst::FlowError::Error);
                 }
                 Next::GiveUp(_) => {
+                    self.warn_of_first(&failure, env);
                     if let Some(stream) = &mut self.stream {
                         stream.outputs.break_off();
                     }
@@ -155,8 +160,14 @@ impl Engine {
             && !failure.closed
             && !env.interrupt.is_raised()
         {
-            let transient = env.classifier.is_transient(&failure.fault);
-            self.report(&failure, &place, 1, 1, transient, "drop", env);
+            let told = Circumstances {
+                place: &place,
+                attempt: 1,
+                max_attempts: 1,
+                retryable: env.classifier.is_transient(&failure.fault),
+                action: "drop",
+            };
+            self.report(&failure, &told, env);
         }
     }
 }

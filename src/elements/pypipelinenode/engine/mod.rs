@@ -3,24 +3,28 @@
 mod calls;
 mod drain;
 mod format;
+mod report;
 
 use std::time::{Duration, Instant, SystemTime};
 
 use gst::prelude::*;
 
+use self::calls::Admitted;
 pub use self::format::contradiction;
 use self::format::{output_info, sample_type};
-use super::chunker::{Chunk, Chunker};
-use super::messages::{self, Place};
+use self::report::fail;
+use super::chunker::{Chunk, Chunker, frames_of};
+use super::messages::Place;
 use super::output::Outputs;
-use super::settings::{OnFailure, Settings};
+use super::settings::{Chunk as Cutting, OnFailure, Settings};
 use super::stats::Stats;
 use crate::elements::support::metrics::{ElementMetrics, span};
+use crate::elements::support::speech;
 use crate::elements::support::timeline::frames_to_time;
 use crate::metrics::Status;
 use crate::python::abi::NO_TIME;
 use crate::python::{Failure, Format, Node};
-use crate::resilience::{Admit, Breaker, BreakerState, Classifier, Interrupt};
+use crate::resilience::{Admit, Breaker, Classifier, Interrupt};
 
 /// What the engine needs of the element.
 pub struct Surroundings<'a> {
@@ -32,23 +36,14 @@ pub struct Surroundings<'a> {
     pub classifier: &'a Classifier,
 }
 
-impl Surroundings<'_> {
-    fn post(&self, structure: gst::Structure) {
-        // Without a bus nobody listens.
-        let _ = self.element.post_message(
-            gst::message::Element::builder(structure)
-                .src(self.element)
-                .build(),
-        );
-    }
-}
-
 /// A negotiated stream.
 struct Stream {
     info: gst_audio::AudioInfo,
     sample: i32,
     chunker: Chunker,
     outputs: Outputs,
+    /// Whether there is a rustvad upstream was looked for, or does not matter.
+    asked: bool,
 }
 
 /// State of a file, to see that it changed.
@@ -71,6 +66,12 @@ pub struct Engine {
     file: Option<Stamp>,
     /// Where the audio ends that the node got since it was last drained.
     end: Option<Place>,
+    /// A start failed for good: there is none until READY.
+    unfit: bool,
+    /// The first failure for good has been warned of.
+    warned: bool,
+    /// Audio came that would wait for a rustvad, and there is none.
+    unheard: bool,
 }
 
 impl Engine {
@@ -85,6 +86,9 @@ impl Engine {
             chunks: Vec::new(),
             file,
             end: None,
+            unfit: false,
+            warned: false,
+            unheard: false,
         }
     }
 
@@ -97,6 +101,7 @@ impl Engine {
         self.stream = None;
         self.segment = gst::FormattedSegment::new();
         self.end = None;
+        (self.unfit, self.warned, self.unheard) = (false, false, false);
     }
 
     pub fn set_segment(&mut self, segment: &gst::FormattedSegment<gst::ClockTime>) {
@@ -106,8 +111,32 @@ impl Engine {
         }
     }
 
-    /// Takes up the input format; the output format that the node wants.
+    /// Takes up the input format; the output format that the node wants. `None` where it cannot be
+    /// started, which has been told.
     pub fn start(
+        &mut self,
+        info: &gst_audio::AudioInfo,
+        caps: &gst::CapsRef,
+        env: &Surroundings<'_>,
+    ) -> Option<gst_audio::AudioInfo> {
+        self.stream = None;
+        // Caps that were not taken come again with each buffer, during a stop too.
+        if self.unfit || env.interrupt.is_raised() {
+            return None;
+        }
+        match self.start_node(info, caps, env) {
+            Ok(output) => Some(output),
+            // Cut short by a flush or a stop, it did not fail.
+            Err(_) if env.interrupt.is_raised() => None,
+            Err(failure) => {
+                self.unfit = true;
+                fail(env, &failure);
+                None
+            }
+        }
+    }
+
+    fn start_node(
         &mut self,
         info: &gst_audio::AudioInfo,
         caps: &gst::CapsRef,
@@ -132,6 +161,7 @@ impl Engine {
             chunker: Chunker::new(env.settings.cut(info.rate()), info.clone()),
             outputs: Outputs::new(info.clone(), output.clone()),
             info: info.clone(),
+            asked: env.settings.chunk != Cutting::Utterance,
         });
         Ok(output)
     }
@@ -143,10 +173,40 @@ impl Engine {
     }
 
     /// Speech starts or ends, as rustvad says.
-    pub fn mark(&mut self, at: Option<gst::ClockTime>, speech: bool, segment: u64) {
+    pub fn mark(
+        &mut self,
+        at: Option<gst::ClockTime>,
+        speech: bool,
+        segment: u64,
+        env: &Surroundings<'_>,
+    ) {
+        if std::mem::take(&mut self.unheard) {
+            env.metrics.set_status(Status::Ok);
+        }
         if let Some(stream) = &mut self.stream {
+            stream.asked = true;
             stream.chunker.mark(at, speech, segment);
         }
+    }
+
+    /// Warns where the audio of `stream` would wait for speech for ever.
+    fn look_for_rustvad(&mut self, env: &Surroundings<'_>) {
+        match &mut self.stream {
+            Some(stream) if !stream.asked => stream.asked = true,
+            _ => return,
+        }
+        let sink = env.element.static_pad("sink");
+        if self.unheard || sink.is_some_and(|pad| speech::is_announced(&pad)) {
+            return;
+        }
+        self.unheard = true;
+        env.metrics.set_status(Status::Degraded);
+        gst::element_warning!(
+            env.element,
+            gst::LibraryError::Settings,
+            ("chunk=utterance, but there is no rustvad upstream that says where speech is: the \
+                 node gets no audio. Put rustvad before this element, or set another chunk")
+        );
     }
 
     /// Drops what waits here and in the node.
@@ -166,8 +226,9 @@ impl Engine {
         out: &mut Vec<gst::Buffer>,
     ) -> Result<(), gst::FlowError> {
         if env.settings.reload {
-            self.reload(env, out)?;
+            self.reload(&buffer, env, out)?;
         }
+        self.look_for_rustvad(env);
         let stream = self.stream.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
         let mut chunks = std::mem::take(&mut self.chunks);
         let cut = stream.chunker.push(buffer, &mut chunks).map_err(|failure| {
@@ -240,7 +301,7 @@ impl Engine {
             env.metrics.end(env.element, work, &span);
             return Ok(());
         }
-        let place = self.place(&chunk, rate);
+        let place = self.place(&chunk.buffer, chunk.frames, rate);
         let before = self.breaker.state();
         self.breaker.configure(
             env.settings.breaker_threshold,
@@ -258,37 +319,25 @@ impl Engine {
             env.metrics.end(env.element, work, &span);
             return result;
         }
-        self.call(chunk, &place, now, admit == Admit::Probe, env, out)
+        let work = Admitted {
+            flags: chunk.buffer.flags(),
+            chunk,
+            place,
+            probe: admit == Admit::Probe,
+            at: now,
+        };
+        self.call(work, env, out)
     }
 
-    fn place(&self, chunk: &Chunk, rate: u32) -> Place {
-        let pts = chunk.buffer.pts();
+    fn place(&self, buffer: &gst::BufferRef, frames: u64, rate: u32) -> Place {
+        let pts = buffer.pts();
         let ns = |t: Option<gst::ClockTime>| t.map_or(NO_TIME, |t| t.nseconds());
         Place {
             timestamp: ns(pts),
             stream_time: ns(self.segment.to_stream_time(pts)),
             running_time: ns(self.segment.to_running_time(pts)),
-            duration: frames_to_time(chunk.frames, rate).nseconds(),
+            duration: frames_to_time(frames, rate).nseconds(),
         }
-    }
-
-    fn tell_breaker(&mut self, before: BreakerState, place: &Place, env: &Surroundings<'_>) {
-        let now = self.breaker.state();
-        env.stats.set_breaker(&self.breaker);
-        if now == before {
-            return;
-        }
-        match now {
-            BreakerState::Closed => env.metrics.set_status(Status::Degraded),
-            BreakerState::Open => env.metrics.set_status(Status::Skipping),
-            BreakerState::HalfOpen => {}
-        }
-        let failures = self.breaker.failures();
-        tracing::warn!(
-            target: "pypipelinenode", element = %env.element.name(), failures,
-            "breaker {} -> {}", before.as_str(), now.as_str()
-        );
-        env.post(messages::breaker(before, now, failures, place));
     }
 
     /// What becomes of audio that the node could not work on.
@@ -319,8 +368,10 @@ impl Engine {
         Ok(())
     }
 
+    /// Loads the node anew where its file has changed since; before `buffer` is worked on.
     fn reload(
         &mut self,
+        buffer: &gst::BufferRef,
         env: &Surroundings<'_>,
         out: &mut Vec<gst::Buffer>,
     ) -> Result<(), gst::FlowError> {
@@ -335,30 +386,16 @@ impl Engine {
         // The new node knows nothing of what the old one holds.
         self.drain_node(env, out)?;
         let done = self.node.reload();
-        match &done {
-            Ok(()) => {
-                tracing::info!(target: "pypipelinenode", element = %env.element.name(), file, "reloaded");
-            }
-            Err(failure) => {
-                env.metrics.add_error(&failure.to_string());
-                tracing::warn!(
-                    target: "pypipelinenode", element = %env.element.name(), file,
-                    "the old node stays: {failure}\n{}", failure.traceback
-                );
-            }
+        self.tell_reload(&file, done.as_ref().err(), env);
+        if done.is_ok() {
+            self.warned = false;
+            let before = self.breaker.state();
+            self.breaker.try_now();
+            let place = self.stream.as_ref().map_or_else(Place::default, |s| {
+                self.place(buffer, frames_of(buffer, &s.info), s.info.rate())
+            });
+            self.tell_breaker(before, &place, env);
         }
-        env.post(messages::reload(&file, done.as_ref().err()));
         Ok(())
     }
-}
-
-/// Posts an error that ends the stream, with the traceback in its debug text.
-pub fn fail(env: &Surroundings<'_>, failure: &Failure) {
-    env.metrics.set_status(Status::Failed);
-    gst::element_error!(
-        env.element,
-        gst::LibraryError::Failed,
-        ("{failure}"),
-        ["{}", failure.traceback]
-    );
 }

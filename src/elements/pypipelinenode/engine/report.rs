@@ -1,0 +1,173 @@
+//! What the user is told: failures, changes of the breaker, reloads.
+
+use std::time::Duration;
+
+use gst::prelude::*;
+
+use super::{Engine, Surroundings};
+use crate::elements::pypipelinenode::messages::{self, Circumstances, Place};
+use crate::elements::pypipelinenode::settings::OnFailure;
+use crate::metrics::Status;
+use crate::python::Failure;
+use crate::resilience::{Attempts, BreakerState};
+
+impl Surroundings<'_> {
+    pub(super) fn post(&self, structure: gst::Structure) {
+        // Without a bus nobody listens.
+        let _ = self.element.post_message(
+            gst::message::Element::builder(structure)
+                .src(self.element)
+                .build(),
+        );
+    }
+}
+
+/// Posts an error that ends the stream, with the traceback in its debug text.
+pub fn fail(env: &Surroundings<'_>, failure: &Failure) {
+    env.metrics.set_status(Status::Failed);
+    gst::element_error!(
+        env.element,
+        gst::LibraryError::Failed,
+        ("{failure}"),
+        ["{}", failure.traceback]
+    );
+}
+
+impl Engine {
+    pub(super) fn report(
+        &mut self,
+        failure: &Failure,
+        told: &Circumstances<'_>,
+        env: &Surroundings<'_>,
+    ) {
+        let text = failure.to_string();
+        env.metrics.add_error(&text);
+        if failure.timed_out {
+            env.metrics.add_timeouts(1);
+        }
+        tracing::warn!(
+            target: "pypipelinenode", element = %env.element.name(), attempt = told.attempt,
+            limit = told.max_attempts, action = told.action, "{text}\n{}", failure.traceback
+        );
+        env.post(messages::failure(failure, told));
+    }
+
+    /// Tells of a call in this process that took too long: it cannot be ended.
+    pub(super) fn check_time(
+        &mut self,
+        took: Duration,
+        attempts: &Attempts,
+        place: &Place,
+        env: &Surroundings<'_>,
+    ) {
+        let limit = Duration::from_nanos(env.settings.timeout);
+        if limit.is_zero() || took <= limit || self.node.enforces_timeout() {
+            return;
+        }
+        env.metrics.add_timeouts(1);
+        let failure = Failure::new(
+            "Timeout",
+            format!("the call took {took:?}, longer than {limit:?}"),
+        );
+        tracing::warn!(
+            target: "pypipelinenode", element = %env.element.name(), "{}", failure.message()
+        );
+        let told = Circumstances {
+            place,
+            attempt: attempts.number(),
+            max_attempts: attempts.limit(),
+            retryable: false,
+            action: "report",
+        };
+        env.post(messages::failure(&failure, &told));
+    }
+
+    /// Warns of the first failure for good since READY or since a reload: who reads nothing but
+    /// warnings and errors would not know that the node does nothing.
+    pub(super) fn warn_of_first(&mut self, failure: &Failure, env: &Surroundings<'_>) {
+        if std::mem::replace(&mut self.warned, true) {
+            return;
+        }
+        let becomes = match env.settings.on_failure {
+            OnFailure::Drop => "its audio is dropped",
+            OnFailure::Silence => "silence takes the place of its audio",
+            OnFailure::Pass | OnFailure::Error => "its audio passes as it came",
+        };
+        gst::element_warning!(
+            env.element,
+            gst::LibraryError::Failed,
+            (
+                "{failure} ({becomes}, see on-failure; this is the first failure, {} messages tell \
+                 of each)",
+                messages::FAILURE
+            ),
+            ["{}", failure.traceback]
+        );
+    }
+
+    /// Tells of a change of the breaker since it was in state `before`.
+    pub(super) fn tell_breaker(
+        &mut self,
+        before: BreakerState,
+        place: &Place,
+        env: &Surroundings<'_>,
+    ) {
+        let now = self.breaker.state();
+        env.stats.set_breaker(&self.breaker);
+        if now == before {
+            return;
+        }
+        let failures = self.breaker.failures();
+        tracing::warn!(
+            target: "pypipelinenode", element = %env.element.name(), failures,
+            "breaker {} -> {}", before.as_str(), now.as_str()
+        );
+        match now {
+            BreakerState::Closed => env.metrics.set_status(Status::Degraded),
+            BreakerState::Open => env.metrics.set_status(Status::Skipping),
+            BreakerState::HalfOpen => {}
+        }
+        env.post(messages::breaker(before, now, failures, place));
+        if now == BreakerState::Open {
+            warn_of_open_breaker(before, failures, env);
+        }
+    }
+
+    /// Tells how a reload of `file` went.
+    pub(super) fn tell_reload(
+        &mut self,
+        file: &str,
+        failure: Option<&Failure>,
+        env: &Surroundings<'_>,
+    ) {
+        env.post(messages::reload(file, failure));
+        let Some(failure) = failure else {
+            tracing::info!(target: "pypipelinenode", element = %env.element.name(), file, "reloaded");
+            return;
+        };
+        env.metrics.add_error(&failure.to_string());
+        gst::element_warning!(
+            env.element,
+            gst::LibraryError::Failed,
+            ("{failure} (the node was not reloaded: the old one stays)"),
+            ["{}", failure.traceback]
+        );
+    }
+}
+
+fn warn_of_open_breaker(before: BreakerState, failures: u32, env: &Surroundings<'_>) {
+    let cooldown = Duration::from_nanos(env.settings.breaker_cooldown);
+    // Without a cooldown nothing is skipped, and every buffer is a trial.
+    if before == BreakerState::HalfOpen && cooldown.is_zero() {
+        return;
+    }
+    gst::element_warning!(
+        env.element,
+        gst::LibraryError::Failed,
+        (
+            "the node failed {failures} times in a row and is skipped for {cooldown:?}, then tried \
+             again (see breaker-threshold, breaker-cooldown); last: {}",
+            env.metrics.last_error()
+        )
+    );
+}
