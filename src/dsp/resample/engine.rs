@@ -14,7 +14,8 @@ use super::sinc::Sinc;
 use super::table::FromF64;
 use super::{Ratio, ResampleError, Spec};
 use crate::dsp::simd::Level;
-use crate::dsp::simd::resample::{DotReal, Grouped};
+use crate::dsp::simd::resample::DotReal;
+use crate::dsp::simd::resample_pass::Grouped;
 
 /// What goes into a resampler: `f32`, `f64` and, for what [`Fixed`] does, `i16`.
 pub trait Sample: Grouped<Sum: bytemuck::Pod> + bytemuck::Pod {

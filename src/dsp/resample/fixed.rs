@@ -16,8 +16,9 @@ use super::table::{Aligned, Phases, Storage, exact_bytes};
 use super::{Ratio, ResampleError};
 use crate::dsp::shared::Shared;
 use crate::dsp::simd::Level;
-use crate::dsp::simd::resample::{Columns, GROUP};
-use crate::dsp::simd::resample_fixed::{COARSE_BITS, PAIR, Words, columns};
+use crate::dsp::simd::resample_fixed::columns;
+use crate::dsp::simd::resample_pass::{Columns, GROUP, PAIR, Words};
+use crate::dsp::simd::resample_words::COARSE_BITS;
 
 /// Highest quality for which this is precise enough.
 pub const MAX_QUALITY: u8 = 4;

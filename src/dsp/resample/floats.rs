@@ -10,8 +10,7 @@ use super::polyphase::Rows;
 use super::table::{Exact, Phases};
 use super::{Ratio, ResampleError};
 use crate::dsp::simd::Level;
-use crate::dsp::simd::resample::{GROUP, Kernels};
-use crate::dsp::simd::resample_fixed::Words;
+use crate::dsp::simd::resample_pass::{GROUP, Kernels, Words};
 
 /// An exact table and its kernels.
 pub struct Floats<T: Real> {

@@ -5,8 +5,7 @@ use std::ops::Range;
 use super::engine::Output;
 use super::fifo::Fifo;
 use super::table::Phases;
-use crate::dsp::simd::resample::{Columns, GROUP, Grouped, Pass, WINDOWS};
-use crate::dsp::simd::resample_fixed::Words;
+use crate::dsp::simd::resample_pass::{Columns, GROUP, Grouped, Pass, WINDOWS, Words};
 
 const ROWS: u64 = GROUP as u64;
 

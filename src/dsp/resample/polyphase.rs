@@ -8,7 +8,7 @@ use super::grid::Grid;
 use super::groups::{Job, Stretch};
 use super::ratio::Position;
 use super::table::Phases;
-use crate::dsp::simd::resample::{GROUP, Grouped, STEP};
+use crate::dsp::simd::resample_pass::{GROUP, Grouped, STEP};
 
 /// The filter of a [`Polyphase`]: rows of taps, and what sums over them.
 pub trait Rows: Send {

@@ -9,7 +9,7 @@ use super::ratio::{Position, step};
 use super::table::Interpolated;
 use super::{Ratio, ResampleError};
 use crate::dsp::simd::Level;
-use crate::dsp::simd::resample::Kernels;
+use crate::dsp::simd::resample_pass::Kernels;
 
 /// A windowed-sinc filter, interpolated at each output's position; follows rate corrections.
 pub struct Sinc<T: Real> {

@@ -39,7 +39,7 @@ impl<T: Sample> Resampler<T> {
         Self::with_level(spec, Level::best())
     }
 
-    /// With kernels of `level`, which this machine must have.
+    /// With kernels of `level`.
     pub fn with_level(spec: &Spec, level: Level) -> Result<Self, ResampleError> {
         let ratio = Ratio::new(spec.in_rate, spec.out_rate)
             .filter(|_| spec.channels > 0)

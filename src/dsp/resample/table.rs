@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::design::{Prototype, PrototypeKey};
 use super::{Ratio, ResampleError};
 use crate::dsp::shared::Shared;
-use crate::dsp::simd::resample::{GROUP, LANES, STEP};
+use crate::dsp::simd::resample_pass::{GROUP, LANES, STEP};
 
 /// Zeroed storage that starts at a cache line, so that no load of taps crosses two.
 #[derive(Debug)]

@@ -7,8 +7,8 @@
 
 use bytemuck::Pod;
 
-use super::Level;
 use super::convert_codec::{Codec, Coded, F32, F64, Four, Int, One, Three, Two};
+use super::{Isa, Level};
 use crate::dsp::convert::{Endianness, SampleFormat, SampleKind};
 
 mod sealed {
@@ -93,34 +93,34 @@ use super::convert_x86::{self as x86, Lanes as Best};
 use Coded as Best;
 
 fn unpack_fn<C: Codec, W: Best>(level: Level) -> UnpackFn<W> {
-    match level {
+    match level.0 {
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 | Level::Avx512 if size_of::<C::Raw>() == 3 => x86::unpack24::<C, W>,
+        Isa::Avx2 { .. } | Isa::Avx512 { .. } if size_of::<C::Raw>() == 3 => x86::unpack24::<C, W>,
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => avx2::unpack::<C, W>,
+        Isa::Avx2 { .. } => avx2::unpack::<C, W>,
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => avx512::unpack::<C, W>,
+        Isa::Avx512 { .. } => avx512::unpack::<C, W>,
         _ => portable::unpack::<C, W>,
     }
 }
 
 fn pack_fns<C: Codec, W: Best>(level: Level) -> (PackFn<W>, DitherFn<W>) {
-    match level {
+    match level.0 {
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 | Level::Avx512 if size_of::<C::Raw>() == 3 => {
+        Isa::Avx2 { .. } | Isa::Avx512 { .. } if size_of::<C::Raw>() == 3 => {
             (x86::pack24::<C, W>, x86::dither24::<C, W>)
         }
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 | Level::Avx512
+        Isa::Avx2 { .. } | Isa::Avx512 { .. }
             if C::DEPTH == 16
-                && let Some(fns) = W::pack16::<C>(level == Level::Avx512) =>
+                && let Some(fns) = W::pack16::<C>(matches!(level.0, Isa::Avx512 { .. })) =>
         {
             fns
         }
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => (avx2::pack::<C, W>, avx2::dither::<C, W>),
+        Isa::Avx2 { .. } => (avx2::pack::<C, W>, avx2::dither::<C, W>),
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => (avx512::pack::<C, W>, avx512::dither::<C, W>),
+        Isa::Avx512 { .. } => (avx512::pack::<C, W>, avx512::dither::<C, W>),
         _ => (portable::pack::<C, W>, portable::dither::<C, W>),
     }
 }
@@ -190,15 +190,6 @@ work!(i32);
 work!(f32);
 work!(f64);
 
-/// The level itself if this machine runs it: what makes calling its kernels sound.
-pub(super) fn checked(level: Level) -> Level {
-    if Level::available().contains(&level) {
-        level
-    } else {
-        Level::Portable
-    }
-}
-
 /// Samples of one format to native ones.
 #[derive(Clone, Copy, Debug)]
 pub struct Unpack<W> {
@@ -212,9 +203,9 @@ impl<W: Work> Unpack<W> {
         W::unpacker(format, Level::best())
     }
 
-    /// With those of `level`, or portable ones if this machine lacks them.
+    /// With those of `level`.
     pub fn with_level(format: SampleFormat, level: Level) -> Self {
-        W::unpacker(format, checked(level))
+        W::unpacker(format, level)
     }
 
     /// Unpacks `dst.len()` samples. Floats beyond full scale stay so; to `i32` they round half to
@@ -244,9 +235,9 @@ impl<W: Work> Pack<W> {
         W::packer(format, Level::best())
     }
 
-    /// With those of `level`, or portable ones if this machine lacks them.
+    /// With those of `level`.
     pub fn with_level(format: SampleFormat, level: Level) -> Self {
-        W::packer(format, checked(level))
+        W::packer(format, level)
     }
 
     /// Packs `src`. Floats to integers round half to even, integers to shorter ones half up; both

@@ -5,8 +5,8 @@ use std::ops::{Add, Mul};
 
 use bytemuck::Pod;
 
-use super::Level;
-use super::convert::{Work, checked};
+use super::convert::Work;
+use super::{Isa, Level};
 
 /// Output channels that one pass over the input computes.
 const GROUP: usize = 16;
@@ -173,11 +173,11 @@ level!(avx512, true, #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512
 /// `$f::<$args>` of a level.
 macro_rules! pick {
     ($level:expr, $f:ident::<$($arg:ty),* $(; $($n:literal),*)?>) => {
-        match $level {
+        match $level.0 {
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => avx2::$f::<$($arg,)* $($($n),*)?>,
+            Isa::Avx2 { .. } => avx2::$f::<$($arg,)* $($($n),*)?>,
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => avx512::$f::<$($arg,)* $($($n),*)?>,
+            Isa::Avx512 { .. } => avx512::$f::<$($arg,)* $($($n),*)?>,
             _ => portable::$f::<$($arg,)* $($($n),*)?>,
         }
     };
@@ -247,7 +247,7 @@ impl<W: Mixed> Mix<W> {
         level: Level,
         coefficient: impl Fn(usize, usize) -> f64,
     ) -> Self {
-        let MixKernel(kernel) = W::kernel(inputs, outputs, checked(level));
+        let MixKernel(kernel) = W::kernel(inputs, outputs, level);
         let lanes = match kernel {
             Kernel::Fixed(_) => outputs,
             Kernel::Grouped(_, lanes) => lanes,
@@ -296,7 +296,6 @@ pub struct Swap {
 
 impl Swap {
     pub fn new(size: usize, level: Level) -> Self {
-        let level = checked(level);
         macro_rules! sized {
             ($n:literal) => {
                 Self {
@@ -334,7 +333,6 @@ pub struct Double(unsafe fn(&[u8], &mut [u8]));
 
 impl Double {
     pub fn new(size: usize, level: Level) -> Self {
-        let level = checked(level);
         Self(match size {
             2 => pick!(level, double::<; 2>),
             3 => pick!(level, double::<; 3>),

@@ -4,8 +4,7 @@
 //! 2021) with a state of its own; consecutive samples take consecutive generators.
 #![allow(unsafe_code)]
 
-use super::Level;
-use super::convert::checked;
+use super::{Isa, Level};
 
 /// Generators side by side; blocks of noise are whole multiples of it.
 pub const LANES: usize = 16;
@@ -94,11 +93,11 @@ impl Generators {
             ((z ^ (z >> 31)) >> 32) as u32
         };
         let s = std::array::from_fn(|_| std::array::from_fn(|_| draw()));
-        let (uniform, triangular): (FillFn, FillFn) = match checked(level) {
+        let (uniform, triangular): (FillFn, FillFn) = match level.0 {
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => (avx2::uniform, super::convert_x86::triangular),
+            Isa::Avx2 { .. } => (avx2::uniform, super::convert_x86::triangular),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => (avx512::uniform, super::convert_x86::triangular_512),
+            Isa::Avx512 { .. } => (avx512::uniform, super::convert_x86::triangular_512),
             _ => (portable::uniform, triangular_body),
         };
         Self {
@@ -148,7 +147,7 @@ mod tests {
     fn levels_agree_and_distributions_are_right() {
         let n = 1 << 17;
         let (mut want_u, mut want_t) = (vec![0.0; n], vec![0.0; n]);
-        let mut g = Generators::new(3, Level::Portable);
+        let mut g = Generators::new(3, Level::PORTABLE);
         g.uniform(&mut want_u);
         g.triangular(&mut want_t);
         for level in Level::available() {

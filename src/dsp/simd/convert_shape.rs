@@ -1,8 +1,7 @@
 //! Kernel of noise shaping: error feedback, one or two channels at a time.
 #![allow(unsafe_code)]
 
-use super::Level;
-use super::convert::checked;
+use super::{Isa, Level};
 
 /// Most past errors that a filter weights.
 pub const TAPS: usize = 8;
@@ -174,10 +173,10 @@ pub struct Shape {
 impl Shape {
     /// For interleaved `channels` that are to have `depth` bits.
     pub fn new(filter: Filter, channels: usize, depth: u8, level: Level) -> Self {
-        let [one, two] = match checked(level) {
+        let [one, two] = match level.0 {
             // Two channels are too few for wider vectors.
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 | Level::Avx512 => avx2::pick(filter),
+            Isa::Avx2 { .. } | Isa::Avx512 { .. } => avx2::pick(filter),
             _ => portable::pick(filter),
         };
         Self {

@@ -14,67 +14,112 @@ pub mod resample_fixed;
 mod resample_fixed_x86;
 #[cfg(target_arch = "x86_64")]
 mod resample_groups_x86;
+pub mod resample_pass;
 #[cfg(target_arch = "x86_64")]
 mod resample_rows_x86;
+pub mod resample_words;
 #[cfg(target_arch = "x86_64")]
 mod resample_x86;
 pub mod split;
 
 use std::sync::OnceLock;
 
-/// Instruction sets that kernels are built for, cheapest last.
+/// Proof that this machine runs an instruction set. Only detection makes one ([`best`](Self::best),
+/// [`available`](Self::available)), so that whoever has one may call the kernels built for it.
+/// Ordered from the least to the most.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Level(Isa);
+
+/// The instruction sets that kernels are built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Level {
+enum Isa {
     /// Whatever the compile target guarantees.
     Portable,
     /// 64-bit Arm.
+    #[cfg(target_arch = "aarch64")]
     Neon,
     /// AVX2 with FMA.
-    Avx2,
-    /// AVX-512 F, BW, DQ and VL.
-    Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx2 {
+        /// AVX-VNNI: sums of products of 16-bit words in one instruction.
+        vnni: bool,
+    },
+    /// AVX-512 F, BW, DQ and VL, beside AVX2 and FMA.
+    #[cfg(target_arch = "x86_64")]
+    Avx512 {
+        /// AVX512-VNNI: sums of products of 16-bit words in one instruction.
+        vnni: bool,
+    },
 }
 
 impl Level {
+    /// What every machine runs that the program was compiled for.
+    pub const PORTABLE: Self = Self(Isa::Portable);
+
     /// The best this machine runs. `RUSTAUDIO_SIMD` = `portable`, `neon`, `avx2` or `avx512`
     /// lowers it (never raises it), read once.
     pub fn best() -> Self {
         static BEST: OnceLock<Level> = OnceLock::new();
         *BEST.get_or_init(|| {
-            let best = *Self::available().last().unwrap_or(&Self::Portable);
-            let wished = match std::env::var("RUSTAUDIO_SIMD").as_deref() {
-                Ok("portable") => Self::Portable,
-                Ok("neon") => Self::Neon,
-                Ok("avx2") => Self::Avx2,
-                _ => best,
-            };
-            if Self::available().contains(&wished) {
-                wished
-            } else {
-                best
-            }
+            let available = Self::available();
+            let wished = std::env::var("RUSTAUDIO_SIMD").unwrap_or_default();
+            let found = available.iter().find(|level| level.name() == wished);
+            *found.or(available.last()).unwrap_or(&Self::PORTABLE)
         })
     }
 
-    /// All that this machine runs, `Portable` first.
+    /// All that this machine runs, [`PORTABLE`](Self::PORTABLE) first.
     pub fn available() -> Vec<Self> {
-        let mut levels = vec![Self::Portable];
+        let mut levels = vec![Self::PORTABLE];
         #[cfg(target_arch = "aarch64")]
-        levels.push(Self::Neon);
+        levels.push(Self(Isa::Neon));
         #[cfg(target_arch = "x86_64")]
         {
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                levels.push(Self::Avx2);
+                levels.push(Self(Isa::Avx2 {
+                    vnni: is_x86_feature_detected!("avxvnni"),
+                }));
                 if is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512dq")
                     && is_x86_feature_detected!("avx512vl")
                 {
-                    levels.push(Self::Avx512);
+                    levels.push(Self(Isa::Avx512 {
+                        vnni: is_x86_feature_detected!("avx512vnni"),
+                    }));
                 }
             }
         }
         levels
+    }
+
+    /// As `RUSTAUDIO_SIMD` has it: `portable`, `neon`, `avx2` or `avx512`.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Isa::Portable => "portable",
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => "neon",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 { .. } => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 { .. } => "avx512",
+        }
+    }
+
+    /// Whether it sums products of 16-bit words in one instruction, as VNNI does.
+    pub fn sums_words(self) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 { vnni } | Isa::Avx512 { vnni } => vnni,
+            _ => false,
+        }
+    }
+}
+
+impl std::fmt::Debug for Level {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())?;
+        f.write_str(if self.sums_words() { " with VNNI" } else { "" })
     }
 }
 
@@ -85,6 +130,6 @@ mod tests {
     #[test]
     fn best_is_available() {
         assert!(Level::available().contains(&Level::best()));
-        assert_eq!(Level::available()[0], Level::Portable);
+        assert_eq!(Level::available()[0], Level::PORTABLE);
     }
 }

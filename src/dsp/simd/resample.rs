@@ -1,107 +1,12 @@
 //! Dot products of the resampler: several filter rows against one window of samples.
 //!
-//! A *row* is the tap vector of one output frame, `len` taps, zero-padded. Rows follow one another
-//! in memory, or, in a *group*, lie side by side: the taps of all [`GROUP`] outputs for the first
-//! sample of the window, then those for the second. So each lane of a vector is an output, and no
-//! sum across lanes is needed. The filters are symmetric, so a group taken *backwards*, from the last
-//! sample of a window to the first, gives the outputs at the mirrored phases. Each row is summed in
-//! the same order whatever its neighbours, so an output does not depend on how outputs are grouped
-//! into calls.
+//! The filters are symmetric, so a group taken *backwards*, from the last sample of a window to the
+//! first, gives the outputs at the mirrored phases. Each row is summed in the same order whatever its
+//! neighbours, so an output does not depend on how outputs are grouped into calls. How rows and
+//! windows lie in memory is told in `resample_pass`.
 
-use super::Level;
-use super::resample_fixed::Words;
-
-/// Rows in a group of the exact table.
-pub const GROUP: usize = 16;
-/// Rows of groups have a multiple of this many taps.
-pub const STEP: usize = 4;
-/// Rows by themselves have a multiple of this many taps.
-pub const LANES: usize = 8;
-/// Windows, or pairs of them, that any kernel takes against a group of rows at a time: each load of
-/// taps serves them all.
-pub const WINDOWS: usize = 4;
-
-/// Most windows of a pass over `f32` or `f64`: the registers hold no more pairs of sums.
-pub(super) const REAL_WINDOWS: usize = 3;
-
-/// A sample type that rows of taps of the same type are summed over.
-pub trait Grouped: Copy + Default {
-    /// What the sums are.
-    type Sum: Copy + Default;
-}
-
-impl Grouped for f32 {
-    type Sum = f32;
-}
-
-impl Grouped for f64 {
-    type Sum = f64;
-}
-
-/// Windows that are taken against groups of rows together, up to [`Columns::windows`].
-#[derive(Clone, Copy, Debug)]
-pub struct Pass<'a> {
-    /// Length of a row, and of a window.
-    pub len: usize,
-    /// Where each window begins in the samples.
-    pub at: &'a [usize],
-    /// How many run backwards, the last ones: the first tap meets the last sample, and output `r`
-    /// belongs to row `GROUP - 1 - r`.
-    pub back: usize,
-    /// Where the outputs of each begin.
-    pub to: &'a [usize],
-    /// Of 16-bit taps.
-    pub words: Words,
-}
-
-impl Pass<'_> {
-    /// Window `w` alone.
-    #[inline(always)]
-    pub fn only(&self, w: usize) -> Self {
-        Pass {
-            at: &self.at[w..][..1],
-            back: usize::from(w + self.back >= self.at.len()),
-            to: &self.to[w..][..1],
-            ..*self
-        }
-    }
-}
-
-/// Windows of `x` against a group of rows.
-type Group<T> = fn(x: &[T], pass: &Pass<'_>, h: &[T], y: &mut [<T as Grouped>::Sum]);
-/// The same for two channels.
-type Stereo<T> = fn(x: [&[T]; 2], pass: &Pass<'_>, h: &[T], y: &mut [<T as Grouped>::Sum]);
-/// Two windows of `x` against a group of rows each.
-type Groups<T> = fn(x: &[T], pass: &Pass<'_>, h: [&[T]; 2], y: &mut [<T as Grouped>::Sum]);
-/// Two windows against four rows.
-type Four2<T> = fn(x: [&[T]; 2], h: &[T], len: usize) -> [[T; 4]; 2];
-
-/// The kernels of groups for one sample type at one level.
-#[derive(Clone, Copy)]
-pub struct Columns<T: Grouped> {
-    /// Most windows of a pass, up to [`WINDOWS`].
-    pub windows: usize,
-    /// Windows against a group of [`GROUP`] rows, forwards
-    /// `y[to[w] + r] = sum_i x[at[w] + i] * h[i * GROUP + r]`.
-    pub group: Group<T>,
-    /// As `group`, each of two windows against a group of its own.
-    pub groups: Groups<T>,
-    /// As `group` for two channels, the outputs of which alternate:
-    /// `y[to[w] + 2 * r + c] = sum_i x[c][at[w] + i] * h[i * GROUP + r]`.
-    pub stereo: Stereo<T>,
-}
-
-/// The kernels for one sample type at one level.
-#[derive(Clone, Copy)]
-pub struct Kernels<T: Grouped> {
-    pub columns: Columns<T>,
-    /// `x` against four rows: `y[r] = sum_i x[i] * h[r * len + i]`.
-    pub four: fn(x: &[T], h: &[T], len: usize) -> [T; 4],
-    /// Two windows against the same four rows.
-    pub four2: Four2<T>,
-    /// `x` against one long row.
-    pub dot: fn(x: &[T], h: &[T], len: usize) -> T,
-}
+use super::resample_pass::{Columns, Grouped, Kernels, REAL_WINDOWS};
+use super::{Isa, Level};
 
 /// Sample types that kernels exist for.
 pub trait DotReal: Grouped<Sum = Self> {
@@ -113,7 +18,7 @@ pub trait DotReal: Grouped<Sum = Self> {
 /// With `FUSED`, products are added without rounding; only for machines whose baseline has the
 /// instruction.
 mod generic {
-    use super::{GROUP, LANES, Pass};
+    use crate::dsp::simd::resample_pass::{GROUP, LANES, Pass};
 
     /// Samples after which the partial sums of a group are added up: in one long sum, each tap
     /// beyond the peak of the response would be rounded at the size of the whole.
@@ -278,13 +183,13 @@ macro_rules! dot_real {
     ($t:ty, $module:ident) => {
         impl DotReal for $t {
             fn kernels(level: Level) -> Kernels<$t> {
-                match level {
+                match level.0 {
                     #[cfg(target_arch = "x86_64")]
-                    Level::Avx512 => super::resample_x86::$module::avx512(),
+                    Isa::Avx512 { .. } => super::resample_x86::$module::avx512(),
                     #[cfg(target_arch = "x86_64")]
-                    Level::Avx2 => super::resample_x86::$module::avx2(),
+                    Isa::Avx2 { .. } => super::resample_x86::$module::avx2(),
                     #[cfg(target_arch = "aarch64")]
-                    Level::Neon => generic_kernels!($module, true),
+                    Isa::Neon => generic_kernels!($module, true),
                     _ => generic_kernels!($module, false),
                 }
             }
@@ -298,6 +203,7 @@ dot_real!(f64, double);
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::dsp::simd::resample_pass::{GROUP, Pass, WINDOWS, Words};
 
     /// Noise in [-1, 1) from a linear congruential generator.
     pub(crate) fn noise(n: usize, mut seed: u64) -> Vec<f64> {

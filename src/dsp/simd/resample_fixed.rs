@@ -1,81 +1,16 @@
-//! The resampler's groups of rows for 16-bit samples, in integers.
-//!
-//! A sum of 16-bit words times 16-bit samples in 32 bits is exact, so it is the same in whatever order
-//! and on whatever machine. To have more than 16 bits of every tap, those around the peak of the
-//! response have two words, one for the *coarse* sum and one for the *fine* one, which counts less; all
-//! others are small enough to have one for the fine sum: see [`Words`].
-//!
-//! The words of a group lie in the order of the samples, two by two: for the first two samples of a
-//! window two words for output 0, two for output 1, and so on; near the peak the fine words of two
-//! samples for all outputs come before the coarse ones.
+//! The resampler's groups of rows for 16-bit samples: the plain form, and which form a level has.
 
-use super::Level;
-use super::resample::{Columns, GROUP, Grouped, Pass, WINDOWS};
+use super::resample_pass::{Columns, GROUP, PAIR, Pass, WINDOWS};
+use super::resample_words::{UNIT, check};
+use super::{Isa, Level};
 
-impl Grouped for i16 {
-    /// 1 is full scale.
-    type Sum = f32;
-}
-
-/// Words of two samples in a group.
-pub const PAIR: usize = 2 * GROUP;
-
-/// A tap of 1 is `2^COARSE_BITS` in the coarse words.
-pub const COARSE_BITS: u32 = 14;
-
-/// What 1 in a coarse sum is worth.
-pub(super) const UNIT: f32 = 1.0 / (1u32 << (15 + COARSE_BITS)) as f32;
-
-/// How many words taps have, and what they count. Of other types than `i16` nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Words {
-    /// From where to where in a window taps have two; even.
-    pub near: (usize, usize),
-    /// A fine word counts `2^finer` times less than a coarse one.
-    pub finer: u32,
-}
-
-impl Words {
-    /// Words of a group with windows of `len` samples.
-    pub fn of_group(&self, len: usize) -> usize {
-        (len + self.near.1 - self.near.0) / 2 * PAIR
-    }
-}
-
-/// Checks what the kernels rely on: up to `windows` of them, in each of `x`, words in each of `h`, and
-/// a place for `size` outputs of each window in `y`.
-#[inline(always)]
-pub(super) fn check<const C: usize, const H: usize>(
-    x: [&[i16]; C],
-    pass: &Pass<'_>,
-    h: [&[i16]; H],
-    y: &[f32],
-    size: usize,
-    windows: usize,
-) {
-    let Pass { len, words, .. } = *pass;
-    let (from, to) = words.near;
-    assert!(from <= to && to <= len);
-    assert!((from | to | len).is_multiple_of(2));
-    for h in h {
-        assert!(h.len() >= words.of_group(len));
-    }
-    assert!(pass.at.len() <= windows && pass.to.len() == pass.at.len() && pass.back == 0);
-    for (at, to) in pass.at.iter().zip(pass.to) {
-        for x in x {
-            assert!(x[*at..].len() >= len);
-        }
-        assert!(y[*to..].len() >= size);
-    }
-}
-
-/// The kernels at `level`, which this machine must have. None backwards: `Pass::back` is 0.
+/// The kernels at `level`. None backwards: `Pass::back` is 0.
 pub fn columns(level: Level) -> Columns<i16> {
-    match level {
+    match level.0 {
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 if is_fast(level) => super::resample_fixed_x86::avx512(),
+        Isa::Avx512 { vnni: true } => super::resample_fixed_x86::avx512(),
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 if is_fast(level) => super::resample_fixed_x86::avx2(),
+        Isa::Avx2 { vnni: true } => super::resample_fixed_x86::avx2(),
         _ => Columns {
             windows: WINDOWS,
             group: portable::group,
@@ -88,13 +23,7 @@ pub fn columns(level: Level) -> Columns<i16> {
 /// Whether sums of 16-bit words are faster at `level` than those of `f32`. Without VNNI each takes two
 /// instructions, which AVX2 has no room for.
 pub fn is_fast(level: Level) -> bool {
-    match level {
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => is_x86_feature_detected!("avx512vnni"),
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => is_x86_feature_detected!("avxvnni"),
-        _ => false,
-    }
+    level.sums_words()
 }
 
 /// The plain form; the yardstick of the other.
@@ -155,6 +84,7 @@ mod portable {
 mod tests {
     use super::*;
     use crate::dsp::simd::resample::tests::noise;
+    use crate::dsp::simd::resample_pass::Words;
 
     /// Whole numbers from `-limit` to `limit`.
     fn numbers(n: usize, limit: f64, seed: u64) -> Vec<i16> {

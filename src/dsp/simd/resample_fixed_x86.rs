@@ -2,9 +2,9 @@
 //! wide.
 #![allow(unsafe_code)]
 
-use super::resample::{Columns, GROUP, Pass};
-use super::resample_fixed::{PAIR, UNIT, check};
 use super::resample_groups_x86::zip;
+use super::resample_pass::{Columns, GROUP, PAIR, Pass};
+use super::resample_words::{UNIT, check};
 use std::arch::x86_64::*;
 
 /// Only the level with these instructions asks for them.

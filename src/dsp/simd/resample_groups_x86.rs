@@ -1,8 +1,7 @@
 //! The resampler's groups of rows for AVX2+FMA and AVX-512.
 #![allow(unsafe_code)]
 
-use super::resample::{GROUP, Pass, REAL_WINDOWS, STEP};
-use super::resample_x86::check;
+use super::resample_pass::{GROUP, Pass, REAL_WINDOWS, STEP, check};
 use std::arch::x86_64::*;
 
 /// Checks what the kernels rely on: the groups `h`, the windows of each of `x`, and a place for `size`

@@ -1,8 +1,7 @@
 //! The resampler's rows by themselves for AVX2+FMA and AVX-512.
 #![allow(unsafe_code)]
 
-use super::resample::LANES;
-use super::resample_x86::check;
+use super::resample_pass::{LANES, check};
 use std::arch::x86_64::*;
 
 /// Sums the lanes of four accumulators, each in the order of the portable kernel:

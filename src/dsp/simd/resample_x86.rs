@@ -1,17 +1,7 @@
 //! The resampler's dot products for AVX2+FMA and AVX-512.
 
-use super::resample::{Columns, Kernels, REAL_WINDOWS};
+use super::resample_pass::{Columns, Kernels, REAL_WINDOWS};
 use super::{resample_groups_x86 as groups, resample_rows_x86 as rows};
-
-/// Checks what the kernels rely on: `rows` rows of `len` taps, a multiple of `step`, and windows
-/// as long as a row.
-#[inline(always)]
-pub fn check<T, const C: usize>(x: [&[T]; C], h: &[T], len: usize, rows: usize, step: usize) {
-    assert!(len.is_multiple_of(step) && h.len() >= rows * len);
-    for x in x {
-        assert!(x.len() >= len);
-    }
-}
 
 macro_rules! kernels {
     ($module:ident, $level:ident) => {

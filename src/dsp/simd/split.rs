@@ -1,14 +1,14 @@
 //! Interleaved 16-bit stereo to planes.
 #![cfg_attr(target_arch = "x86_64", allow(unsafe_code))]
 
-use super::Level;
+use super::{Isa, Level};
 
 /// Frames of two 16-bit little-endian samples to two planes.
 pub type Split16<T> = fn(frames: &[u8], left: &mut [T], right: &mut [T]);
 
 /// Samples that 16-bit stereo can be split into: `f32`, of which 1 is full scale, and `i16`.
 pub trait Split: Sized {
-    /// The reader at `level`, which this machine must have.
+    /// The reader at `level`.
     fn split16(level: Level) -> Split16<Self>;
 }
 
@@ -47,11 +47,11 @@ macro_rules! split {
 
             impl Split for $t {
                 fn split16(level: Level) -> Split16<$t> {
-                    match level {
+                    match level.0 {
                         #[cfg(target_arch = "x86_64")]
-                        Level::Avx2 => avx2,
+                        Isa::Avx2 { .. } => avx2,
                         #[cfg(target_arch = "x86_64")]
-                        Level::Avx512 => avx512,
+                        Isa::Avx512 { .. } => avx512,
                         _ => plain,
                     }
                 }

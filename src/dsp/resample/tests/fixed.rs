@@ -66,7 +66,7 @@ fn words_are_the_taps_but_for_99_decibels() {
                     };
                     run_of(&mut resampler, &input, cut, sample)
                 };
-                let portable = at(Level::Portable, |_| 480);
+                let portable = at(Level::PORTABLE, |_| 480);
                 for level in Level::available() {
                     assert!(at(level, |_| 480) == portable, "{rates:?} {level:?}");
                     assert!(at(level, |i| 1 + i * 7919 % 97) == portable, "{rates:?}");

@@ -124,7 +124,7 @@ fn every_level_gives_the_same_but_for_rounding() {
             || 441,
         )
     };
-    let portable = level(Level::Portable);
+    let portable = level(Level::PORTABLE);
     for l in Level::available() {
         for (a, b) in level(l).iter().zip(&portable) {
             assert!((a - b).abs() < 2e-6, "{l:?}: {a} {b}");

@@ -1,0 +1,141 @@
+//! What the resampler's kernels work on: windows of samples against groups of rows of taps, and the
+//! shapes of the kernels themselves.
+//!
+//! A *row* is the tap vector of one output frame, `len` taps, zero-padded. Rows follow one another
+//! in memory, or, in a *group*, lie side by side: the taps of all [`GROUP`] outputs for the first
+//! sample of the window, then those for the second. So each lane of a vector is an output, and no
+//! sum across lanes is needed:
+//!
+//! ```text
+//!            lane 0    lane 1    ...  lane 15
+//! x[at]      h[0]      h[1]           h[15]       one load of taps serves the
+//! x[at + 1]  h[16]     h[17]          h[31]       same sample of up to WINDOWS
+//! ...                                             windows
+//!            y[to]     y[to + 1]      y[to + 15]
+//! ```
+
+/// Rows in a group of the exact table.
+pub const GROUP: usize = 16;
+/// Rows of groups have a multiple of this many taps.
+pub const STEP: usize = 4;
+/// Rows by themselves have a multiple of this many taps.
+pub const LANES: usize = 8;
+/// Windows, or pairs of them, that any kernel takes against a group of rows at a time: each load of
+/// taps serves them all.
+pub const WINDOWS: usize = 4;
+
+/// Most windows of a pass over `f32` or `f64`: the registers hold no more pairs of sums.
+pub(super) const REAL_WINDOWS: usize = 3;
+
+/// Words of two samples in a group.
+pub const PAIR: usize = 2 * GROUP;
+
+/// How many words taps have, and what they count. Of other types than `i16` nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Words {
+    /// From where to where in a window taps have two; even.
+    pub near: (usize, usize),
+    /// A fine word counts `2^finer` times less than a coarse one.
+    pub finer: u32,
+}
+
+impl Words {
+    /// Words of a group with windows of `len` samples.
+    pub fn of_group(&self, len: usize) -> usize {
+        (len + self.near.1 - self.near.0) / 2 * PAIR
+    }
+}
+
+/// A sample type that rows of taps of the same type are summed over.
+pub trait Grouped: Copy + Default {
+    /// What the sums are.
+    type Sum: Copy + Default;
+}
+
+impl Grouped for f32 {
+    type Sum = f32;
+}
+
+impl Grouped for f64 {
+    type Sum = f64;
+}
+
+impl Grouped for i16 {
+    /// 1 is full scale.
+    type Sum = f32;
+}
+
+/// Windows that are taken against groups of rows together, up to [`Columns::windows`].
+#[derive(Clone, Copy, Debug)]
+pub struct Pass<'a> {
+    /// Length of a row, and of a window.
+    pub len: usize,
+    /// Where each window begins in the samples.
+    pub at: &'a [usize],
+    /// How many run backwards, the last ones: the first tap meets the last sample, and output `r`
+    /// belongs to row `GROUP - 1 - r`.
+    pub back: usize,
+    /// Where the outputs of each begin.
+    pub to: &'a [usize],
+    /// Of 16-bit taps.
+    pub words: Words,
+}
+
+impl Pass<'_> {
+    /// Window `w` alone.
+    #[inline(always)]
+    pub fn only(&self, w: usize) -> Self {
+        Pass {
+            at: &self.at[w..][..1],
+            back: usize::from(w + self.back >= self.at.len()),
+            to: &self.to[w..][..1],
+            ..*self
+        }
+    }
+}
+
+/// Windows of `x` against a group of rows.
+type Group<T> = fn(x: &[T], pass: &Pass<'_>, h: &[T], y: &mut [<T as Grouped>::Sum]);
+/// The same for two channels.
+type Stereo<T> = fn(x: [&[T]; 2], pass: &Pass<'_>, h: &[T], y: &mut [<T as Grouped>::Sum]);
+/// Two windows of `x` against a group of rows each.
+type Groups<T> = fn(x: &[T], pass: &Pass<'_>, h: [&[T]; 2], y: &mut [<T as Grouped>::Sum]);
+/// Two windows against four rows.
+type Four2<T> = fn(x: [&[T]; 2], h: &[T], len: usize) -> [[T; 4]; 2];
+
+/// The kernels of groups for one sample type at one level.
+#[derive(Clone, Copy)]
+pub struct Columns<T: Grouped> {
+    /// Most windows of a pass, up to [`WINDOWS`].
+    pub windows: usize,
+    /// Windows against a group of [`GROUP`] rows, forwards
+    /// `y[to[w] + r] = sum_i x[at[w] + i] * h[i * GROUP + r]`.
+    pub group: Group<T>,
+    /// As `group`, each of two windows against a group of its own.
+    pub groups: Groups<T>,
+    /// As `group` for two channels, the outputs of which alternate:
+    /// `y[to[w] + 2 * r + c] = sum_i x[c][at[w] + i] * h[i * GROUP + r]`.
+    pub stereo: Stereo<T>,
+}
+
+/// The kernels for one sample type at one level.
+#[derive(Clone, Copy)]
+pub struct Kernels<T: Grouped> {
+    pub columns: Columns<T>,
+    /// `x` against four rows: `y[r] = sum_i x[i] * h[r * len + i]`.
+    pub four: fn(x: &[T], h: &[T], len: usize) -> [T; 4],
+    /// Two windows against the same four rows.
+    pub four2: Four2<T>,
+    /// `x` against one long row.
+    pub dot: fn(x: &[T], h: &[T], len: usize) -> T,
+}
+
+/// Checks what the kernels rely on: `rows` rows of `len` taps, a multiple of `step`, and windows
+/// as long as a row.
+#[inline(always)]
+pub fn check<T, const C: usize>(x: [&[T]; C], h: &[T], len: usize, rows: usize, step: usize) {
+    assert!(len.is_multiple_of(step) && h.len() >= rows * len);
+    for x in x {
+        assert!(x.len() >= len);
+    }
+}
