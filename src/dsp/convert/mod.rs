@@ -2,6 +2,7 @@
 //!
 //! [`Unpack`] and [`Pack`] take samples of any format to native ones and back.
 
+mod audio;
 mod converter;
 mod format;
 mod matrix;
@@ -10,7 +11,8 @@ mod position;
 mod quantise;
 
 pub use crate::dsp::simd::convert::{Pack, Unpack, Work};
-pub use converter::{ConvertError, Converter, Side, Source};
+pub use audio::{ConvertError, Side, Source};
+pub use converter::Converter;
 pub use format::{Endianness, SampleFormat, SampleKind};
 pub use matrix::{Channels, Matrix, MatrixError};
 pub use position::{ChannelOrder, Position};

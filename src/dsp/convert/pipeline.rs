@@ -1,6 +1,6 @@
 //! Unpack, remix, quantise, pack: block by block, leaving out what a conversion does not need.
 
-use super::converter::{ConvertError, Side, Source};
+use super::audio::{ConvertError, Side, Source};
 use super::quantise::{Dither, Noise};
 use super::{Pack, SampleFormat, Unpack, Work};
 use crate::dsp::simd::Level;

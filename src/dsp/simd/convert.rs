@@ -7,6 +7,7 @@
 
 use bytemuck::Pod;
 
+use super::convert_body::{DitherFn, PackFn, UnpackFn, dither_body, pack_body, unpack_body};
 use super::convert_codec::{Codec, Coded, F32, F64, Four, Int, One, Three, Two};
 use super::{Isa, Level};
 use crate::dsp::convert::{Endianness, SampleFormat, SampleKind};
@@ -25,34 +26,6 @@ pub trait Work: sealed::Sealed + Pod + Default {
     fn unpacker(format: SampleFormat, level: Level) -> Unpack<Self>;
     #[doc(hidden)]
     fn packer(format: SampleFormat, level: Level) -> Pack<Self>;
-}
-
-#[inline(always)]
-pub(super) fn unpack_body<C: Codec, W: Coded, const HW: bool>(src: &[u8], dst: &mut [W]) {
-    let src: &[C::Raw] = bytemuck::cast_slice(src);
-    for (d, s) in dst.iter_mut().zip(src) {
-        *d = W::decode::<C, HW>(*s);
-    }
-}
-
-#[inline(always)]
-pub(super) fn pack_body<C: Codec, W: Coded, const HW: bool>(src: &[W], dst: &mut [u8]) {
-    let dst: &mut [C::Raw] = bytemuck::cast_slice_mut(dst);
-    for (d, s) in dst.iter_mut().zip(src) {
-        *d = s.encode::<C, HW>();
-    }
-}
-
-#[inline(always)]
-pub(super) fn dither_body<C: Codec, W: Coded, const HW: bool>(
-    src: &[W],
-    noise: &[f32],
-    dst: &mut [u8],
-) {
-    let dst: &mut [C::Raw] = bytemuck::cast_slice_mut(dst);
-    for ((d, s), n) in dst.iter_mut().zip(src).zip(noise) {
-        *d = s.encode_with::<C, HW>(*n);
-    }
 }
 
 /// The bodies for one instruction set; `$attr` names it.
@@ -82,10 +55,6 @@ level!(portable, { cfg!(target_arch = "aarch64") },);
 level!(avx2, true, #[target_feature(enable = "avx2,fma")]);
 #[cfg(target_arch = "x86_64")]
 level!(avx512, true, #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]);
-
-pub(super) type UnpackFn<W> = unsafe fn(&[u8], &mut [W]);
-pub(super) type PackFn<W> = unsafe fn(&[W], &mut [u8]);
-pub(super) type DitherFn<W> = unsafe fn(&[W], &[f32], &mut [u8]);
 
 #[cfg(target_arch = "x86_64")]
 use super::convert_x86::{self as x86, Lanes as Best};

@@ -4,7 +4,7 @@
 
 use std::arch::x86_64::*;
 
-use super::convert::{DitherFn, PackFn, dither_body, pack_body, unpack_body};
+use super::convert_body::{DitherFn, PackFn, dither_body, pack_body, unpack_body};
 use super::convert_codec::{Codec, Coded};
 
 /// Eight native samples at a time.

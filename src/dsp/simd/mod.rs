@@ -2,6 +2,7 @@
 //! against; `unsafe` of the signal processing lives here and nowhere else.
 
 pub mod convert;
+mod convert_body;
 mod convert_codec;
 pub mod convert_mix;
 pub mod convert_noise;
