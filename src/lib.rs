@@ -8,7 +8,6 @@
 
 pub mod dsp;
 pub mod elements;
-pub mod error;
 pub mod logging;
 pub mod metrics;
 pub mod python;
