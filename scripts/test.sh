@@ -4,7 +4,7 @@ set -euo pipefail
 . "$(dirname "$0")/setup.sh"
 
 need_runtime
-need_packages python3-gi python3-gst-1.0 gir1.2-gst-plugins-base-1.0 python3-prometheus-client \
+need_packages python3-venv python3-gi python3-gst-1.0 gir1.2-gst-plugins-base-1.0 python3-prometheus-client \
   gir1.2-gst-rtsp-server-1.0 gstreamer1.0-rtsp chromium
 need_rust
 
@@ -19,6 +19,18 @@ need_plugin_in "$plugins" debug
 env -u GST_PLUGIN_PATH_1_0 GST_PLUGIN_PATH="$plugins" GST_REGISTRY="$plugins.registry" \
   G_DEBUG=fatal-warnings PYTHONDONTWRITEBYTECODE=1 \
   /usr/bin/python3 -m unittest discover -s tests/observe || status=$?
+
+say "Exceptions of HTTP and gRPC clients, in a virtualenv of their own"
+clients=${CARGO_TARGET_DIR:-$PWD/target}/python-clients
+if ! cmp -s tests/clients/requirements.txt "$clients/requirements.txt"; then
+  rm -rf "$clients"
+  /usr/bin/python3 -m venv "$clients"
+  "$clients/bin/pip" -q --disable-pip-version-check install -r tests/clients/requirements.txt
+  cp tests/clients/requirements.txt "$clients/"
+fi
+env -u GST_PLUGIN_PATH_1_0 GST_PLUGIN_PATH="$plugins" GST_REGISTRY="$plugins.registry" \
+  G_DEBUG=fatal-warnings PYTHONDONTWRITEBYTECODE=1 PYTHON_HOME="$clients" \
+  /usr/bin/python3 -m unittest discover -s tests/clients || status=$?
 
 say "A C program with the plugin linked in"
 cargo rustc --locked --lib --crate-type staticlib

@@ -116,15 +116,19 @@ impl Ctx {
 
     /// Posts an element message `name` with `fields` on the pipeline's bus.
     #[pyo3(signature = (name, **fields))]
-    fn post(&self, py: Python<'_>, name: &str, fields: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-        let json = match fields {
-            None => "{}".to_string(),
-            Some(fields) => crate::node::helper(py)?
-                .call_method1("dumps", (fields,))?
-                .extract()?,
-        };
+    fn post(
+        &self,
+        py: Python<'_>,
+        name: &Bound<'_, PyAny>,
+        fields: Option<Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
+        let fields = fields.unwrap_or_else(|| PyDict::new(py));
+        let json: String = crate::node::helper(py)?
+            .call_method1("posted", (name, fields))?
+            .extract()?;
+        let name: String = name.extract()?;
         let host = self.calls.clone();
-        py.detach(|| (host.0.post)(host.0.data, Text::new(name), Text::new(&json)));
+        py.detach(|| (host.0.post)(host.0.data, Text::new(&name), Text::new(&json)));
         Ok(())
     }
 
@@ -135,7 +139,9 @@ impl Ctx {
                 "log level {level:?}; expected error, warning, info, debug or trace"
             )));
         }
-        let line = text.str()?.to_string();
+        let line: String = crate::node::helper(py)?
+            .call_method1("clean", (text.str()?,))?
+            .extract()?;
         let host = self.calls.clone();
         py.detach(|| (host.0.log)(host.0.data, Text::new(level), Text::new(&line)));
         Ok(())

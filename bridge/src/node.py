@@ -1,7 +1,8 @@
-"""Loads nodes, checks what they return and describes what they raise.
+"""Loads nodes and checks what they return.
 
 Runs in the pipeline's own interpreter and in worker processes alike, so that a node behaves the
-same in both. Knows neither GStreamer nor the transport.
+same in both. Knows neither GStreamer nor the transport. One module with texts.py, which goes before
+it.
 """
 
 import importlib
@@ -17,36 +18,10 @@ import types
 import numpy as np
 
 
-def dumps(fields):
-    """JSON of what a node posts: numpy's scalars are numbers, NaN and infinities are null."""
-
-    def plain(value):
-        if isinstance(value, dict):
-            return {str(k): plain(v) for k, v in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [plain(v) for v in value]
-        if isinstance(value, np.generic):
-            value = value.item()
-        return None if isinstance(value, float) and not np.isfinite(value) else value
-
-    return json.dumps(plain(fields), default=str)
-
-# Frames of these files are left out of tracebacks.
-_OWN = {__file__} if "__file__" in globals() else set()
-
 _DTYPES = {
     "S8": "i1", "U8": "u1", "S16": "i2", "U16": "u2",
     "S32": "i4", "U32": "u4", "F32": "f4", "F64": "f8",
 }
-
-
-class NodeError(Exception):
-    """The node cannot work as it is configured; says where the fault is."""
-
-    def __init__(self, message, file=None, line=None):
-        super().__init__(message)
-        self.file = file
-        self.line = line
 
 
 class OutputError(TypeError):
@@ -207,7 +182,7 @@ class Node:
         self.caps_hook = getattr(instance, "output_caps", None)
         self.in_place = bool(getattr(instance, "in_place", False))
         at, _ = where(target)
-        self.file = os.path.abspath(file or at) if (file or at) else None
+        self.file = clean(os.path.abspath(file or at)) if (file or at) else None
 
     def describe(self):
         return json.dumps({
@@ -406,68 +381,6 @@ class Output:
         if self.channels_first != self.planar:
             item = item.T
         return np.ascontiguousarray(item)
-
-
-def _kind(value):
-    return f"an object of type {type(value).__name__}"
-
-
-def describe(error, file=None):
-    """A JSON object that says what was raised, where, and of what kind."""
-    names = []
-    for kind in type(error).__mro__:
-        if kind is object:
-            continue
-        names.append(kind.__qualname__)
-        if kind.__module__ != "builtins":
-            names.append(f"{kind.__module__}.{kind.__qualname__}")
-    kind = type(error)
-    qualified = kind.__qualname__ if kind.__module__ in ("builtins", __name__) \
-        else f"{kind.__module__}.{kind.__qualname__}"
-    try:
-        message = str(error)
-    except BaseException as inner:
-        message = f"(its text raised {type(inner).__name__})"
-    if isinstance(error, ValueError) and "read-only" in message:
-        message += " (the buffer is shared: set in_place = True on the node to get a copy to write)"
-    found, line = None, None
-    if isinstance(error, NodeError):
-        found, line = error.file, error.line
-    elif isinstance(error, SyntaxError) and error.filename:
-        found, line = error.filename, error.lineno
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename not in _OWN]
-    if found is None and frames:
-        own = [f for f in frames if f.filename == file]
-        found, line = (own or frames)[-1].filename, (own or frames)[-1].lineno
-    found = found or file
-    try:
-        text = _format(error)
-    except BaseException:
-        text = f"{qualified}: {message}"
-    retryable = getattr(error, "retryable", None)
-    status = getattr(error, "status", getattr(error, "status_code", getattr(error, "code", None)))
-    return json.dumps({
-        "exception": qualified,
-        "types": names,
-        "message": message,
-        "traceback": text,
-        "file": found,
-        "line": line,
-        "retryable": retryable if isinstance(retryable, bool) else None,
-        "status": status if isinstance(status, int) and not isinstance(status, bool) else None,
-        "configuration": isinstance(error, NodeError),
-    })
-
-
-def _format(error):
-    whole = traceback.TracebackException.from_exception(error)
-    part, seen = whole, set()
-    while part is not None and id(part) not in seen:
-        seen.add(id(part))
-        part.stack = traceback.StackSummary.from_list(
-            [f for f in part.stack if f.filename not in _OWN])
-        part = part.__cause__ or part.__context__
-    return "".join(whole.format())
 
 
 def flush():

@@ -15,9 +15,9 @@ use crate::array::{self, View};
 use crate::ctx::{Calls, Ctx, Stream};
 use crate::{Answer, Trouble, gate, guarded, panic_text};
 
-const SOURCE: &str = include_str!("node.py");
+const SOURCE: &str = concat!(include_str!("texts.py"), include_str!("node.py"));
 
-/// The helper module that node.py becomes.
+/// The helper module that texts.py and node.py become.
 static HELPER: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
 
 pub fn helper(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
@@ -48,7 +48,9 @@ struct Node {
 /// Describes an exception as JSON; falls back to its bare text.
 pub fn describe(py: Python<'_>, error: PyErr, file: Option<&str>) -> String {
     let fallback = || {
-        let text = error.to_string().replace(['"', '\\', '\n'], " ");
+        let text = error
+            .to_string()
+            .replace(|c: char| c.is_control() || "\"\\".contains(c), " ");
         format!(r#"{{"exception": "Exception", "types": [], "message": "{text}"}}"#)
     };
     helper(py)

@@ -4,6 +4,7 @@
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fault {
     /// Names of its class and of all its bases, most derived first; bare and with their module.
+    /// Those of an exception that it stands for follow.
     pub types: Vec<String>,
     pub message: String,
     /// What it says of itself, in an attribute `retryable`.
@@ -20,7 +21,7 @@ pub struct Classifier {
 }
 
 /// Transient wherever they come from. HTTP libraries that do not derive theirs from
-/// `ConnectionError` are known by name.
+/// `ConnectionError` are known by name: no connection, a broken one, no answer in time.
 const USUAL: &[&str] = &[
     "TimeoutError",
     "ConnectionError",
@@ -32,7 +33,13 @@ const USUAL: &[&str] = &[
     "APIConnectionError",
     "requests.exceptions.ConnectionError",
     "requests.exceptions.Timeout",
+    "requests.exceptions.ChunkedEncodingError",
     "httpx.TransportError",
+    "httpx2.TransportError",
+    "aiohttp.client_exceptions.ClientConnectionError",
+    "aiohttp.client_exceptions.ClientPayloadError",
+    "botocore.exceptions.HTTPClientError",
+    "socket.gaierror",
     "urllib3.exceptions.HTTPError",
     "http.client.IncompleteRead",
 ];
@@ -66,7 +73,7 @@ impl Classifier {
             Some(names) => names.iter().any(|n| is_a(n)),
             None => {
                 USUAL.iter().any(|n| is_a(n))
-                    || matches!(fault.status, Some(408 | 425 | 429 | 502 | 503 | 504))
+                    || matches!(fault.status, Some(408 | 425 | 429 | 500 | 502 | 503 | 504))
                     || is_out_of_gpu_memory(fault)
             }
         }
@@ -160,9 +167,9 @@ mod tests {
         f.message = "CUDA out of memory. Tried to allocate 2.00 GiB".into();
         assert!(c.is_transient(&f));
         let mut f = fault(&["HTTPError", "urllib.error.HTTPError", "OSError"]);
-        f.status = Some(404);
-        assert!(!c.is_transient(&f));
-        f.status = Some(503);
-        assert!(c.is_transient(&f));
+        for (status, transient) in [(400, false), (404, false), (429, true), (500, true)] {
+            f.status = Some(status);
+            assert_eq!(c.is_transient(&f), transient, "{status}");
+        }
     }
 }

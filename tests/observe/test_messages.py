@@ -1,6 +1,7 @@
 """The dataclasses, and both ways in which messages come: structures and text."""
 import dataclasses
 import json
+import math
 import subprocess
 import unittest
 
@@ -112,6 +113,11 @@ class Text(unittest.TestCase):
         self.assertEqual((name, fields["end"], fields["n"], fields["e"]), ("level", 7, None, ""))
         self.assertEqual(fields["rms"], "< -3.5, 2 >")
         self.assertEqual(fields["caps"], "audio/x-raw, rate=(int)8000")
+
+    def test_numbers_that_json_lacks_are_read_as_they_are(self):
+        fields = parse_structure("level, a=(double)-inf, b=(double)inf, c=(double)nan, d=(double)-nan;")[1]
+        self.assertEqual((fields["a"], fields["b"]), (-math.inf, math.inf))
+        self.assertTrue(math.isnan(fields["c"]) and math.isnan(fields["d"]))
 
     def test_broken_text_is_an_error(self):
         for text in ['rustvad, message=(string)"never closed', "rustvad, level", "rustvad, n=(int)x;", "="]:

@@ -11,6 +11,7 @@ mod hostile;
 mod hosts;
 mod isolated;
 mod lifecycle;
+mod texts;
 mod told;
 
 use std::path::PathBuf;

@@ -98,7 +98,8 @@ pub fn reload(file: &str, error: Option<&Failure>) -> gst::Structure {
         .build()
 }
 
-/// A structure for `ctx.post`: numbers, texts and booleans as they are, nested values as JSON.
+/// A structure for `ctx.post`: numbers, texts and booleans as they are, nested values as JSON; from
+/// the fields as `posted` of texts.py writes them.
 pub fn from_node(
     name: &str,
     fields: serde_json::Map<String, serde_json::Value>,
@@ -119,7 +120,7 @@ pub fn from_node(
             continue;
         }
         match value {
-            Value::Null => {}
+            Value::Null => s.set(key, None::<String>),
             Value::Bool(v) => s.set(key, v),
             Value::Number(n) => match (n.as_i64(), n.as_u64()) {
                 (Some(v), _) => s.set(key, v),
@@ -127,10 +128,18 @@ pub fn from_node(
                 _ => s.set(key, n.as_f64().unwrap_or(0.0)),
             },
             Value::String(v) => s.set(key, without_nul(&v)),
-            nested => s.set(key, nested.to_string()),
+            nested => match not_finite(&nested) {
+                Some(v) => s.set(key, v),
+                None => s.set(key, nested.to_string()),
+            },
         }
     }
     Some(s)
+}
+
+/// NaN or an infinity, which JSON cannot say.
+fn not_finite(value: &serde_json::Value) -> Option<f64> {
+    value.get("double")?.as_str()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -142,7 +151,8 @@ mod tests {
         gst::init().unwrap();
         let serde_json::Value::Object(fields) = serde_json::json!({
             "count": -3, "big": u64::MAX, "score": 0.5, "text": "äh", "yes": true,
-            "none": null, "list": [1, 2], "not a name": 1, "nul": "a\0b"
+            "none": null, "list": [1, 2], "not a name": 1, "nul": "a\0b",
+            "silence": {"double": "-inf"}, "what": {"double": "nan"}
         }) else {
             unreachable!()
         };
@@ -154,7 +164,10 @@ mod tests {
         assert_eq!(s.get::<bool>("yes"), Ok(true));
         assert_eq!(s.get::<&str>("list"), Ok("[1,2]"));
         assert_eq!(s.get::<&str>("nul"), Ok("a\u{fffd}b"));
-        assert_eq!(s.n_fields(), 7);
+        assert_eq!(s.get::<Option<String>>("none"), Ok(None));
+        assert_eq!(s.get::<f64>("silence"), Ok(f64::NEG_INFINITY));
+        assert!(s.get::<f64>("what").unwrap().is_nan());
+        assert_eq!(s.n_fields(), 10);
         assert_eq!(from_node("no spaces", Default::default()), None);
         assert_eq!(from_node("", Default::default()), None);
     }

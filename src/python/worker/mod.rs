@@ -24,7 +24,10 @@ use super::{
 };
 use crate::resilience::Interrupt;
 
-const NODE: &str = include_str!("../../../bridge/src/node.py");
+const NODE: &str = concat!(
+    include_str!("../../../bridge/src/texts.py"),
+    include_str!("../../../bridge/src/node.py")
+);
 
 /// Largest packet, either way; below 212,960 bytes, the usual limit of a socket.
 const PACKET: usize = 200_000;

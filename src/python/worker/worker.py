@@ -126,12 +126,12 @@ class Ctx:
         return {"rate": rate, **dict(zip(("start", "stop", "time", "base"), map(known, times)))}
 
     def post(self, name, **fields):
-        aside(b"P", dumps([name, fields]))
+        aside(b"P", f"[{json.dumps(name)}, {posted(name, fields)}]")
 
     def log(self, level, line):
         if level not in ("error", "warning", "info", "debug", "trace"):
             raise TypeError(f"log level {level!r}; expected error, warning, info, debug or trace")
-        aside(b"L", json.dumps([level, fit(str(line))]))
+        aside(b"L", json.dumps([level, fit(clean(str(line)))]))
 
 
 class Shared:
@@ -150,12 +150,12 @@ class Shared:
         return self.map
 
 
-# Of node.py, once that has come.
-dumps = json.dumps
+# Of texts.py, once that has come.
+posted = clean = None
 
 
 def main():
-    global dumps
+    global posted, clean
     source = sock.recv(PACKET).decode()
     helper = {"__name__": "_rustaudio_node", "__file__": "<rustaudio>/node.py"}
     try:
@@ -167,7 +167,7 @@ def main():
                        "python-home", "traceback": "", "configuration": True}))
         return
     helper["_OWN"].add("<string>")
-    dumps = helper["dumps"]
+    posted, clean = helper["posted"], helper["clean"]
     np = helper["np"]
     kinds = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 11: "f4", 12: "f8"}
     kinds = {number: np.dtype(code) for number, code in kinds.items()}
