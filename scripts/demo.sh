@@ -9,8 +9,10 @@ out=${out#"$PWD/"}
 # What would lead GStreamer or Python elsewhere.
 unset GST_PLUGIN_PATH_1_0 VIRTUAL_ENV CONDA_PREFIX
 
-need_runtime
 need_rust
+need_runtime
+set_up
+fetch_crates
 
 say "Building"
 cargo build --release --locked

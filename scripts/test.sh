@@ -3,14 +3,19 @@
 set -euo pipefail
 . "$(dirname "$0")/setup.sh"
 
+need_rust
 need_runtime
 need_packages python3-venv python3-gi python3-gst-1.0 gir1.2-gst-plugins-base-1.0 python3-prometheus-client \
   gir1.2-gst-rtsp-server-1.0 gstreamer1.0-rtsp chromium
-need_rust
+set_up
+fetch_crates
 
 status=0
 say "Rust tests: signal processing, elements, whole pipelines, gst-launch and PyGObject"
 cargo test --workspace --locked --no-fail-fast || status=$?
+
+say "Tests of these scripts' set-up"
+PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m unittest discover -s tests/scripts || status=$?
 
 say "Python tests: messages, reports in Chromium, Prometheus, an RTSP server with clients"
 cargo build --locked

@@ -9,6 +9,7 @@ set -euo pipefail
 
 need_rust
 need_packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
+set_up
 
 target=aarch64-unknown-linux-gnu
 mkdir -p "${CARGO_TARGET_DIR:-target}/arm/crate/src"

@@ -1,0 +1,144 @@
+"""scripts/setup.sh on machines that lack something: apt and Rust are stand-ins that note what is asked
+of them, so nothing is installed."""
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = ["awk", "bash", "cat", "cut", "dirname", "env", "grep", "head", "mktemp", "rm", "sed", "sort"]
+
+# Notes each call; knows the candidates of a suite; finds what ONLINE says.
+APT_GET = """#!/bin/sh
+echo "apt-get $*" >>"$CALLS"
+case "$*" in
+  update*) [ -n "$ONLINE" ] || {
+    echo "W: Failed to fetch http://deb.debian.org/debian/dists/x/InRelease  Temporary failure resolving 'deb.debian.org'" >&2
+    echo "W: Some index files failed to download. They have been ignored, or old ones used instead." >&2; } ;;
+  *--print-uris) echo "'http://x/a.deb' a.deb 1500000 SHA256:0"; echo "'http://x/b.deb' b.deb 1000000 SHA256:0" ;;
+  *-s) for p in $REMOVES; do echo "Remv $p [1]"; done
+    [ -n "$ONLINE" ] || { echo "E: Unable to locate package gcc" >&2; exit 100; } ;;
+  *) [ -z "$BROKEN" ] || { echo "Reading..."; echo "E: $BROKEN" >&2; exit 100; } ;;
+esac
+"""
+APT_CACHE = """#!/bin/sh
+[ -n "$ONLINE" ] || exit 0
+case "$2" in
+  cargo) printf 'cargo:\\n  Installed: (none)\\n  Candidate: %s\\n' "${CARGO:-(none)}" ;;
+  cargo-web) printf 'cargo-web:\\n  Installed: (none)\\n  Candidate: %s\\n' "${CARGO_WEB:-(none)}" ;;
+esac
+"""
+DPKG_QUERY = """#!/bin/sh
+for last; do :; done
+case " $LACKING " in *" $last "*) exit 1 ;; esac
+echo "install ok installed"
+"""
+
+
+class Setup(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.calls = self.folder / "calls"
+        self.calls.touch()
+        self.bin = self.folder / "bin"
+        self.bin.mkdir()
+        for tool in TOOLS:
+            os.symlink(shutil.which(tool), self.bin / tool)
+        self.program("apt-get", APT_GET)
+        self.program("apt-cache", APT_CACHE)
+        self.program("dpkg-query", DPKG_QUERY)
+        self.program("id", "#!/bin/sh\necho 0\n")
+
+    def program(self, name, text):
+        path = self.bin / name
+        path.write_text(text)
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+    def rust(self, version):
+        self.program("rustc", f"#!/bin/sh\necho 'rustc {version} (0 2026-01-01)'\n")
+        self.program("cargo", f"#!/bin/sh\necho 'cargo {version}'\n")
+
+    def set_up(self, needs="need_rust; need_packages gcc chromium; set_up", **variables):
+        """What a script that needs all this prints, exit code, and what was asked of apt-get."""
+        environment = {"PATH": str(self.bin), "HOME": str(self.folder), "TMPDIR": str(self.folder),
+                       "CALLS": str(self.calls), "LACKING": "gcc chromium ca-certificates", **variables}
+        done = subprocess.run(["bash", "-c", f"set -euo pipefail; . {ROOT}/scripts/setup.sh; {needs}"],
+                              env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        calls = self.calls.read_text().splitlines()
+        installed = [c for c in calls if c.startswith("apt-get install -y")]
+        return done.stdout, done.returncode, calls, installed
+
+    def test_a_recent_rust_and_all_packages_ask_for_nothing(self):
+        self.rust("1.99.0")
+        self.assertEqual(self.set_up(LACKING=""), ("", 0, [], []))
+
+    def test_rust_comes_from_the_packages_that_are_recent_enough(self):
+        for candidates, names in [
+            ({"CARGO": "0.66.0+ds1-1", "CARGO_WEB": "1.96.0+dfsg1-1~deb12u2"}, "cargo-web rustc-web"),
+            ({"CARGO": "1.97.1+dfsg1-1"}, "cargo rustc"),
+        ]:
+            with self.subTest(names):
+                self.calls.write_text("")
+                text, code, _, installed = self.set_up(ONLINE="1", **candidates)
+                self.assertEqual(code, 0, text)
+                wanted = f"gcc chromium {names} ca-certificates"
+                self.assertIn(f"== Installing {wanted}: 3 MB to download\n", text)
+                self.assertEqual(len(installed), 1)
+                self.assertTrue(installed[0].endswith(f" {wanted}"), installed)
+
+    def test_only_the_tools_that_lack_are_installed(self):
+        self.rust("1.96.0")
+        self.program("cargo", "#!/bin/sh\n[ $1 = fmt ]\n")
+        text, code, _, installed = self.set_up("need_rust fmt clippy; set_up", ONLINE="1",
+                                               CARGO_WEB="1.96.0+dfsg1-1~deb12u2")
+        self.assertEqual(code, 0, text)
+        self.assertTrue(installed[0].endswith(" rust-web-clippy"), installed)
+
+    def test_an_old_rust_is_replaced_and_that_is_said(self):
+        self.rust("1.63.0")
+        text, code, _, installed = self.set_up(ONLINE="1", CARGO_WEB="1.96.0", REMOVES="cargo rustc")
+        self.assertEqual((code, len(installed)), (0, 1), text)
+        self.assertIn("ca-certificates, in place of cargo, rustc: ", text)
+
+    def test_nothing_else_is_ever_removed(self):
+        text, code, _, installed = self.set_up(ONLINE="1", CARGO_WEB="1.96.0", REMOVES="cargo precious")
+        self.assertEqual((code, installed), (1, []), text)
+        self.assertIn("would remove cargo, precious", text)
+
+    def test_with_rustup_it_is_the_users_to_update_before_anything_is_looked_for(self):
+        self.rust("1.63.0")
+        self.program("rustup", "#!/bin/sh\n")
+        text, code, calls, _ = self.set_up(ONLINE="1")
+        self.assertEqual((code, calls), (1, []))
+        self.assertRegex(text, r"^Rust 1\.\d+ or later is needed, found 1\.63\.0: rustup update stable .*\n$")
+
+    def test_where_no_package_is_recent_enough_nothing_is_installed(self):
+        text, code, _, installed = self.set_up(ONLINE="1", CARGO="1.75.0+dfsg0ubuntu1")
+        self.assertEqual((code, installed), (1, []), text)
+        self.assertIn("this system's packages have cargo 1.75.0. Get it from https://rustup.rs", text)
+
+    def test_without_a_network_one_sentence_says_so(self):
+        text, code, _, installed = self.set_up()
+        self.assertEqual((code, installed), (1, []))
+        self.assertEqual(text, "\n== Looking for packages: gcc chromium Rust\n"
+                               "The package servers cannot be reached (Temporary failure resolving "
+                               "'deb.debian.org'), so nothing was installed: run this again with a network.\n")
+        self.rust("1.99.0")
+        text, code, _, installed = self.set_up()
+        self.assertEqual((code, installed, text.count("\n")), (1, [], 3))
+        self.assertIn("nothing was installed", text)
+
+    def test_another_failure_of_apt_is_told_in_its_own_words(self):
+        self.rust("1.99.0")
+        text, code, _, _ = self.set_up(ONLINE="1", BROKEN="Could not get lock /var/lib/dpkg/lock-frontend")
+        self.assertEqual(code, 1)
+        self.assertRegex(text, r"apt-get cannot install gcc chromium: Could not get lock \S+ \(all of its output: \S+\)\n$")
+
+
+if __name__ == "__main__":
+    unittest.main()
