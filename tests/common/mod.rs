@@ -178,3 +178,25 @@ pub fn assert_continuous(buffers: &[gst::Buffer], start: gst::ClockTime) -> gst:
     }
     next - start
 }
+
+/// What a program can see of a property, for comparison between two elements that were made anew: an
+/// enumeration by its values and nicks, since each library names its types itself (and GStreamer has
+/// renamed its own), any other type by its name; then the default and whether it can be written.
+pub fn property(element: &gst::Element, name: &str) -> (String, String, bool) {
+    let pspec = element
+        .find_property(name)
+        .unwrap_or_else(|| panic!("{} has no {name}", element.name()));
+    let kind = match gst::glib::EnumClass::with_type(pspec.value_type()) {
+        Some(class) => {
+            let values = class.values().iter();
+            format!(
+                "{:?}",
+                values.map(|v| (v.value(), v.nick())).collect::<Vec<_>>()
+            )
+        }
+        None => pspec.value_type().to_string(),
+    };
+    let default = element.property_value(name).serialize().unwrap();
+    let writable = pspec.flags().contains(gst::glib::ParamFlags::WRITABLE);
+    (kind, default.to_string(), writable)
+}
