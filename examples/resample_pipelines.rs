@@ -1,5 +1,5 @@
 //! CPU time of whole pipelines with `rustresample` and with `audioresample`, less that of the same
-//! pipeline without either: `cargo run --release --example resample_pipelines`. A word after `--`
+//! pipeline with the capsfilter alone: `cargo run --release --example resample_pipelines`. A word after `--`
 //! chooses rows, as `S16LE`, `4096` or `48000>16000`.
 
 use gst::prelude::*;
@@ -78,7 +78,7 @@ fn main() {
                 format!("{source} ! {factory} ! audio/x-raw,rate={to} ! fakesink sync=false")
             };
             let lines = [
-                format!("{source} ! identity ! fakesink sync=false"),
+                format!("{source} ! capsfilter ! fakesink sync=false"),
                 with("audioresample"),
                 with("rustresample"),
             ];

@@ -22,6 +22,7 @@ TRACERS = {
     "latency": {
         "GST_TRACERS": "latency(flags=element)",
         "GST_DEBUG": "GST_TRACER:7",
+        "GST_DEBUG_COLOR_MODE": "off",
         "GST_DEBUG_FILE": "/dev/null",
     },
 }

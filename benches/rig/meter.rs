@@ -5,7 +5,7 @@
 
 use std::f64::consts::PI;
 
-use super::{Converter, chunk};
+use super::{Converter, chunk, room};
 
 /// What was measured of one converter.
 #[derive(Clone, Debug, Default)]
@@ -108,9 +108,10 @@ fn tone(converter: &mut dyn Converter, rates: (u32, u32), hz: f64) -> Vec<f32> {
     let input: Vec<f32> = (0..frames)
         .map(|n| (LEVEL * (2.0 * PI * hz * n as f64 / f64::from(rates.0)).sin()) as f32)
         .collect();
-    let mut output = Vec::new();
+    let (mut output, mut buffer) = (Vec::new(), vec![0.0; room(1)]);
     for part in input.chunks(chunk(rates.0)) {
-        converter.process(part, &mut output);
+        let made = converter.process(part, &mut buffer);
+        output.extend_from_slice(&buffer[..made]);
     }
     let keep = (rates.1 / 10) as usize;
     let end = output.len() - (rates.1 as usize / 20).min(output.len() / 4);

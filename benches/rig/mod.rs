@@ -20,11 +20,20 @@ pub const PAIRS: [(u32, u32); 8] = [
 
 /// A converter of interleaved `f32`, fed chunk by chunk.
 pub trait Converter {
-    /// Converts `input`; appends what came out to `output`.
-    fn process(&mut self, input: &[f32], output: &mut Vec<f32>);
+    /// Converts `input` into the front of `output`, which has at least [`room`]: samples made.
+    ///
+    /// The caller makes `output` once, and an implementation neither allocates nor clears anything,
+    /// so that all that is timed is conversion.
+    fn process(&mut self, input: &[f32], output: &mut [f32]) -> usize;
 
     /// Worst-case delay, in seconds.
     fn latency(&self) -> f64;
+}
+
+/// Samples of an output buffer: as much as any converter here hands out after a chunk of 10 ms, which
+/// may be a block that it had collected.
+pub fn room(channels: usize) -> usize {
+    32_768 * channels
 }
 
 /// Frames of 10 ms at `rate`.

@@ -52,7 +52,7 @@ pub fn engine(rates: (u32, u32), channels: usize, quality: u8, engine: EngineCho
 }
 
 impl Converter for Own {
-    fn process(&mut self, input: &[f32], output: &mut Vec<f32>) {
+    fn process(&mut self, input: &[f32], output: &mut [f32]) -> usize {
         let channels = self.channels;
         let frames = input.len() / channels;
         let paired = channels == 2
@@ -73,12 +73,12 @@ impl Converter for Own {
             });
         }
         let frames = self.resampler.available();
-        let at = output.len();
-        output.resize(at + frames * channels, 0.0);
+        let made = frames * channels;
         self.resampler.pull(
-            &mut Output::interleaved(&mut output[at..], channels),
+            &mut Output::interleaved(&mut output[..made], channels),
             frames,
         );
+        made
     }
 
     fn latency(&self) -> f64 {
@@ -86,7 +86,7 @@ impl Converter for Own {
     }
 }
 
-/// This crate's between 16-bit samples.
+/// This crate's between 16-bit samples; for its quality, not to be timed.
 pub struct OwnS16 {
     stream: Stream,
     channels: usize,
@@ -105,7 +105,7 @@ impl OwnS16 {
 }
 
 impl Converter for OwnS16 {
-    fn process(&mut self, input: &[f32], output: &mut Vec<f32>) {
+    fn process(&mut self, input: &[f32], output: &mut [f32]) -> usize {
         let samples = to_s16(input);
         let bytes: Vec<u8> = samples.iter().flat_map(|v| v.to_le_bytes()).collect();
         let frames = input.len() / self.channels;
@@ -113,8 +113,10 @@ impl Converter for OwnS16 {
         let frames = self.stream.available();
         let mut bytes = vec![0; frames * self.channels * 2];
         self.stream.pull(frames, &mut bytes);
-        let samples = bytes.as_chunks().0.iter().map(|b| i16::from_le_bytes(*b));
-        output.extend(samples.map(from_s16));
+        let samples = bytes.as_chunks().0.iter();
+        let samples = samples.map(|b| from_s16(i16::from_le_bytes(*b)));
+        output.iter_mut().zip(samples).for_each(|(to, v)| *to = v);
+        frames * self.channels
     }
 
     fn latency(&self) -> f64 {
@@ -199,14 +201,13 @@ impl Gst {
 use gst::glib::translate::IntoGlib;
 
 impl Gst {
-    /// Converts samples of the format that this is for.
-    fn convert<T: Copy + Default>(&mut self, input: &[T], output: &mut Vec<T>) {
+    /// Converts samples of the format that this is for: samples made.
+    fn convert<T: Copy>(&mut self, input: &[T], output: &mut [T]) -> usize {
         let frames_in = input.len() / self.channels;
         let frames = self.frames(frames_in);
-        let at = output.len();
-        output.resize(at + frames * self.channels, T::default());
+        let made = frames * self.channels;
         let mut from = [input.as_ptr().cast_mut().cast::<c_void>()];
-        let mut to = [output[at..].as_mut_ptr().cast::<c_void>()];
+        let mut to = [output[..made].as_mut_ptr().cast::<c_void>()];
         // SAFETY: interleaved, so one pointer each; the output has room for what was announced.
         unsafe {
             gst_audio::ffi::gst_audio_resampler_resample(
@@ -217,12 +218,13 @@ impl Gst {
                 frames,
             );
         }
+        made
     }
 }
 
 impl Converter for Gst {
-    fn process(&mut self, input: &[f32], output: &mut Vec<f32>) {
-        self.convert(input, output);
+    fn process(&mut self, input: &[f32], output: &mut [f32]) -> usize {
+        self.convert(input, output)
     }
 
     fn latency(&self) -> f64 {
@@ -230,7 +232,7 @@ impl Converter for Gst {
     }
 }
 
-/// The same between 16-bit samples.
+/// The same between 16-bit samples; for its quality, not to be timed.
 pub struct GstS16(Gst);
 
 impl GstS16 {
@@ -241,10 +243,12 @@ impl GstS16 {
 }
 
 impl Converter for GstS16 {
-    fn process(&mut self, input: &[f32], output: &mut Vec<f32>) {
-        let mut samples = Vec::new();
-        self.0.convert(&to_s16(input), &mut samples);
-        output.extend(samples.into_iter().map(from_s16));
+    fn process(&mut self, input: &[f32], output: &mut [f32]) -> usize {
+        let mut samples = vec![0; output.len()];
+        let made = self.0.convert(&to_s16(input), &mut samples);
+        let samples = samples[..made].iter().map(|v| from_s16(*v));
+        output.iter_mut().zip(samples).for_each(|(to, v)| *to = v);
+        made
     }
 
     fn latency(&self) -> f64 {
@@ -296,7 +300,6 @@ pub struct Soxr {
     delay: unsafe extern "C" fn(*mut c_void) -> c_double,
     delete: unsafe extern "C" fn(*mut c_void),
     channels: usize,
-    ratio: f64,
     out_rate: u32,
 }
 
@@ -341,7 +344,6 @@ impl Soxr {
                     symbol(c"soxr_delete"),
                 ),
                 channels,
-                ratio: f64::from(rates.1) / f64::from(rates.0),
                 out_rate: rates.1,
             })
         }
@@ -349,12 +351,9 @@ impl Soxr {
 }
 
 impl Converter for Soxr {
-    fn process(&mut self, input: &[f32], output: &mut Vec<f32>) {
+    fn process(&mut self, input: &[f32], output: &mut [f32]) -> usize {
         let frames = input.len() / self.channels;
-        // It may hand out a block at a time.
-        let room = (frames as f64 * self.ratio) as usize + 16_384;
-        let at = output.len();
-        output.resize(at + room * self.channels, 0.0);
+        let room = output.len() / self.channels;
         let (mut taken, mut made) = (0, 0);
         // SAFETY: both buffers are as long as stated.
         let error = unsafe {
@@ -363,13 +362,14 @@ impl Converter for Soxr {
                 input.as_ptr().cast(),
                 frames,
                 &mut taken,
-                output[at..].as_mut_ptr().cast(),
+                output.as_mut_ptr().cast(),
                 room,
                 &mut made,
             )
         };
-        assert!(error.is_null() && taken == frames);
-        output.truncate(at + made * self.channels);
+        // A full output would mean that some was held back.
+        assert!(error.is_null() && taken == frames && made < room);
+        made * self.channels
     }
 
     fn latency(&self) -> f64 {

@@ -18,18 +18,33 @@ pub struct Rubato {
     rate: (u32, u32),
     /// Input that does not fill a piece yet.
     waiting: Vec<f32>,
-    piece: Vec<f32>,
 }
 
 impl Rubato {
     fn new(inner: Box<dyn Resampler<f32>>, rate: (u32, u32)) -> Self {
         Self {
             channels: inner.nbr_channels(),
-            piece: vec![0.0; inner.output_frames_max() * inner.nbr_channels()],
+            waiting: Vec::with_capacity(super::room(inner.nbr_channels())),
             inner,
             rate,
-            waiting: Vec::new(),
         }
+    }
+
+    /// Converts one piece at the front of `input` into the front of `output`: samples taken and made,
+    /// or `None` where there is no whole piece.
+    fn piece(&mut self, input: &[f32], output: &mut [f32]) -> Option<(usize, usize)> {
+        let frames = self.inner.input_frames_next();
+        let piece = input.get(..frames * self.channels)?;
+        let piece = InterleavedSlice::new(piece, self.channels, frames).unwrap();
+        let room = output.len() / self.channels;
+        let mut to =
+            InterleavedSlice::new_mut(&mut output[..room * self.channels], self.channels, room)
+                .unwrap();
+        let (taken, made) = self
+            .inner
+            .process_into_buffer(&piece, &mut to, None)
+            .unwrap();
+        Some((taken * self.channels, made * self.channels))
     }
 
     /// `Fft` whose filter is `frames` long or a little longer at the lower rate, in blocks of the
@@ -58,12 +73,11 @@ impl Rubato {
         let time = |units: &usize| {
             let mut this = make(*units);
             let input = vec![0.1; units * m * channels];
-            let mut output = Vec::new();
+            let mut output = vec![0.0; super::room(channels)];
             let runs = 200_000 / input.len() + 1;
             let mut once = || {
                 let start = Instant::now();
                 for _ in 0..runs {
-                    output.clear();
                     this.process(&input, &mut output);
                 }
                 start.elapsed().as_secs_f64() / (runs * units) as f64
@@ -104,25 +118,26 @@ impl Rubato {
 }
 
 impl Converter for Rubato {
-    fn process(&mut self, input: &[f32], output: &mut Vec<f32>) {
-        self.waiting.extend_from_slice(input);
-        let mut used = 0;
-        loop {
-            let frames = self.inner.input_frames_next();
-            let Some(piece) = self.waiting[used..].get(..frames * self.channels) else {
-                break;
-            };
-            let input = InterleavedSlice::new(piece, self.channels, frames).unwrap();
-            let room = self.piece.len() / self.channels;
-            let mut to = InterleavedSlice::new_mut(&mut self.piece, self.channels, room).unwrap();
-            let (_, made) = self
-                .inner
-                .process_into_buffer(&input, &mut to, None)
-                .unwrap();
-            output.extend_from_slice(&self.piece[..made * self.channels]);
-            used += frames * self.channels;
+    fn process(&mut self, input: &[f32], output: &mut [f32]) -> usize {
+        // What fills pieces as it comes is converted where it lies.
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let direct = waiting.is_empty();
+        if !direct {
+            waiting.extend_from_slice(input);
         }
-        self.waiting.drain(..used);
+        let from = if direct { input } else { &waiting[..] };
+        let (mut used, mut at) = (0, 0);
+        while let Some((taken, made)) = self.piece(&from[used..], &mut output[at..]) {
+            used += taken;
+            at += made;
+        }
+        if direct {
+            waiting.extend_from_slice(&input[used..]);
+        } else {
+            waiting.drain(..used);
+        }
+        self.waiting = waiting;
+        at
     }
 
     fn latency(&self) -> f64 {

@@ -9,22 +9,37 @@ use gst_audio::ffi;
 /// A `GstAudioConverter`, for the formats that were given to [`Stock::new`].
 pub struct Stock {
     converter: *mut ffi::GstAudioConverter,
-    input: gst_audio::AudioInfo,
-    output: gst_audio::AudioInfo,
+    input: Planes,
+    output: Planes,
 }
 
-fn planes(
-    data: *mut u8,
-    info: &gst_audio::AudioInfo,
-    frames: usize,
-    pointers: &mut [gst::glib::ffi::gpointer; 64],
-) {
-    let channels = info.channels() as usize;
-    let planar = info.layout() == gst_audio::AudioLayout::NonInterleaved;
-    let bytes = frames * info.bpf() as usize / channels;
-    for (c, p) in pointers.iter_mut().enumerate() {
-        let offset = if planar && c < channels { c * bytes } else { 0 };
-        *p = data.wrapping_add(offset).cast();
+/// Where the planes of one side are, in pointers that are made once.
+struct Planes {
+    pointers: Vec<gst::glib::ffi::gpointer>,
+    /// Bytes of a frame in one plane, and in all.
+    step: usize,
+    frame: usize,
+}
+
+impl Planes {
+    fn new(info: &gst_audio::AudioInfo) -> Self {
+        let planes = match info.layout() {
+            gst_audio::AudioLayout::NonInterleaved => info.channels() as usize,
+            _ => 1,
+        };
+        let frame = info.bpf() as usize;
+        Self {
+            pointers: vec![ptr::null_mut(); planes],
+            step: frame / planes,
+            frame,
+        }
+    }
+
+    fn point(&mut self, data: *mut u8, frames: usize) -> *mut gst::glib::ffi::gpointer {
+        for (c, p) in self.pointers.iter_mut().enumerate() {
+            *p = data.wrapping_add(c * frames * self.step).cast();
+        }
+        self.pointers.as_mut_ptr()
     }
 }
 
@@ -55,27 +70,58 @@ impl Stock {
         };
         (!converter.is_null()).then(|| Self {
             converter,
-            input: input.clone(),
-            output: output.clone(),
+            input: Planes::new(input),
+            output: Planes::new(output),
         })
     }
 
     /// Converts `frames` of `src` to `dst`; planes one after the other.
     pub fn convert(&mut self, src: &[u8], dst: &mut [u8], frames: usize) {
-        assert!(src.len() >= frames * self.input.bpf() as usize);
-        assert!(dst.len() >= frames * self.output.bpf() as usize);
-        let (mut from, mut to) = ([ptr::null_mut(); 64], [ptr::null_mut(); 64]);
-        planes(src.as_ptr().cast_mut(), &self.input, frames, &mut from);
-        planes(dst.as_mut_ptr(), &self.output, frames, &mut to);
-        // SAFETY: the planes lie within `src` and `dst` by the assertions above; without the flag
-        // that says so, the input is not written to.
+        assert!(src.len() >= frames * self.input.frame);
+        // SAFETY: without the flag that says so, the input is not written to.
+        unsafe {
+            self.samples(
+                ffi::GST_AUDIO_CONVERTER_FLAG_NONE,
+                src.as_ptr().cast_mut(),
+                dst,
+                frames,
+            );
+        }
+    }
+
+    /// The same with `src` as room to work in, as audioconvert does it with buffers that are its own:
+    /// what is left in there afterwards is undefined.
+    pub fn convert_using(&mut self, src: &mut [u8], dst: &mut [u8], frames: usize) {
+        assert!(src.len() >= frames * self.input.frame);
+        // SAFETY: the input may be written to.
+        unsafe {
+            self.samples(
+                ffi::GST_AUDIO_CONVERTER_FLAG_IN_WRITABLE,
+                src.as_mut_ptr(),
+                dst,
+                frames,
+            );
+        }
+    }
+
+    /// # Safety
+    /// `src` holds `frames` of the input, and may be written to if `flags` say so.
+    unsafe fn samples(
+        &mut self,
+        flags: ffi::GstAudioConverterFlags,
+        src: *mut u8,
+        dst: &mut [u8],
+        frames: usize,
+    ) {
+        assert!(dst.len() >= frames * self.output.frame);
+        // SAFETY: the planes lie within `src`, by the caller's word, and within `dst`.
         let ok = unsafe {
             ffi::gst_audio_converter_samples(
                 self.converter,
-                ffi::GST_AUDIO_CONVERTER_FLAG_NONE,
-                from.as_mut_ptr(),
+                flags,
+                self.input.point(src, frames),
                 frames,
-                to.as_mut_ptr(),
+                self.output.point(dst.as_mut_ptr(), frames),
                 frames,
             )
         };
