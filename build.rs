@@ -6,7 +6,16 @@ use std::{env, fs};
 
 fn main() {
     gst_plugin_version_helper::info();
+    package_origin();
     build_bridge();
+}
+
+/// The URL that gst-inspect shows: whoever packages the plugin knows it, and for everybody else there
+/// is GStreamer's own word for it.
+fn package_origin() {
+    println!("cargo:rerun-if-env-changed=PACKAGE_ORIGIN");
+    let origin = env::var("PACKAGE_ORIGIN").unwrap_or_else(|_| "Unknown package origin".into());
+    println!("cargo:rustc-env=PACKAGE_ORIGIN={origin}");
 }
 
 fn variable(name: &str) -> String {

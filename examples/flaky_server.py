@@ -1,6 +1,7 @@
+#!/usr/bin/python3
 """A transcription service that says 503 to every second request: for trying transcriber.py.
 
-    python3 examples/flaky_server.py [PORT]
+    examples/flaky_server.py [PORT]
 """
 
 import http.server

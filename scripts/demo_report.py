@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """Shows what the demo's bus messages say: the speech segments beside where speech is known to be,
 and the metrics of each element. The package gstrustaudio reads them and writes the page.
 

@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """Joins Debian's spoken channel names into one recording with pauses, and notes where speech is.
 
 make_speech.py OUT.wav OUT.csv [CLIP_DIR]

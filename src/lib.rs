@@ -29,6 +29,6 @@ gst::plugin_define!(
     "MIT/X11",
     env!("CARGO_PKG_NAME"),
     env!("CARGO_PKG_NAME"),
-    env!("CARGO_PKG_NAME"),
+    env!("PACKAGE_ORIGIN"),
     env!("BUILD_REL_DATE")
 );

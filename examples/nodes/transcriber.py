@@ -1,6 +1,6 @@
 """Sends each utterance to a transcription service; transient failures are retried by the element.
 
-    python3 examples/flaky_server.py 8089 &
+    examples/flaky_server.py 8089 &
     ... ! audio/x-raw,format=S16LE,rate=16000,channels=1 ! rustvad ! \
         pypipelinenode module=examples/nodes/transcriber.py class=Transcriber \
         'kwargs={"url": "http://127.0.0.1:8089/"}' chunk=utterance chunk-duration=30000000000 ! ...

@@ -6,6 +6,9 @@ pub mod resample;
 pub mod support;
 pub mod vad;
 
+/// Who wrote the elements, for gst-inspect.
+const AUTHOR: &str = "The gst-plugin-rustaudio developers";
+
 /// Registers all elements with `plugin`.
 pub fn register(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     audioconvert::register(plugin)?;

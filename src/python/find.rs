@@ -1,6 +1,7 @@
 //! Where an interpreter may be: directories, virtualenvs, names of libraries. Looks at files, loads
 //! nothing.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// Oldest and newest minor version of Python 3 that is looked for.
@@ -22,6 +23,24 @@ pub struct Candidates {
     pub home: Option<PathBuf>,
     /// Where this came from, for messages.
     pub origin: String,
+}
+
+impl Candidates {
+    /// Debian's package of the library that is preferred, or the one that brings whichever is the
+    /// system's where the name tells no version.
+    pub fn package(&self) -> String {
+        let file = self
+            .libraries
+            .first()
+            .and_then(|l| Path::new(l).file_name());
+        let minor = file
+            .and_then(OsStr::to_str)
+            .and_then(|name| minor_of(name.strip_prefix("libpython")?));
+        minor.or(self.minor).map_or_else(
+            || "libpython3-dev".into(),
+            |minor| format!("libpython3.{minor}"),
+        )
+    }
 }
 
 /// What `pyvenv.cfg` says.
@@ -240,6 +259,30 @@ mod tests {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.0);
         }
+    }
+
+    #[test]
+    fn advice_names_the_package_of_the_version_that_is_looked_for() {
+        let package = |libraries: &[&str], minor| {
+            let libraries = libraries.iter().map(|l| l.to_string()).collect();
+            let found = Candidates {
+                libraries,
+                minor,
+                ..Candidates::default()
+            };
+            found.package()
+        };
+        assert_eq!(
+            package(&["libpython3.13.so.1.0", "libpython3.14.so.1.0"], None),
+            "libpython3.13"
+        );
+        assert_eq!(
+            package(&["/opt/py/lib/libpython3.12.so"], Some(12)),
+            "libpython3.12"
+        );
+        assert_eq!(package(&["/opt/libpython.so"], Some(10)), "libpython3.10");
+        assert_eq!(package(&["/opt/libpython.so"], None), "libpython3-dev");
+        assert_eq!(package(&[], None), "libpython3-dev");
     }
 
     #[test]

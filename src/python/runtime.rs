@@ -17,10 +17,14 @@ static BRIDGE: &[u8] = include_bytes!(env!("RUSTAUDIO_BRIDGE"));
 pub enum LoadError {
     #[error(
         "no Python library found for {origin}; looked for {looked_for}. Install one (Debian: apt \
-         install libpython3-dev or libpython3.11), set python-home, or name the file in {}",
+         install {package}), set python-home, or name the file in {}",
         find::LIBPYTHON_VARIABLE
     )]
-    NoLibrary { origin: String, looked_for: String },
+    NoLibrary {
+        origin: String,
+        looked_for: String,
+        package: String,
+    },
     #[error("{0} has no version of Python that could be told; is it a virtualenv or a prefix?")]
     NoVersion(String),
     #[error(
@@ -128,6 +132,7 @@ impl Library {
             .ok_or_else(|| LoadError::NoLibrary {
                 origin: candidates.origin.clone(),
                 looked_for: candidates.libraries.join(", "),
+                package: candidates.package(),
             })
     }
 

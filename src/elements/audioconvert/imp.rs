@@ -144,7 +144,7 @@ impl ElementImpl for AudioConvert {
                 "Rust audio converter",
                 "Filter/Converter/Audio",
                 "Converts raw audio between all formats, layouts and channel sets",
-                "gst-plugin-rustaudio developers",
+                crate::elements::AUTHOR,
             )
         });
         Some(&METADATA)

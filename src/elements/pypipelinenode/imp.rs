@@ -208,9 +208,16 @@ impl PyPipelineNode {
             gst::element_imp_error!(self, gst::CoreError::Negotiation, ["bad caps {caps}"]);
             return false;
         };
-        let started = self.with_engine(|engine, env, _| engine.start(&info, &caps, env));
-        let Some((Some(output), _)) = started else {
-            return false;
+        let started = self.with_engine(|engine, env, _| {
+            let output = engine.start(&info, &caps, env);
+            output.ok_or(engine.is_unfit())
+        });
+        let output = match started {
+            Some((Ok(output), _)) => output,
+            // The error is told. Refused caps would have the source tell another, of its own, so they
+            // are taken, and the audio is turned away as at a stop.
+            Some((Err(unfit), _)) => return unfit,
+            None => return false,
         };
         if output == info {
             return self.src.push_event(event.clone());
@@ -455,7 +462,7 @@ impl ElementImpl for PyPipelineNode {
                 "Filter/Effect/Audio",
                 "Runs a Python class or function on numpy views of the audio, with retries, a \
                  circuit breaker and metrics",
-                "gst-plugin-rustaudio developers",
+                crate::elements::AUTHOR,
             )
         });
         Some(&METADATA)

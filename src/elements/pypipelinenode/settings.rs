@@ -228,7 +228,8 @@ impl Settings {
             text(
                 "python-home",
                 "Python home",
-                "Virtualenv or prefix of the Python to use; default: $VIRTUAL_ENV, then the system's",
+                "Virtualenv or prefix of the Python to use; default: $VIRTUAL_ENV, then $CONDA_PREFIX, then \
+                 the system's. $RUSTAUDIO_LIBPYTHON names the library itself, before all of these",
             ),
             glib::ParamSpecEnum::builder_with_default("chunk", d.chunk)
                 .nick("Chunk")

@@ -56,10 +56,7 @@ impl ObjectImpl for RustResample {
             properties.push(
                 glib::ParamSpecString::builder("active-engine")
                     .nick("Active engine")
-                    .blurb(
-                        "Engine in use: polyphase, fft, sinc, passthrough, or none before caps \
-                         (no unit)",
-                    )
+                    .blurb("Engine in use: polyphase, fft, sinc, passthrough, or none before caps")
                     .default_value("none")
                     .read_only()
                     .build(),
@@ -105,7 +102,7 @@ impl ElementImpl for RustResample {
                 "Rust audio resampler",
                 "Filter/Converter/Audio",
                 "Converts sample rates with exact filters, exact timestamps and metrics",
-                env!("CARGO_PKG_NAME"),
+                crate::elements::AUTHOR,
             )
         });
         Some(&*METADATA)

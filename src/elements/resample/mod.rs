@@ -146,7 +146,7 @@ pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     gst::Element::register(
         Some(plugin),
         "rustresample",
-        gst::Rank::MARGINAL,
+        gst::Rank::NONE,
         RustResample::static_type(),
     )
 }

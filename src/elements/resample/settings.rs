@@ -44,7 +44,7 @@ impl Settings {
         vec![
             glib::ParamSpecInt::builder("quality")
                 .nick("Quality")
-                .blurb("Filter quality, 0 the lowest and 10 the best, as audioresample's (no unit)")
+                .blurb("Filter quality, 0 the lowest and 10 the best, as audioresample's")
                 .minimum(0)
                 .maximum(i32::from(MAX_QUALITY))
                 .default_value(default.quality)
@@ -52,12 +52,12 @@ impl Settings {
                 .build(),
             glib::ParamSpecEnum::builder_with_default("resample-method", default.method)
                 .nick("Resample method")
-                .blurb("Impulse response of the filter (no unit)")
+                .blurb("Impulse response of the filter")
                 .mutable_playing()
                 .build(),
             glib::ParamSpecEnum::builder_with_default("sinc-filter-mode", default.filter_mode)
                 .nick("Sinc filter table mode")
-                .blurb("How the taps of a sinc filter are stored (no unit)")
+                .blurb("How the taps of a sinc filter are stored")
                 .mutable_playing()
                 .build(),
             glib::ParamSpecUInt::builder("sinc-filter-auto-threshold")
@@ -71,12 +71,12 @@ impl Settings {
                 default.interpolation,
             )
             .nick("Sinc filter interpolation")
-            .blurb("How taps between the stored phases are found (no unit)")
+            .blurb("How taps between the stored phases are found")
             .mutable_playing()
             .build(),
             glib::ParamSpecEnum::builder_with_default("engine", default.engine)
                 .nick("Engine")
-                .blurb("Who does the work (no unit)")
+                .blurb("Who does the work")
                 .mutable_playing()
                 .build(),
             glib::ParamSpecUInt64::builder("max-latency")

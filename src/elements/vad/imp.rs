@@ -153,7 +153,7 @@ impl ElementImpl for Vad {
                 "Rust voice activity detector",
                 "Filter/Analyzer/Audio",
                 "Finds speech; passes, flags, mutes or drops the rest",
-                "gst-plugin-rustaudio developers",
+                crate::elements::AUTHOR,
             )
         });
         Some(&METADATA)

@@ -104,6 +104,11 @@ impl Engine {
         (self.unfit, self.warned, self.unheard) = (false, false, false);
     }
 
+    /// Whether a start failed for good.
+    pub fn is_unfit(&self) -> bool {
+        self.unfit
+    }
+
     pub fn set_segment(&mut self, segment: &gst::FormattedSegment<gst::ClockTime>) {
         self.segment = segment.clone();
         if let Some(stream) = &mut self.stream {
@@ -225,6 +230,9 @@ impl Engine {
         env: &Surroundings<'_>,
         out: &mut Vec<gst::Buffer>,
     ) -> Result<(), gst::FlowError> {
+        if self.unfit {
+            return Err(gst::FlowError::Flushing);
+        }
         if env.settings.reload {
             self.reload(&buffer, env, out)?;
         }
