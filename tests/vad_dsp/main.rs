@@ -3,6 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout as Memory, System};
 use std::cell::Cell;
 
+mod silero;
 #[path = "../common/voice.rs"]
 mod voice;
 

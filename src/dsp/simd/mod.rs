@@ -9,6 +9,10 @@ pub mod convert_noise;
 pub mod convert_shape;
 #[cfg(target_arch = "x86_64")]
 mod convert_x86;
+pub mod network;
+mod network_body;
+#[cfg(target_arch = "x86_64")]
+mod network_x86;
 pub mod resample;
 pub mod resample_fixed;
 #[cfg(target_arch = "x86_64")]

@@ -14,6 +14,7 @@ mod math;
 mod noise;
 mod ratio;
 mod segments;
+pub mod silero;
 mod spectral;
 mod spectrum;
 mod stream;
