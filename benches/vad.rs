@@ -3,6 +3,8 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use gst::prelude::*;
 use gstrustaudio::dsp::convert::SampleFormat;
+use gstrustaudio::dsp::simd::Level;
+use gstrustaudio::dsp::vad::silero::Network;
 use gstrustaudio::dsp::vad::{Config, DetectorKind, Layout, LookAhead, Planes, Rules, Vad};
 
 /// One second of bursts of a sawtooth over noise, as F32LE.
@@ -21,6 +23,7 @@ fn sound(rate: usize) -> Vec<u8> {
 fn frames(c: &mut Criterion) {
     let mut group = c.benchmark_group("vad per 10 ms");
     let spectral = DetectorKind::Spectral(LookAhead::Short);
+    let silero = DetectorKind::Silero(LookAhead::Short);
     let energy = DetectorKind::Energy {
         threshold_db: -30.0,
     };
@@ -34,6 +37,10 @@ fn frames(c: &mut Criterion) {
         ),
         ("spectral, 48 kHz", 48_000, spectral, false),
         ("spectral, 8 kHz", 8000, spectral, false),
+        ("silero", 16_000, silero, false),
+        ("silero, digital silence after sound", 16_000, silero, true),
+        ("silero, 48 kHz", 48_000, silero, false),
+        ("silero, 8 kHz", 8000, silero, false),
         ("energy", 16_000, energy, false),
     ] {
         let config = Config {
@@ -70,6 +77,26 @@ fn frames(c: &mut Criterion) {
     group.finish();
 }
 
+/// Silero's network by itself at each level, a window of 32 ms at a time; `tools/silero_onnx.py`
+/// times the same in onnxruntime.
+fn network(c: &mut Criterion) {
+    let samples: Vec<f32> = sound(16_000)
+        .as_chunks()
+        .0
+        .iter()
+        .map(|x| f32::from_le_bytes(*x))
+        .collect();
+    let mut group = c.benchmark_group("Silero's network per window of 32 ms");
+    for level in Level::available() {
+        let mut network = Network::at(level);
+        let mut windows = samples.as_chunks().0.iter().cycle();
+        group.bench_function(level.name(), |b| {
+            b.iter(|| windows.next().map(|window| network.window(window)))
+        });
+    }
+    group.finish();
+}
+
 /// The WebRTC detector, in C: the classic that others are measured against.
 fn webrtc(c: &mut Criterion) {
     use webrtc_vad::{SampleRate, Vad, VadMode};
@@ -93,6 +120,7 @@ fn elements(c: &mut Criterion) {
         ("identity", "identity", None),
         ("rustvad, energy", "rustvad", Some("energy")),
         ("rustvad, spectral", "rustvad", Some("spectral")),
+        ("rustvad, silero", "rustvad", Some("silero")),
     ] {
         let element = gst::ElementFactory::make(factory).build().unwrap();
         if let Some(detector) = detector {
@@ -124,5 +152,5 @@ fn elements(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, frames, webrtc, elements);
+criterion_group!(benches, frames, network, webrtc, elements);
 criterion_main!(benches);

@@ -1,7 +1,8 @@
 //! Finds the threshold for a wished rate of false alarms on recordings of one's own:
 //!
 //! ```text
-//! cargo run --release --example vad_calibrate -- PATH [false-alarms=0.05] [look-ahead=30] [plot=calibration.svg]
+//! cargo run --release --example vad_calibrate -- PATH [false-alarms=0.05] [detector=spectral]
+//!   [look-ahead=30] [plot=calibration.svg]
 //! ```
 //!
 //! `PATH` is a WAV file or a folder of them. Where there are labels beside a file (`vad_eval` says
@@ -14,7 +15,6 @@ mod wav;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use gstrustaudio::dsp::vad::{DetectorKind, LookAhead};
 use wav::Wav;
 
 /// Share of `sorted` (falling) at or above `p`.
@@ -25,21 +25,23 @@ fn share(sorted: &[f32], p: f32) -> f64 {
 fn run() -> Result<(), String> {
     let mut args = std::env::args().skip(1);
     let path = PathBuf::from(args.next().ok_or("which recordings?")?);
-    let (mut wish, mut look_ahead) = (0.05f64, LookAhead::Short);
+    let (mut wish, mut detector, mut look_ahead) = (0.05f64, "spectral".to_owned(), 30);
     let mut plot = PathBuf::from("calibration.svg");
     for arg in args {
         match arg.split_once('=') {
             Some(("false-alarms", v)) => wish = v.parse().map_err(|e| format!("{arg}: {e}"))?,
-            Some(("look-ahead", "0")) => look_ahead = LookAhead::None,
-            Some(("look-ahead", "30")) => look_ahead = LookAhead::Short,
-            Some(("look-ahead", "100")) => look_ahead = LookAhead::Long,
+            Some(("detector", v)) => detector = v.to_owned(),
+            Some(("look-ahead", v)) => {
+                look_ahead = v.parse().map_err(|e| format!("{arg}: {e}"))?;
+            }
             Some(("plot", v)) => plot = PathBuf::from(v),
             _ => return Err(format!("what is {arg}?")),
         }
     }
+    let detector = wav::detector(&detector, look_ahead)?;
     let (mut silence, mut speech) = (Vec::new(), Vec::new());
     for file in wav::files(&path)? {
-        let frames = Wav::read(&file)?.frames(DetectorKind::Spectral(look_ahead));
+        let frames = Wav::read(&file)?.frames(detector);
         let labels = wav::labels(&file, frames.len());
         for frame in &frames {
             match labels.as_ref().map(|l| l[frame.index as usize]) {

@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use corpus::{LEVELS, alone, joined, mixed};
-use gstrustaudio::dsp::vad::{LookAhead, Plan, SCORES, Spectral};
+use gstrustaudio::dsp::vad::{Detector, LookAhead, Plan, SCORES, Spectral};
 use noise::{Kind, Random};
 use score::score;
 

@@ -1,8 +1,8 @@
 //! Draws waveform, probability and segments of a WAV file as SVG:
 //!
 //! ```text
-//! cargo run --release --example vad_plot -- FILE.wav [OUT.svg] [look-ahead=MS] [threshold=P]
-//!   [min-speech=MS] [min-silence=MS] [speech-pad=MS] [max-speech=MS] [from=S] [to=S]
+//! cargo run --release --example vad_plot -- FILE.wav [OUT.svg] [detector=spectral] [look-ahead=MS]
+//!   [threshold=P] [min-speech=MS] [min-silence=MS] [speech-pad=MS] [max-speech=MS] [from=S] [to=S]
 //! ```
 
 #[path = "vad_eval/wav.rs"]
@@ -12,7 +12,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gstrustaudio::dsp::vad::{DetectorKind, LookAhead, Output, Rules, frames_of};
+use gstrustaudio::dsp::vad::{Output, Rules, frames_of};
 use wav::Wav;
 
 const WIDTH: f64 = 1200.0;
@@ -24,13 +24,17 @@ fn run() -> Result<(), String> {
     let file = PathBuf::from(args.next().ok_or("which file?")?);
     let mut out = file.with_extension("svg");
     let mut rules = Rules::default();
-    let mut look_ahead = LookAhead::Short;
+    let (mut detector, mut look_ahead) = ("spectral".to_owned(), 30);
     let (mut from, mut to) = (0.0, f64::MAX);
     for arg in args {
         let Some((key, value)) = arg.split_once('=') else {
             out = PathBuf::from(arg);
             continue;
         };
+        if key == "detector" {
+            detector = value.to_owned();
+            continue;
+        }
         let number: f64 = value.parse().map_err(|e| format!("{key}: {e}"))?;
         let frames = frames_of((number.max(0.0) * 1e6) as u64);
         match key {
@@ -38,13 +42,7 @@ fn run() -> Result<(), String> {
                 rules.threshold = number as f32;
                 rules.release = (number as f32 - 0.15).max(0.0);
             }
-            "look-ahead" => {
-                look_ahead = match frames {
-                    0..3 => LookAhead::None,
-                    3..10 => LookAhead::Short,
-                    _ => LookAhead::Long,
-                }
-            }
+            "look-ahead" => look_ahead = number as u64,
             "min-speech" => rules.min_speech = frames,
             "min-silence" => rules.min_silence = frames,
             "speech-pad" => rules.pad = frames,
@@ -55,7 +53,7 @@ fn run() -> Result<(), String> {
         }
     }
     let wav = Wav::read(&file)?;
-    let mut vad = wav.detector(DetectorKind::Spectral(look_ahead), rules);
+    let mut vad = wav.detector(wav::detector(&detector, look_ahead)?, rules);
     let (mut frames, mut segments) = (Vec::new(), Vec::new());
     wav.run(&mut vad, |o| match o {
         Output::Frame(frame) => frames.push(frame),

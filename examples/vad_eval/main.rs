@@ -1,11 +1,15 @@
 //! How good the detector is on labelled recordings, clean and in noise:
 //!
 //! ```text
-//! cargo run --release --example vad_eval -- DIR [--look-ahead 0|30|100] [--energy DBFS] [--csv OUT_DIR]
+//! cargo run --release --example vad_eval -- DIR [--detector spectral|silero] [--look-ahead 0|30|60|100] \
+//!   [--energy DBFS] [--csv OUT_DIR]
+//! cargo run --release --example vad_eval -- --share PATH... [--detector ...] [--look-ahead ...]
 //! ```
 //!
 //! `DIR` holds WAV files of one rate, each with labels beside it (see `wav.rs` for their format).
-//! Noise is made from a fixed seed. `--csv` writes `time,probability` lines per clean file.
+//! Noise is made from a fixed seed. `--csv` writes `time,probability` lines per clean file. `--share`
+//! tells, for each WAV file without labels (or all of a folder), which share of its frames is speech
+//! by the detector, and how many segments a minute.
 
 mod corpus;
 mod noise;
@@ -18,42 +22,76 @@ use std::process::ExitCode;
 
 use corpus::{LEVELS, alone, halved, joined, mixed};
 use gstrustaudio::dsp::convert::SampleFormat;
-use gstrustaudio::dsp::vad::{DetectorKind, Frame, LookAhead};
+use gstrustaudio::dsp::vad::{DetectorKind, Frame, Output, Rules};
 use noise::Kind;
 use score::{Score, score};
 use wav::Wav;
 
 struct Options {
-    dir: PathBuf,
+    paths: Vec<PathBuf>,
     detector: DetectorKind,
     csv: Option<PathBuf>,
+    share: bool,
 }
 
 fn options() -> Result<Options, String> {
     let mut args = std::env::args().skip(1);
-    let (mut dir, mut csv) = (None, None);
-    let mut detector = DetectorKind::Spectral(LookAhead::Short);
+    let (mut paths, mut csv, mut share) = (Vec::new(), None, false);
+    let (mut name, mut look_ahead, mut energy) = ("spectral".to_owned(), 30, None);
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or(format!("{arg} needs a value"));
         match arg.as_str() {
+            "--detector" => name = value()?,
             "--look-ahead" => {
-                detector = DetectorKind::Spectral(match value()?.as_str() {
-                    "0" => LookAhead::None,
-                    "30" => LookAhead::Short,
-                    "100" => LookAhead::Long,
-                    other => return Err(format!("no look-ahead of {other} ms")),
-                });
+                look_ahead = value()?.parse().map_err(|e| format!("--look-ahead: {e}"))?;
             }
             "--energy" => {
-                let threshold_db = value()?.parse().map_err(|e| format!("--energy: {e}"))?;
-                detector = DetectorKind::Energy { threshold_db };
+                energy = Some(value()?.parse().map_err(|e| format!("--energy: {e}"))?);
             }
             "--csv" => csv = Some(PathBuf::from(value()?)),
-            _ => dir = Some(PathBuf::from(arg)),
+            "--share" => share = true,
+            _ => paths.push(PathBuf::from(arg)),
         }
     }
-    let dir = dir.ok_or("which directory?")?;
-    Ok(Options { dir, detector, csv })
+    if paths.is_empty() || !share && paths.len() > 1 {
+        return Err("which directory?".into());
+    }
+    let detector = match energy {
+        Some(threshold_db) => DetectorKind::Energy { threshold_db },
+        None => wav::detector(&name, look_ahead)?,
+    };
+    Ok(Options {
+        paths,
+        detector,
+        csv,
+        share,
+    })
+}
+
+/// How much of recordings without labels is speech to the detector.
+fn shares(options: &Options) -> Result<(), String> {
+    println!("{:?}", options.detector);
+    println!("recording                     s  share >= .5  segments/min");
+    for path in &options.paths {
+        for file in wav::files(path)? {
+            let wav = Wav::read(&file)?;
+            let (mut frames, mut speech, mut segments) = (0u32, 0u32, 0u32);
+            let mut vad = wav.detector(options.detector, Rules::default());
+            wav.run(&mut vad, |o| match o {
+                Output::Frame(frame) => {
+                    frames += 1;
+                    speech += u32::from(frame.probability >= 0.5);
+                }
+                Output::Change(change, _) => segments += u32::from(change.speech),
+            });
+            let seconds = f64::from(frames.max(1)) / 100.0;
+            let name = file.file_stem().unwrap_or_default().to_string_lossy();
+            let share = f64::from(speech) / (100.0 * seconds);
+            let rate = 60.0 * f64::from(segments) / seconds;
+            println!("{name:<26} {seconds:5.0} {share:12.4} {rate:13.2}");
+        }
+    }
+    Ok(())
 }
 
 fn detect(x: &[f32], rate: u32, detector: DetectorKind) -> Vec<Frame> {
@@ -80,7 +118,10 @@ fn print(name: &str, s: Score) {
 
 fn run() -> Result<(), String> {
     let options = options()?;
-    let clips = corpus::clips(&options.dir)?;
+    if options.share {
+        return shares(&options);
+    }
+    let clips = corpus::clips(&options.paths[0])?;
     let (rate, detector) = (clips[0].rate, options.detector);
     println!("{} recordings, {detector:?}", clips.len());
     println!("condition                   AUC  rec@5%  rec@10%");

@@ -31,10 +31,7 @@ fn segments(
     detector: DetectorKind,
     see: fn(LevelClass) -> LevelClass,
 ) -> Vec<(i64, i64)> {
-    let ahead = match detector {
-        DetectorKind::Spectral(look_ahead) => look_ahead.frames(),
-        DetectorKind::Energy { .. } => 0,
-    };
+    let ahead = detector.look_ahead().frames();
     let mut meter = LevelMeter::default();
     let mut levels = frames.iter().map(|f| 10f32.powf(f.level / 10.0));
     let mut found = Vec::new();
@@ -45,8 +42,8 @@ fn segments(
             meter.update(level);
         }
         let class = match detector {
-            DetectorKind::Spectral(_) => see(meter.classify(frame.level)),
             DetectorKind::Energy { .. } => LevelClass::Open,
+            _ => see(meter.classify(frame.level)),
         };
         segmenter.push(frame.probability, class, |c| {
             if !c.speech {

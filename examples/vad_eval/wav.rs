@@ -5,7 +5,30 @@ use std::fs;
 use std::path::Path;
 
 use gstrustaudio::dsp::convert::{SampleFormat, Unpack};
-use gstrustaudio::dsp::vad::{Config, DetectorKind, Frame, Layout, Output, Planes, Rules, Vad};
+use gstrustaudio::dsp::vad::{
+    Config, DetectorKind, Frame, Layout, LookAhead, Output, Planes, Rules, Vad,
+};
+
+/// The detector called `name` in the element's property, with `ms` of look-ahead.
+pub fn detector(name: &str, ms: u64) -> Result<DetectorKind, String> {
+    let look_ahead = LookAhead::within(ms * 1_000_000);
+    let kind = match name {
+        "spectral" => DetectorKind::Spectral(look_ahead),
+        "silero" => DetectorKind::Silero(look_ahead),
+        _ => {
+            return Err(format!(
+                "no detector called {name} here: spectral or silero"
+            ));
+        }
+    };
+    let given = kind.look_ahead().ns() / 1_000_000;
+    if given != ms {
+        return Err(format!(
+            "detector={name} has no look-ahead of {ms} ms; {given} is the next"
+        ));
+    }
+    Ok(kind)
+}
 
 /// A recording in memory.
 pub struct Wav {

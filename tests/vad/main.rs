@@ -5,6 +5,7 @@
 mod common;
 mod flow;
 mod rig;
+mod silero;
 #[path = "../common/voice.rs"]
 mod voice;
 

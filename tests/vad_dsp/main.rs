@@ -63,6 +63,7 @@ fn detector(rate: u32, channels: usize, layout: Layout, detector: DetectorKind) 
 }
 
 const SPECTRAL: DetectorKind = DetectorKind::Spectral(LookAhead::Short);
+const SILERO: DetectorKind = DetectorKind::Silero(LookAhead::Medium);
 
 /// A gliding sawtooth in bursts of a quarter of a second, over noise.
 fn sound(rate: u32, seconds: f32) -> Vec<f32> {
@@ -94,6 +95,9 @@ fn frames_allocate_nothing() {
         DetectorKind::Spectral(LookAhead::None),
         SPECTRAL,
         DetectorKind::Spectral(LookAhead::Long),
+        DetectorKind::Silero(LookAhead::None),
+        SILERO,
+        DetectorKind::Silero(LookAhead::Long),
         DetectorKind::Energy {
             threshold_db: -30.0,
         },
@@ -176,6 +180,7 @@ fn nothing_poisons_later_frames() {
     ];
     for kind in [
         SPECTRAL,
+        SILERO,
         DetectorKind::Energy {
             threshold_db: -30.0,
         },

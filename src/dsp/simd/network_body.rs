@@ -1,4 +1,5 @@
-//! What the kernels of small neural networks share, and their plain form: matrices of weights against one vector of inputs at a time.
+//! What the kernels of small neural networks share, and their plain form: matrices of weights
+//! against one vector of inputs at a time.
 //!
 //! A *block* is a matrix of [`BLOCK`] outputs: the weights of all of them for the first input, then
 //! those for the second, and so on. So each lane of a vector is an output, and no sum runs across

@@ -1,15 +1,17 @@
-//! Voice activity detection: front end, noise floor, scores, decision, segments.
+//! Voice activity detection: front end, noise floor, scores, network, decision, segments.
 //!
 //! [`Vad`] takes interleaved or planar samples of any format, rate and channel count and gives
 //! [`Frame`]s of 10 ms and [`Change`]s at the edges of speech segments. Time is counted in frames
 //! of the input ("samples" below, to keep them apart from the 10 ms analysis frames).
 //!
-//! Several channels make one decision: the spectral detector hears the mean of all channels; levels
+//! Several channels make one decision: detectors that hear take the mean of all channels; levels
 //! and the energy detector take the mean square over all channels, which nothing cancels in.
 
 mod decimate;
+mod detector;
 mod energy;
 mod grid;
+mod look_ahead;
 mod math;
 mod noise;
 mod ratio;
@@ -24,9 +26,11 @@ mod voicing;
 #[cfg(test)]
 mod tests;
 
+pub use detector::Detector;
 pub use energy::LevelMeter;
 pub use grid::{FrameGrid, frames_of};
+pub use look_ahead::LookAhead;
 pub use segments::{Change, LevelClass, Rules, Segmenter};
-pub use spectral::{LookAhead, SCORES, Spectral};
+pub use spectral::{SCORES, Spectral};
 pub use spectrum::{FRAME_RATE, Plan};
 pub use stream::{Config, DetectorKind, Frame, Layout, Output, Planes, Vad};

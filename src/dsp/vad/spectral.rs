@@ -1,5 +1,7 @@
 //! The spectral detector: scores from a spectrum, one probability per 10 ms frame.
 
+use super::detector::Detector;
+use super::look_ahead::LookAhead;
 use super::math::sigmoid;
 use super::noise::NoiseFloor;
 use super::ratio::Ratio;
@@ -7,36 +9,26 @@ use super::spectrum::{MAX_BANDS, Plan, Spectrum};
 use super::tonal::Tonal;
 use super::voicing::{Voicing, levels};
 
-/// How many later frames decide about a frame.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LookAhead {
-    /// 0 ms.
-    None,
-    /// 30 ms: the scores three frames later.
-    #[default]
-    Short,
-    /// 100 ms: the mean over 11 frames, centred five frames later.
-    Long,
+/// What the spectral detector makes of a look-ahead: it has none of 60 ms.
+pub const fn look_ahead(asked: LookAhead) -> LookAhead {
+    match asked {
+        LookAhead::Medium => LookAhead::Short,
+        other => other,
+    }
 }
 
-impl LookAhead {
-    pub const fn frames(self) -> usize {
-        match self {
-            Self::None => 0,
-            Self::Short => 3,
-            Self::Long => 10,
+/// Offset and weight of each score, in the order of [`Spectral::scores`]. Fitted for the area
+/// under the ROC curve within each of 27 conditions of 15 labelled recordings: `docs/vad.md`.
+/// `examples/vad_fit.rs` fits others.
+#[rustfmt::skip]
+const fn weights(look_ahead: LookAhead) -> (f32, [f32; SCORES]) {
+    match look_ahead {
+        LookAhead::None => (-1.429, [0.3628, 0.3462, 1.0998, 8.3470, 0.8262, -0.0950, -2.3293]),
+        LookAhead::Short | LookAhead::Medium => {
+            (-1.837, [0.5414, 0.3231, 1.3320, 9.1111, 0.8626, -0.1143, -2.7893])
         }
-    }
-
-    /// Offset and weight of each score, in the order of [`Spectral::scores`]. Fitted for the area
-    /// under the ROC curve within each of 27 conditions of 15 labelled recordings: `docs/vad.md`.
-    /// `examples/vad_fit.rs` fits others.
-    #[rustfmt::skip]
-    const fn weights(self) -> (f32, [f32; SCORES]) {
-        match self {
-            Self::None => (-1.429, [0.3628, 0.3462, 1.0998, 8.3470, 0.8262, -0.0950, -2.3293]),
-            Self::Short => (-1.837, [0.5414, 0.3231, 1.3320, 9.1111, 0.8626, -0.1143, -2.7893]),
-            Self::Long => (-2.350, [0.6368, 0.2912, 1.5690, 10.3773, 1.0211, -0.1361, -3.2783]),
+        LookAhead::Long => {
+            (-2.350, [0.6368, 0.2912, 1.5690, 10.3773, 1.0211, -0.1361, -3.2783])
         }
     }
 }
@@ -53,10 +45,11 @@ const PEAK_DECAY: f32 = 0.05;
 const LOW: std::ops::Range<usize> = 0..4;
 /// Frames back that the change of spectral shape is measured over.
 const FLUX: usize = 4;
-/// Frames of the box that smooths for [`LookAhead::Long`].
+/// Frames of the box that smooths for [`LookAhead::Long`], centred five frames later.
 const BOX: usize = 11;
 
-/// Streaming detector at the rate of its plan. Allocates nothing after `new`.
+/// Streaming detector at the rate of its plan: for no look-ahead a frame's own scores, for 30 ms
+/// those three frames later, for 100 ms their mean over 11 frames. Allocates nothing after `new`.
 pub struct Spectral {
     look_ahead: LookAhead,
     spectrum: Spectrum,
@@ -77,13 +70,14 @@ pub struct Spectral {
 }
 
 impl Spectral {
+    /// A look-ahead of 60 ms counts as 30.
     pub fn new(plan: Plan, look_ahead: LookAhead) -> Self {
         let spectrum = Spectrum::new(plan);
         let inside = |hz: &f32| (150.0..=4000.0).contains(hz);
         let first = spectrum.centres().iter().position(inside).unwrap_or(0);
         let last = spectrum.centres().iter().rposition(inside).unwrap_or(0);
         Self {
-            look_ahead,
+            look_ahead: self::look_ahead(look_ahead),
             voicing: Voicing::new(&spectrum),
             tonal: Tonal::default(),
             peak: f32::MIN,
@@ -103,25 +97,6 @@ impl Spectral {
         self.spectrum.plan()
     }
 
-    /// Starts afresh, as at the start of another recording.
-    pub fn reset(&mut self) {
-        self.spectrum.reset();
-        self.floor = NoiseFloor::default();
-        self.ratio = Ratio::default();
-        self.voicing.reset();
-        self.tonal = Tonal::default();
-        self.peak = f32::MIN;
-        self.seen = 0;
-        self.scores = [0.0; SCORES];
-        self.logits = [f32::NEG_INFINITY; BOX];
-        self.frames = 0;
-    }
-
-    /// Bytes held, shared FFT tables left out.
-    pub fn memory(&self) -> usize {
-        std::mem::size_of::<Self>() + self.spectrum.memory() + self.voicing.memory()
-    }
-
     /// The scores of the last frame:
     ///
     /// 0. likelihood ratio of speech over noise in the four lowest bands, averaged over 100 ms
@@ -136,33 +111,6 @@ impl Spectral {
         &self.scores
     }
 
-    /// Takes one hop of samples. Gives the probability of speech in the frame that lies
-    /// [`LookAhead::frames`] before this hop: `None` while there is no such frame, 0 where no whole
-    /// window of audio tells.
-    pub fn push(&mut self, hop: &[f32]) -> Option<f32> {
-        let logit = if self.spectrum.push(hop) {
-            self.score()
-        } else {
-            f32::NEG_INFINITY
-        };
-        self.take(logit)
-    }
-
-    /// As [`push`](Self::push) for a hop that is known to hold no audio: no speech, and the models
-    /// stay as they are.
-    pub fn push_gap(&mut self) -> Option<f32> {
-        self.spectrum.reset();
-        self.take(f32::NEG_INFINITY)
-    }
-
-    /// Ends the stream: as [`push`](Self::push) where nothing comes any more, so that the frames
-    /// which wait take the scores that there are.
-    pub fn push_end(&mut self) -> Option<f32> {
-        let last = self.frames.saturating_sub(1);
-        let logit = self.logits[(last % BOX as u64) as usize];
-        self.take(logit)
-    }
-
     fn take(&mut self, logit: f32) -> Option<f32> {
         self.logits[(self.frames % BOX as u64) as usize] = logit;
         self.frames += 1;
@@ -170,7 +118,7 @@ impl Spectral {
             return None;
         }
         let decided = match self.look_ahead {
-            LookAhead::None | LookAhead::Short => logit,
+            LookAhead::None | LookAhead::Short | LookAhead::Medium => logit,
             LookAhead::Long => {
                 let known = self.logits.iter().filter(|l| l.is_finite());
                 let (n, sum) = known.fold((0, 0.0), |(n, sum), l| (n + 1, sum + l));
@@ -233,13 +181,52 @@ impl Spectral {
         scores[4] = (low - self.peak).max(-40.0) / 10.0;
         average(&mut scores[5], KEEP_SHORT, snr);
         average(&mut scores[6], KEEP, self.tonal.update(&self.spectrum));
-        let (offset, weights) = self.look_ahead.weights();
+        let (offset, weights) = weights(self.look_ahead);
         offset
             + weights
                 .iter()
                 .zip(&self.scores)
                 .map(|(w, s)| w * s)
                 .sum::<f32>()
+    }
+}
+
+impl Detector for Spectral {
+    fn push(&mut self, hop: &[f32]) -> Option<f32> {
+        let logit = if self.spectrum.push(hop) {
+            self.score()
+        } else {
+            f32::NEG_INFINITY
+        };
+        self.take(logit)
+    }
+
+    fn push_gap(&mut self) -> Option<f32> {
+        self.spectrum.reset();
+        self.take(f32::NEG_INFINITY)
+    }
+
+    fn push_end(&mut self) -> Option<f32> {
+        let last = self.frames.saturating_sub(1);
+        let logit = self.logits[(last % BOX as u64) as usize];
+        self.take(logit)
+    }
+
+    fn reset(&mut self) {
+        self.spectrum.reset();
+        self.floor = NoiseFloor::default();
+        self.ratio = Ratio::default();
+        self.voicing.reset();
+        self.tonal = Tonal::default();
+        self.peak = f32::MIN;
+        self.seen = 0;
+        self.scores = [0.0; SCORES];
+        self.logits = [f32::NEG_INFINITY; BOX];
+        self.frames = 0;
+    }
+
+    fn memory(&self) -> usize {
+        std::mem::size_of::<Self>() + self.spectrum.memory() + self.voicing.memory()
     }
 }
 

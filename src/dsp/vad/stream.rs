@@ -3,11 +3,14 @@
 use std::collections::VecDeque;
 
 use super::decimate::Decimator;
+use super::detector::Detector;
 use super::energy::{LevelMeter, sum_squares};
 use super::grid::FrameGrid;
+use super::look_ahead::LookAhead;
 use super::math::sane;
 use super::segments::{Change, LevelClass, Rules, Segmenter};
-use super::spectral::{LookAhead, Spectral};
+use super::silero::Silero;
+use super::spectral::{self, Spectral};
 use super::spectrum::Plan;
 use crate::dsp::convert::{SampleFormat, Unpack};
 
@@ -26,8 +29,29 @@ pub enum Layout {
 pub enum DetectorKind {
     /// Features of the spectrum over an adaptive noise floor.
     Spectral(LookAhead),
+    /// Silero's network.
+    Silero(LookAhead),
     /// Probability 1 at or above this level in dBFS, else 0.
     Energy { threshold_db: f32 },
+}
+
+impl DetectorKind {
+    /// How far it looks ahead: not every detector has all that there are.
+    pub fn look_ahead(self) -> LookAhead {
+        match self {
+            Self::Spectral(asked) => spectral::look_ahead(asked),
+            Self::Silero(asked) => asked,
+            Self::Energy { .. } => LookAhead::None,
+        }
+    }
+
+    fn ears(self, plan: Plan) -> Ears {
+        match self {
+            Self::Spectral(look_ahead) => Ears::Sound(Box::new(Spectral::new(plan, look_ahead))),
+            Self::Silero(look_ahead) => Ears::Sound(Box::new(Silero::new(plan, look_ahead))),
+            Self::Energy { threshold_db } => Ears::Level(threshold_db),
+        }
+    }
 }
 
 /// What goes in, and who looks at it.
@@ -74,9 +98,11 @@ pub enum Output {
     Change(Change, Frame),
 }
 
-enum Detector {
-    Spectral(Box<Spectral>),
-    Energy(f32),
+/// What a decision is made from.
+enum Ears {
+    Sound(Box<dyn Detector>),
+    /// The level alone, against this one in dBFS.
+    Level(f32),
 }
 
 /// The whole detector, streaming. Allocates nothing after `new`.
@@ -84,7 +110,7 @@ pub struct Vad {
     config: Config,
     grid: FrameGrid,
     unpack: Unpack<f32>,
-    detector: Detector,
+    ears: Ears,
     decimator: Option<Decimator>,
     meter: LevelMeter,
     segmenter: Segmenter,
@@ -117,17 +143,15 @@ impl Vad {
     pub fn new(config: Config, rules: Rules) -> Self {
         let plan = Plan::for_rate(config.rate);
         let grid = FrameGrid::new(config.rate);
-        let (detector, decimator) = match config.detector {
-            DetectorKind::Spectral(look_ahead) => (
-                Detector::Spectral(Box::new(Spectral::new(plan, look_ahead))),
-                Decimator::new(config.rate, plan),
-            ),
-            DetectorKind::Energy { threshold_db } => (Detector::Energy(threshold_db), None),
+        let ears = config.detector.ears(plan);
+        let decimator = match ears {
+            Ears::Sound(_) => Decimator::new(config.rate, plan),
+            Ears::Level(_) => None,
         };
         let longest = config.rate as usize / 100 + 1;
         Self {
             unpack: Unpack::new(config.format),
-            detector,
+            ears,
             decimator,
             meter: LevelMeter::default(),
             segmenter: Segmenter::new(rules),
@@ -166,7 +190,7 @@ impl Vad {
 
     /// Changes the threshold of the energy detector, in dBFS.
     pub fn set_energy_threshold(&mut self, db: f32) {
-        if let Detector::Energy(threshold) = &mut self.detector {
+        if let Ears::Level(threshold) = &mut self.ears {
             *threshold = db;
             self.config.detector = DetectorKind::Energy { threshold_db: db };
         }
@@ -174,10 +198,7 @@ impl Vad {
 
     /// Frames of 10 ms after one that its probability needs.
     pub fn look_ahead(&self) -> u64 {
-        match &self.config.detector {
-            DetectorKind::Spectral(look_ahead) => look_ahead.frames() as u64,
-            DetectorKind::Energy { .. } => 0,
-        }
+        self.config.detector.look_ahead().frames() as u64
     }
 
     /// Samples after one that it takes at most to decide about it, the rest of its frame left out.
@@ -203,8 +224,8 @@ impl Vad {
 
     /// Starts again at sample 0, as at the start of another recording; segments are counted on.
     pub fn reset(&mut self) {
-        if let Detector::Spectral(spectral) = &mut self.detector {
-            spectral.reset();
+        if let Ears::Sound(detector) = &mut self.ears {
+            detector.reset();
         }
         if let Some(decimator) = &mut self.decimator {
             decimator.reset();
@@ -277,9 +298,9 @@ impl Vad {
     pub fn memory(&self) -> usize {
         let floats = self.mono.len() + self.scratch.len() + self.hop.len();
         let decimator = self.decimator.as_ref().map_or(0, Decimator::memory);
-        let detector = match &self.detector {
-            Detector::Spectral(spectral) => spectral.memory(),
-            Detector::Energy(_) => 0,
+        let detector = match &self.ears {
+            Ears::Sound(detector) => detector.memory(),
+            Ears::Level(_) => 0,
         };
         std::mem::size_of::<Self>() + floats * 4 + decimator + detector
     }
@@ -289,9 +310,9 @@ impl Vad {
     /// comes next.
     pub fn flush(&mut self, mut give: impl FnMut(Output)) {
         while self.given < self.frame {
-            let probability = match &mut self.detector {
-                Detector::Spectral(spectral) => spectral.push_end(),
-                Detector::Energy(_) => None,
+            let probability = match &mut self.ears {
+                Ears::Sound(detector) => detector.push_end(),
+                Ears::Level(_) => None,
             };
             self.give(probability.unwrap_or(0.0), &mut give);
         }
@@ -370,11 +391,9 @@ impl Vad {
         }
         let level = super::energy::level_db(mean);
         self.waiting.push_back((level, self.meter.noise_floor));
-        let probability = match &mut self.detector {
-            Detector::Energy(threshold) => {
-                Some(f32::from(u8::from(!self.gap && level >= *threshold)))
-            }
-            Detector::Spectral(spectral) => {
+        let probability = match &mut self.ears {
+            Ears::Level(threshold) => Some(f32::from(u8::from(!self.gap && level >= *threshold))),
+            Ears::Sound(detector) => {
                 let mono = &self.mono[..length];
                 let hop = match &mut self.decimator {
                     None => mono,
@@ -386,9 +405,9 @@ impl Vad {
                     }
                 };
                 if self.gap {
-                    spectral.push_gap()
+                    detector.push_gap()
                 } else {
-                    spectral.push(hop)
+                    detector.push(hop)
                 }
             }
         };
@@ -404,9 +423,9 @@ impl Vad {
         let index = self.given;
         self.given += 1;
         self.changes.clear();
-        let class = match self.detector {
-            Detector::Spectral(_) => self.meter.classify(level),
-            Detector::Energy(_) => LevelClass::Open,
+        let class = match self.ears {
+            Ears::Sound(_) => self.meter.classify(level),
+            Ears::Level(_) => LevelClass::Open,
         };
         self.segmenter
             .push(probability, class, |change| self.changes.push(change));

@@ -18,6 +18,8 @@ pub enum DetectorChoice {
     Spectral,
     #[enum_value(name = "Level against a fixed threshold", nick = "energy")]
     Energy,
+    #[enum_value(name = "Silero's neural network", nick = "silero")]
+    Silero,
 }
 
 /// What happens to audio that is not speech.
@@ -44,6 +46,7 @@ pub struct Settings {
     /// Below 0: `RELEASE_BELOW` under `threshold`.
     pub release: f64,
     pub energy_db: f64,
+    /// As asked for; a detector may not have it, see [`DetectorKind::look_ahead`].
     pub look_ahead: LookAhead,
     pub min_speech: u64,
     pub min_silence: u64,
@@ -80,10 +83,6 @@ impl Default for Settings {
     }
 }
 
-fn look_ahead_ns(look_ahead: LookAhead) -> u64 {
-    look_ahead.frames() as u64 * 10 * MS
-}
-
 impl Settings {
     pub fn rules(&self) -> Rules {
         let release = if self.release < 0.0 {
@@ -105,16 +104,21 @@ impl Settings {
             DetectorChoice::Energy => DetectorKind::Energy {
                 threshold_db: self.energy_db as f32,
             },
+            DetectorChoice::Silero => DetectorKind::Silero(self.look_ahead),
+        }
+    }
+
+    /// What the detector makes of the look-ahead; the one without any leaves it as it was set.
+    fn look_ahead(&self) -> LookAhead {
+        match self.detector {
+            DetectorChoice::Energy => self.look_ahead,
+            _ => self.detector_kind().look_ahead(),
         }
     }
 
     /// Frames of 10 ms after one that it takes at most to decide about it.
     pub fn delay_frames(&self) -> u64 {
-        let look_ahead = match self.detector_kind() {
-            DetectorKind::Spectral(look_ahead) => look_ahead.frames() as u64,
-            DetectorKind::Energy { .. } => 0,
-        };
-        look_ahead + self.rules().delay()
+        self.detector_kind().look_ahead().frames() as u64 + self.rules().delay()
     }
 
     /// Takes a property; false if `name` is none of these.
@@ -126,12 +130,9 @@ impl Settings {
             "release-threshold" => take(&mut self.release, value),
             "energy-threshold" => take(&mut self.energy_db, value),
             "look-ahead" => {
-                let mut ns = look_ahead_ns(self.look_ahead);
+                let mut ns = self.look_ahead.ns();
                 take(&mut ns, value);
-                self.look_ahead = [LookAhead::Long, LookAhead::Short]
-                    .into_iter()
-                    .find(|l| look_ahead_ns(*l) <= ns)
-                    .unwrap_or(LookAhead::None);
+                self.look_ahead = LookAhead::within(ns);
             }
             "min-speech" => take(&mut self.min_speech, value),
             "min-silence" => take(&mut self.min_silence, value),
@@ -153,7 +154,7 @@ impl Settings {
             "threshold" => self.threshold.to_value(),
             "release-threshold" => self.release.to_value(),
             "energy-threshold" => self.energy_db.to_value(),
-            "look-ahead" => look_ahead_ns(self.look_ahead).to_value(),
+            "look-ahead" => self.look_ahead().ns().to_value(),
             "min-speech" => self.min_speech.to_value(),
             "min-silence" => self.min_silence.to_value(),
             "speech-pad" => self.pad.to_value(),
@@ -218,11 +219,11 @@ pub fn properties() -> Vec<glib::ParamSpec> {
         glib::ParamSpecUInt64::builder("look-ahead")
             .nick("Look-ahead")
             .blurb(
-                "How far ahead the detector hears before it decides, in ns: 0, 30 ms or 100 ms, \
-                 others round down; part of the latency",
+                "How far ahead the detector hears before it decides, in ns: 0, 30, 60 (not \
+                 spectral) or 100 ms, others round down; part of the latency",
             )
-            .maximum(look_ahead_ns(LookAhead::Long))
-            .default_value(look_ahead_ns(d.look_ahead))
+            .maximum(LookAhead::Long.ns())
+            .default_value(d.look_ahead.ns())
             .mutable_ready()
             .build(),
         time(
@@ -307,12 +308,25 @@ mod tests {
     #[test]
     fn look_ahead_rounds_down_and_tells_so() {
         let mut s = Settings::default();
-        for (asked, given) in [(0, 0), (29, 0), (30, 30), (99, 30), (100, 100)] {
+        for (asked, spectral, silero) in [
+            (0, 0, 0),
+            (29, 0, 0),
+            (30, 30, 30),
+            (59, 30, 30),
+            (60, 30, 60),
+            (99, 30, 60),
+            (100, 100, 100),
+        ] {
             assert!(s.set("look-ahead", &(asked * MS).to_value()));
-            assert_eq!(
-                s.get("look-ahead").unwrap().get::<u64>().unwrap(),
-                given * MS
-            );
+            for (detector, given) in [
+                (DetectorChoice::Spectral, spectral),
+                (DetectorChoice::Silero, silero),
+            ] {
+                s.detector = detector;
+                let told = s.get("look-ahead").unwrap().get::<u64>().unwrap();
+                assert_eq!(told, given * MS, "{detector:?}");
+                assert_eq!(s.delay_frames() - s.rules().delay(), given / 10);
+            }
         }
     }
 
