@@ -77,15 +77,16 @@ fn frames(c: &mut Criterion) {
     group.finish();
 }
 
+fn samples() -> Vec<f32> {
+    let data = sound(16_000);
+    let samples = data.as_chunks().0.iter();
+    samples.map(|x| f32::from_le_bytes(*x)).collect()
+}
+
 /// Silero's network by itself at each level, a window of 32 ms at a time; `tools/silero_onnx.py`
 /// times the same in onnxruntime.
 fn network(c: &mut Criterion) {
-    let samples: Vec<f32> = sound(16_000)
-        .as_chunks()
-        .0
-        .iter()
-        .map(|x| f32::from_le_bytes(*x))
-        .collect();
+    let samples = samples();
     let mut group = c.benchmark_group("Silero's network per window of 32 ms");
     for level in Level::available() {
         let mut network = Network::at(level);
@@ -97,14 +98,21 @@ fn network(c: &mut Criterion) {
     group.finish();
 }
 
+/// A neural detector in plain Rust that is made to be fast.
+fn earshot(c: &mut Criterion) {
+    let samples = samples();
+    let mut detector = earshot::Detector::default();
+    let mut frames = samples.chunks_exact(256).cycle();
+    c.bench_function("earshot per 16 ms", |b| {
+        b.iter(|| frames.next().map(|frame| detector.predict_f32(frame)))
+    });
+}
+
 /// The WebRTC detector, in C: the classic that others are measured against.
 fn webrtc(c: &mut Criterion) {
     use webrtc_vad::{SampleRate, Vad, VadMode};
     let mut vad = Vad::new_with_rate_and_mode(SampleRate::Rate16kHz, VadMode::VeryAggressive);
-    let samples: Vec<i16> = sound(16_000)
-        .chunks_exact(4)
-        .map(|x| (f32::from_le_bytes([x[0], x[1], x[2], x[3]]) * 32_767.0) as i16)
-        .collect();
+    let samples: Vec<i16> = samples().iter().map(|x| (x * 32_767.0) as i16).collect();
     let mut parts = samples.chunks_exact(160).cycle();
     c.bench_function("vad per 10 ms/WebRTC (C)", |b| {
         b.iter(|| parts.next().map(|part| vad.is_voice_segment(part)))
@@ -152,5 +160,5 @@ fn elements(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, frames, network, webrtc, elements);
+criterion_group!(benches, frames, network, earshot, webrtc, elements);
 criterion_main!(benches);
