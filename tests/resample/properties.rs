@@ -155,3 +155,47 @@ fn methods_are_as_named() {
         }
     }
 }
+
+/// Below the fraction of input over output rate the outputs lie more than an input frame apart.
+#[test]
+fn any_correction_makes_as_many_frames_as_it_says() {
+    for (from, to, correction) in [
+        (44_100, 48_000, 0.95),
+        (44_100, 48_000, 0.9),
+        (44_100, 48_000, 1.1),
+        (88_200, 96_000, 0.91),
+        (47_952, 48_000, 0.99),
+        (47_952, 48_000, 0.9989),
+        (96_000, 48_500, 0.95),
+        (48_000, 48_000, 0.9),
+    ] {
+        let properties = format!("rate-correction={correction}");
+        let rig = Rig::new("rustresample", &properties, &mono(from), &mono(to));
+        feed(&rig, &[0.0; 4410], 441, 0, from);
+        let frames: usize = rig.finish().iter().map(|b| b.size() / 4).sum();
+        let exact = 4409.0 * f64::from(to) / f64::from(from) * correction;
+        assert_eq!(
+            frames,
+            exact.floor() as usize + 1,
+            "{from} {to} {correction}"
+        );
+    }
+}
+
+/// Rates a billion apart: an error that says how to mend it, before the memory is asked for.
+#[test]
+fn more_output_than_memory_is_refused() {
+    let rig = Rig::new("rustresample", "", &mono(1), &mono(i32::MAX as u32));
+    rig.push(f32s(&[0.0; 20], 1, 0, 1));
+    let refused = (1..100u64).find_map(|i| rig.try_push(f32s(&[0.0; 20], 1, 20 * i, 1)).err());
+    assert_eq!(refused, Some(gst::FlowError::Error));
+    let messages = std::iter::from_fn(|| rig.bus.pop());
+    let texts: Vec<_> = messages
+        .filter_map(|m| match m.view() {
+            gst::MessageView::Error(e) => Some(e.error().message().to_string()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(texts.len(), 1, "{texts:?}");
+    assert!(texts[0].contains("send shorter buffers"), "{}", texts[0]);
+}

@@ -31,15 +31,12 @@ impl Grid {
     /// The next output is to be the one at `position`.
     pub fn seek(&mut self, position: Position) {
         // Rows of one phase stand where `row * m mod l` is it; a period may repeat them.
-        let phase = position.phase(self.ratio.l);
-        self.row = (0..self.ratio.l)
-            .find(|row| {
-                u128::from(*row) * u128::from(self.ratio.m) % u128::from(self.ratio.l)
-                    == u128::from(phase)
-            })
-            .unwrap_or(0);
+        let l = self.ratio.l;
+        let row =
+            u128::from(position.phase(l)) * u128::from(inverse(self.ratio.m, l)) % u128::from(l);
+        self.row = row as u64;
         debug_assert!(self.row < self.period);
-        self.base = position.frame - (self.row * self.ratio.m / self.ratio.l) as i64;
+        self.base = position.frame - split(self.row, self.ratio).0 as i64;
     }
 
     /// `frames` outputs are made.
@@ -78,12 +75,24 @@ pub fn split(n: u64, ratio: Ratio) -> (u64, u64) {
 /// Outputs from number `next` on that lie at or before frame `last`, where number 0 lies at frame
 /// `base`.
 pub fn outputs_from(base: i64, next: u64, last: i64, ratio: Ratio) -> u64 {
-    let Ok(span) = u64::try_from(last - base) else {
+    let Ok(span) = u64::try_from(i128::from(last) - i128::from(base)) else {
         return 0;
     };
-    let through = match span.checked_mul(ratio.l) {
-        Some(numerator) => numerator / ratio.m,
-        None => (u128::from(span) * u128::from(ratio.l) / u128::from(ratio.m)) as u64,
-    };
-    (through + 1).saturating_sub(next)
+    if let Some(numerator) = span.checked_mul(ratio.l) {
+        return (numerator / ratio.m + 1).saturating_sub(next);
+    }
+    let through = u128::from(span) * u128::from(ratio.l) / u128::from(ratio.m) + 1;
+    u64::try_from(through.saturating_sub(u128::from(next))).unwrap_or(u64::MAX)
+}
+
+/// What `m`, which has no factor in common with `l`, must be multiplied by to be 1 modulo `l`.
+fn inverse(m: u64, l: u64) -> u64 {
+    let (mut a, mut b) = (i128::from(l), i128::from(m % l));
+    let (mut x, mut y) = (0i128, 1i128);
+    while b != 0 {
+        let quotient = a / b;
+        (a, b) = (b, a - quotient * b);
+        (x, y) = (y, x - quotient * y);
+    }
+    x.rem_euclid(i128::from(l)) as u64
 }

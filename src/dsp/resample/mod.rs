@@ -26,7 +26,7 @@ pub use design::{MAX_QUALITY, Method};
 pub use edge::{Layout, Source, Stream};
 pub use engine::{Output, Real, Sample};
 pub use planner::Plan;
-pub use ratio::Ratio;
+pub use ratio::{CORRECTIONS, Ratio};
 pub use stream::Resampler;
 
 /// Why rates cannot be converted.
@@ -34,6 +34,12 @@ pub use stream::Resampler;
 pub enum ResampleError {
     #[error("rates and channel counts must be at least 1")]
     Zero,
+    #[error(
+        "rate_correction must be a number from {} to {}",
+        CORRECTIONS.start(),
+        CORRECTIONS.end()
+    )]
+    Correction,
     #[error(
         "the filter for these rates takes {} MiB, more than the {} MiB allowed; \
          convert in two steps or lower the quality",
@@ -119,7 +125,7 @@ pub struct Spec {
     /// Input frames; `None`: with [`EngineChoice::Auto`] what GStreamer's resampler has at this
     /// quality, else any.
     pub max_latency: Option<u64>,
-    /// Output frames per nominal output frame.
+    /// Output frames per nominal output frame, one of [`CORRECTIONS`].
     pub rate_correction: f64,
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::design::Prototype;
 use super::engine::{Engine, Output, Real};
 use super::fifo::Fifo;
-use super::ratio::{Position, step};
+use super::ratio::{Position, Walk};
 use super::table::Interpolated;
 use super::{Ratio, ResampleError};
 use crate::dsp::simd::Level;
@@ -13,14 +13,11 @@ use crate::dsp::simd::resample_pass::Kernels;
 
 /// A windowed-sinc filter, interpolated at each output's position; follows rate corrections.
 pub struct Sinc<T: Real> {
-    ratio: Ratio,
     prototype: Prototype,
     table: Arc<Interpolated<T>>,
     kernels: Kernels<T>,
-    /// Of the next output.
-    position: Position,
-    /// From one output to the next.
-    step: u128,
+    /// To the next output.
+    walk: Walk,
 }
 
 impl<T: Real> Sinc<T> {
@@ -32,18 +29,16 @@ impl<T: Real> Sinc<T> {
         level: Level,
     ) -> Result<Self, ResampleError> {
         Ok(Self {
-            ratio,
             table: Interpolated::shared(&prototype, ratio, cubic)?,
             prototype,
             kernels: T::kernels(level),
-            position: Position::default(),
-            step: step(ratio, 1.0),
+            walk: Walk::new(ratio),
         })
     }
 
     /// First frame of the window of the next output.
     fn window_start(&self) -> i64 {
-        self.position.frame + 1 - (self.prototype.taps() / 2) as i64
+        self.walk.frame() + 1 - (self.prototype.taps() / 2) as i64
     }
 }
 
@@ -65,15 +60,19 @@ impl<T: Real> Engine<T> for Sinc<T> {
     }
 
     fn seek(&mut self, position: Position) {
-        self.position = position;
+        self.walk.seek(position);
     }
 
     fn position(&self) -> Position {
-        self.position
+        self.walk.position()
+    }
+
+    fn frame(&self) -> i64 {
+        self.walk.frame()
     }
 
     fn available(&self, through: i64) -> u64 {
-        outputs_through(self.position, through, self.step)
+        self.walk.outputs_through(through)
     }
 
     fn ready(&self, end: i64) -> u64 {
@@ -84,7 +83,7 @@ impl<T: Real> Engine<T> for Sinc<T> {
         let (len, taps) = (self.table.len, self.table.taps());
         let channels = fifo.channels();
         for at in 0..frames {
-            let (row, weights) = self.table.weights(self.position.fraction);
+            let (row, weights) = self.table.weights(self.walk.fraction());
             let w = weights.map(T::nearest);
             let sum = |y: [T; 4]| (y[0] * w[0] + y[3] * w[3]) + (y[1] * w[1] + y[2] * w[2]);
             let frame = self.window_start();
@@ -100,28 +99,15 @@ impl<T: Real> Engine<T> for Sinc<T> {
                 let y = (self.kernels.four)(fifo.window(c, frame, len), rows, len);
                 out.write(c, at, &[sum(y)]);
             }
-            self.position = self.position.advance(self.step);
+            self.walk.advance();
         }
     }
 
     fn set_correction(&mut self, correction: f64) -> bool {
-        self.step = step(self.ratio, correction);
-        true
+        self.walk.set_correction(correction)
     }
 
     fn memory(&self) -> usize {
         self.table.memory()
     }
-}
-
-/// Outputs from `next` on, `step` apart, that lie at or before frame `last`.
-pub fn outputs_through(next: Position, last: i64, step: u128) -> u64 {
-    // What steps have too much, in days of them, must not push an output at a whole frame beyond it.
-    const TOLERANCE: i128 = 1 << 40;
-    let at = |frame: i64, fraction: u64| (i128::from(frame) << 64) + i128::from(fraction);
-    let span = at(last, 0) + TOLERANCE - at(next.frame, next.fraction);
-    if span < 0 {
-        return 0;
-    }
-    u64::try_from(span as u128 / step.max(1) + 1).unwrap_or(u64::MAX)
 }

@@ -4,7 +4,7 @@ use super::design::Prototype;
 use super::engine::{Design, Engine, Output, Sample};
 use super::fifo::Fifo;
 use super::planner::{Plan, filter, plan};
-use super::ratio::Position;
+use super::ratio::{CORRECTIONS, Position};
 use super::{EngineKind, Ratio, ResampleError, Spec};
 use crate::dsp::simd::Level;
 
@@ -44,10 +44,11 @@ impl<T: Sample> Resampler<T> {
         let ratio = Ratio::new(spec.in_rate, spec.out_rate)
             .filter(|_| spec.channels > 0)
             .ok_or(ResampleError::Zero)?;
-        let (plan, engine) = build(spec, ratio, level)?;
+        let (plan, mut engine) = build(spec, ratio, level)?;
+        engine.seek(Position::default());
         let history = history(ratio, &*engine);
         let fifo = Fifo::new(spec.channels, history, engine.slack());
-        let mut this = Self {
+        Ok(Self {
             spec: spec.clone(),
             level,
             ratio,
@@ -59,10 +60,7 @@ impl<T: Sample> Resampler<T> {
             frames_out: 0,
             finished: false,
             corrected: spec.rate_correction != 1.0,
-        };
-        this.engine.set_correction(spec.rate_correction);
-        this.engine.seek(Position::default());
-        Ok(this)
+        })
     }
 
     pub fn spec(&self) -> &Spec {
@@ -192,7 +190,6 @@ impl<T: Sample> Resampler<T> {
         let position = self.engine.position();
         let next = position.frame + i64::from(position.fraction > 0);
         let start = next.clamp(0, self.frames_in as i64);
-        engine.set_correction(spec.rate_correction);
         engine.seek(Position::default());
         self.fifo.renumber(start);
         self.fifo.set_slack(engine.slack());
@@ -232,7 +229,6 @@ impl<T: Sample> Resampler<T> {
             wanted.engine = super::EngineChoice::Sinc;
         }
         let (plan, mut engine) = build::<T>(&wanted, self.ratio, self.level)?;
-        engine.set_correction(spec.rate_correction);
         engine.seek(self.engine.position());
         self.fifo.set_slack(engine.slack());
         self.fifo.extend_back(engine.needed_from());
@@ -251,7 +247,6 @@ impl Resampler<i16> {
     pub(super) fn to_floats(&self, spec: &Spec) -> Result<Resampler<f32>, ResampleError> {
         let spec = spec.between(&self.spec);
         let (plan, mut engine) = build::<f32>(&spec, self.ratio, self.level)?;
-        engine.set_correction(spec.rate_correction);
         engine.seek(self.engine.position());
         let mut fifo = self.fifo.convert(|v| f32::from(v) * (1.0 / 32_768.0));
         fifo.set_slack(engine.slack());
@@ -273,19 +268,24 @@ impl Resampler<i16> {
     }
 }
 
+/// The plan for `spec`, and its engine, which makes as many outputs as the correction says.
 fn build<T: Sample>(
     spec: &Spec,
     ratio: Ratio,
     level: Level,
 ) -> Result<(Plan, Box<dyn Engine<T>>), ResampleError> {
+    if !CORRECTIONS.contains(&spec.rate_correction) {
+        return Err(ResampleError::Correction);
+    }
     let prototype = filter(spec, ratio);
     let plan = plan(spec, ratio, &prototype, size_of::<T::Sum>());
-    let engine = T::engine(Design {
+    let mut engine = T::engine(Design {
         plan: &plan,
         prototype,
         spec,
         ratio,
         level,
     })?;
+    engine.set_correction(spec.rate_correction);
     Ok((plan, engine))
 }

@@ -12,6 +12,10 @@ use crate::elements::support::transform::{aligned_buffer, with_bytes, with_bytes
 /// (as `audioresample`).
 const TOLERANCE_PARTS: u64 = 32;
 
+/// Largest output buffer: rates a billion apart turn milliseconds into gigabytes, for which the allocator
+/// would end the process.
+const MOST_BYTES: usize = 1 << 30;
+
 /// `GST_BUFFER_OFFSET_NONE`.
 const NO_OFFSET: u64 = u64::MAX;
 
@@ -24,6 +28,11 @@ pub enum StateError {
     Resample(#[from] ResampleError),
     #[error("buffer cannot be mapped: {0}")]
     Map(#[from] gst::glib::BoolError),
+    #[error(
+        "a buffer of input makes {frames} frames at the output's rate, more than fit a buffer of \
+         {most} bytes; send shorter buffers, or convert in two steps"
+    )]
+    TooMany { frames: usize, most: usize },
     #[error("buffer of {size} bytes does not hold whole frames of {bpf} bytes")]
     Size { size: usize, bpf: usize },
 }
@@ -203,7 +212,13 @@ impl State {
         let Some(clock) = self.clock.filter(|_| frames > 0) else {
             return Ok(None);
         };
-        let size = frames * self.out_info.bpf() as usize;
+        let size = frames
+            .checked_mul(self.out_info.bpf() as usize)
+            .filter(|size| *size <= MOST_BYTES)
+            .ok_or(StateError::TooMany {
+                frames,
+                most: MOST_BYTES,
+            })?;
         let mut buffer = aligned_buffer(size)?;
         let writable = buffer.make_mut();
         let silent = self.stream.is_silent();
@@ -221,8 +236,8 @@ impl State {
         }));
         writable.set_duration(span);
         if let Some(offset) = clock.offset {
-            writable.set_offset(offset + start);
-            writable.set_offset_end(offset + end);
+            writable.set_offset(offset.saturating_add(start));
+            writable.set_offset_end(offset.saturating_add(end));
         }
         if silent {
             writable.set_flags(gst::BufferFlags::GAP);
@@ -251,9 +266,10 @@ impl State {
                     Some(base.saturating_add(time))
                 }
             });
-            clock.offset = clock
-                .offset
-                .and_then(|o| (o + made).mul_div_round(out_info.rate().into(), before));
+            clock.offset = clock.offset.and_then(|o| {
+                o.saturating_add(made)
+                    .mul_div_round(out_info.rate().into(), before)
+            });
         }
         self.out_info = out_info.clone();
         Ok(())

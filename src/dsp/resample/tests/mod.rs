@@ -6,6 +6,7 @@ use super::*;
 use crate::dsp::simd::resample::tests::noise;
 
 mod fixed;
+mod ratio;
 mod signal;
 mod stream;
 
