@@ -162,20 +162,29 @@ impl<'a, T: Copy> Output<'a, T> {
         }
     }
 
-    /// Writes consecutive frames of channels `channel` and `channel + 1`, which are the real and
-    /// the imaginary parts.
+    /// Writes consecutive frames of channels `channel` and `channel + 1`: the real parts (0) of `y` or
+    /// the imaginary ones (1).
     #[inline]
-    pub fn write_pairs(&mut self, channel: usize, frame: usize, y: &[Complex<T>]) {
-        if self.channel_stride == 1 && self.frame_stride == 2 {
-            let at = (self.offset + frame) * 2;
-            let to = &mut self.samples[at..at + 2 * y.len()];
-            for (to, y) in to.chunks_exact_mut(2).zip(y) {
-                to[0] = y.re;
-                to[1] = y.im;
-            }
+    pub fn write_parts2(
+        &mut self,
+        channel: usize,
+        frame: usize,
+        y: [&[Complex<T>]; 2],
+        part: usize,
+    ) {
+        if self.channel_stride != 1 || self.frame_stride != 2 {
+            self.write_part(channel, frame, y[0], part);
+            self.write_part(channel + 1, frame, y[1], part);
+            return;
+        }
+        let at = (self.offset + frame) * 2;
+        let to = self.samples[at..at + 2 * y[0].len()].as_chunks_mut().0;
+        let frames = to.iter_mut().zip(y[0].iter().zip(y[1]));
+        // Of a constant part, this becomes shuffles.
+        if part == 0 {
+            frames.for_each(|(to, (a, b))| *to = [a.re, b.re]);
         } else {
-            self.write_part(channel, frame, y, 0);
-            self.write_part(channel + 1, frame, y, 1);
+            frames.for_each(|(to, (a, b))| *to = [a.im, b.im]);
         }
     }
 

@@ -4,8 +4,9 @@
 //! frequency is multiplied by the filter's, and a transform of `units * l` points brings it back at
 //! the output's rate. What the filter mixes across the window's ends, `margin * m` frames on either
 //! side, is dropped; the windows overlap by that much. The filter is symmetric, so its spectrum is
-//! real, and two signals travel as the real and the imaginary part of one complex transform without
-//! any work to part them: two channels or, where their number is odd, two windows of one.
+//! real, and two windows of a channel travel as the real and the imaginary part of one complex transform
+//! without any work to part them. Never two channels: they would leak into each other by rounding, and
+//! a NaN in one would be in both.
 
 use std::f64::consts::PI;
 use std::sync::Arc;
@@ -36,16 +37,14 @@ impl Size {
         self.units - 2 * self.margin
     }
 
-    /// Windows that are transformed together.
-    pub fn windows(channels: usize) -> u64 {
-        1 + channels as u64 % 2
-    }
-
     /// Input frames after an output's position that it waits for, at worst.
-    pub fn latency(self, ratio: Ratio, channels: usize) -> u64 {
-        (Self::windows(channels) * self.hop() + self.margin) * ratio.m - 1
+    pub fn latency(self, ratio: Ratio) -> u64 {
+        (WINDOWS * self.hop() + self.margin) * ratio.m - 1
     }
 }
+
+/// Windows that are transformed together.
+const WINDOWS: u64 = 2;
 
 /// Kaiser's parameter for a stop band of -145 dB.
 const BETA: f64 = 0.1102 * (145.0 - 8.7);
@@ -143,26 +142,19 @@ fn spectrum(ratio: Ratio, size: Size) -> Vec<f64> {
     taps[..n / 2 + 1].iter().map(|h| h.re * gain).collect()
 }
 
-/// Two signals.
-struct Pair<T> {
-    /// Spectrum, then output, of the running windows.
-    output: Vec<Complex<T>>,
-}
-
 /// Windows start at fixed places of the input, so any chopping of it gives the same bits.
 pub struct Blocks<T> {
     ratio: Ratio,
     size: Size,
-    channels: usize,
     plan: Arc<Transforms<T>>,
     input: Vec<Complex<T>>,
     spectrum: Vec<Complex<T>>,
     scratch: Vec<Complex<T>>,
-    /// Signal `window * channels + channel` is in part `signal % 2` of pair `signal / 2`.
-    pairs: Vec<Pair<T>>,
+    /// Of each channel, the running windows: the first is the real part.
+    outputs: Vec<Vec<Complex<T>>>,
     /// Input frame of output 0, which is the first of the first window.
     origin: i64,
-    /// Rounds done since `seek`, each of one window a channel, or two.
+    /// Rounds done since `seek`, each of [`WINDOWS`] windows a channel.
     rounds: u64,
     /// Next output to hand out, counted from `origin`.
     next: u64,
@@ -177,19 +169,13 @@ impl<T: Real> Blocks<T> {
             .forward
             .get_outofplace_scratch_len()
             .max(plan.inverse.get_outofplace_scratch_len());
-        let signals = channels * Size::windows(channels) as usize;
         Self {
             ratio,
             size,
-            channels,
             input: zeros(n_in.max(n_out)),
             spectrum: zeros(n_in),
             scratch: zeros(scratch),
-            pairs: (0..signals / 2)
-                .map(|_| Pair {
-                    output: zeros(n_out),
-                })
-                .collect(),
+            outputs: vec![zeros(n_out); channels],
             plan,
             origin: 0,
             rounds: 0,
@@ -204,7 +190,7 @@ impl<T: Real> Blocks<T> {
 
     /// Input and output frames that a round moves on by.
     fn round(&self) -> (u64, u64) {
-        let units = self.size.hop() * Size::windows(self.channels);
+        let units = self.size.hop() * WINDOWS;
         (units * self.ratio.m, units * self.ratio.l)
     }
 
@@ -213,11 +199,8 @@ impl<T: Real> Blocks<T> {
         let hop = (self.size.hop() * self.ratio.m) as i64;
         let at = self.origin + (self.rounds * self.round().0) as i64 - self.margin();
         let (n_in, n_out) = (self.plan.forward.len(), self.plan.inverse.len());
-        for (p, pair) in self.pairs.iter_mut().enumerate() {
-            let [a, b] = [2 * p, 2 * p + 1].map(|signal| {
-                let window = (signal / self.channels) as i64;
-                fifo.window(signal % self.channels, at + window * hop, n_in)
-            });
+        for (channel, output) in self.outputs.iter_mut().enumerate() {
+            let [a, b] = [at, at + hop].map(|at| fifo.window(channel, at, n_in));
             for ((to, a), b) in self.input.iter_mut().zip(a).zip(b) {
                 *to = Complex::new(*a, *b);
             }
@@ -230,7 +213,7 @@ impl<T: Real> Blocks<T> {
             self.plan.filter(&self.spectrum, filtered);
             self.plan.inverse.process_outofplace_with_scratch(
                 filtered,
-                &mut pair.output,
+                output,
                 &mut self.scratch,
             );
         }
@@ -240,7 +223,7 @@ impl<T: Real> Blocks<T> {
 
 impl<T: Real> Engine<T> for Blocks<T> {
     fn latency(&self) -> u64 {
-        self.size.latency(self.ratio, self.channels)
+        self.size.latency(self.ratio)
     }
 
     fn back(&self) -> usize {
@@ -299,16 +282,13 @@ impl<T: Real> Engine<T> for Blocks<T> {
             let (window, from) = (from / hop, from % hop);
             let take = (hop - from).min(frames - at);
             let range = margin + from..margin + from + take;
-            let mut channel = 0;
-            while channel < self.channels {
-                let signal = window * self.channels + channel;
-                let y = &self.pairs[signal / 2].output[range.clone()];
-                if signal.is_multiple_of(2) && channel + 1 < self.channels {
-                    out.write_pairs(channel, at, y);
-                    channel += 2;
-                } else {
-                    out.write_part(channel, at, y, signal % 2);
-                    channel += 1;
+            for (pair, outputs) in self.outputs.chunks(2).enumerate() {
+                match outputs {
+                    [a, b] => {
+                        let both = [&a[range.clone()], &b[range.clone()]];
+                        out.write_parts2(2 * pair, at, both, window);
+                    }
+                    _ => out.write_part(2 * pair, at, &outputs[0][range.clone()], window),
                 }
             }
             at += take;
@@ -321,8 +301,8 @@ impl<T: Real> Engine<T> for Blocks<T> {
     }
 
     fn memory(&self) -> usize {
-        let pairs = self.pairs.len() * self.plan.inverse.len();
-        let points = self.input.len() + self.spectrum.len() + self.scratch.len() + pairs;
+        let outputs = self.outputs.len() * self.plan.inverse.len();
+        let points = self.input.len() + self.spectrum.len() + self.scratch.len() + outputs;
         points * size_of::<Complex<T>>() + self.plan.memory()
     }
 }

@@ -114,7 +114,7 @@ fn blocks(spec: &Spec, ratio: Ratio, max_latency: Option<u64>) -> Option<Size> {
     let most = (POINTS / longer).max(least.min(MOST_POINTS / longer));
     let sizes = (least..=most)
         .map(|units| Size { units, margin })
-        .filter(|size| max_latency.is_none_or(|max| size.latency(ratio, spec.channels) <= max))
+        .filter(|size| max_latency.is_none_or(|max| size.latency(ratio) <= max))
         .map(|size| (size, fft_cost(ratio, size)));
     let cheapest = sizes.clone().map(|(_, cost)| cost).min_by(f64::total_cmp)?;
     sizes
@@ -218,7 +218,7 @@ mod tests {
                     assert!(latency < 3000, "{rates:?} {latency}");
                     continue;
                 };
-                assert!(size.latency(ratio, 1) <= latency);
+                assert!(size.latency(ratio) <= latency);
                 // But for what is in the ratio itself (441 = 9 * 49), 2, 3, 5 and 7 only.
                 for mut n in [size.units * ratio.m, size.units * ratio.l] {
                     for p in [2, 3, 5, 7] {

@@ -5,6 +5,7 @@ use std::f64::consts::PI;
 use super::*;
 use crate::dsp::simd::resample::tests::noise;
 
+mod channels;
 mod fixed;
 mod ratio;
 mod signal;
