@@ -182,6 +182,79 @@ fn any_correction_makes_as_many_frames_as_it_says() {
     }
 }
 
+/// Texts of the warnings since the last time.
+fn warnings(rig: &Rig) -> Vec<String> {
+    let messages = std::iter::from_fn(|| rig.bus.pop());
+    messages
+        .filter_map(|m| match m.view() {
+            gst::MessageView::Warning(w) => Some(w.error().message().to_string()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// What no filter can meet is said once, with what can be met; that is taken without a word.
+#[test]
+fn a_latency_that_no_filter_meets_is_named_with_the_least() {
+    let (from, to) = (48_000, 44_100);
+    // Half of the eight taps of quality 0.
+    let least = 4 * 1_000_000_000u64 / 48_000;
+    let rig = Rig::new("rustresample", "max-latency=1000", &mono(from), &mono(to));
+    let input = noise(4800, 3);
+    feed(&rig, &input[..960], 480, 0, from);
+    let texts = warnings(&rig);
+    assert_eq!(texts.len(), 1, "{texts:?}");
+    for part in [
+        "max-latency=1000 ",
+        "48000 to 44100 Hz",
+        "takes 83333 ns",
+        "takes 20833 ns",
+    ] {
+        assert!(texts[0].contains(part), "{part}: {}", texts[0]);
+    }
+    assert_eq!(rig.latency().nseconds(), least);
+
+    // Another bound, one ns short.
+    rig.element.set_property("max-latency", least - 1);
+    feed(&rig, &input[960..1920], 480, 960, from);
+    let texts = warnings(&rig);
+    assert_eq!(texts.len(), 1, "{texts:?}");
+    assert!(texts[0].contains("max-latency=83332 "), "{}", texts[0]);
+
+    // Other changes do not say it again.
+    rig.element.set_property("quality", 2i32);
+    feed(&rig, &input[1920..2880], 480, 1920, from);
+    assert_eq!(warnings(&rig), [""; 0]);
+
+    rig.element.set_property("max-latency", least);
+    feed(&rig, &input[2880..3840], 480, 2880, from);
+    assert_eq!(warnings(&rig), [""; 0]);
+    assert_eq!(rig.latency().nseconds(), least);
+
+    rig.element.set_property("max-latency", 20_833u64);
+    rig.element
+        .set_property_from_str("resample-method", "nearest");
+    feed(&rig, &input[3840..], 480, 3840, from);
+    assert_eq!(warnings(&rig), [""; 0]);
+    assert_eq!(rig.latency().nseconds(), 20_833);
+    rig.finish();
+}
+
+/// A bound between two qualities takes the lower one, to the ns.
+#[test]
+fn a_latency_is_never_rounded_up() {
+    let (from, to) = (44_100, 48_000);
+    // 16 frames are those of quality 2.
+    let exact = time(16, from).nseconds();
+    for (max, frames) in [(exact - 1, 8), (exact, 16)] {
+        let properties = format!("max-latency={max}");
+        let rig = Rig::new("rustresample", &properties, &mono(from), &mono(to));
+        feed(&rig, &noise(4410, 3), 441, 0, from);
+        assert_eq!(rig.latency(), time(frames, from));
+        assert_eq!(warnings(&rig), [""; 0]);
+    }
+}
+
 /// Rates a billion apart: an error that says how to mend it, before the memory is asked for.
 #[test]
 fn more_output_than_memory_is_refused() {

@@ -34,6 +34,8 @@ struct Running {
     state: Option<State>,
     infos: Option<(gst_audio::AudioInfo, gst_audio::AudioInfo)>,
     reversed: bool,
+    /// What was last said of a latency that is exceeded.
+    exceeded: Option<String>,
     /// That of the buffers; `None` where it has none or is not of time.
     segment: Option<gst::FormattedSegment<gst::ClockTime>>,
 }
@@ -175,15 +177,24 @@ impl RustResample {
         Ok(())
     }
 
-    /// Tells passthrough, latency and memory to whom they concern.
+    /// Tells passthrough, latency and memory to whom they concern, and of a bound that is exceeded
+    /// once.
     fn publish(&self, latency_changed: bool) {
-        let (latency, memory, active) = {
-            let running = lock(&self.running);
+        let (latency, memory, active, exceeded) = {
+            let mut running = lock(&self.running);
+            let settings = lock(&self.settings);
+            let said = running.exceeded.take();
+            running.exceeded = running.state.as_ref().and_then(|s| s.exceeds(&settings));
+            let exceeded = running
+                .exceeded
+                .clone()
+                .filter(|_| running.exceeded != said);
             let state = running.state.as_ref();
             (
                 state.map_or(gst::ClockTime::ZERO, State::latency),
                 state.map_or(0, State::memory),
                 state.is_some(),
+                exceeded,
             )
         };
         let element = self.obj();
@@ -192,6 +203,9 @@ impl RustResample {
         self.metrics.set_memory(memory as u64);
         if latency_changed {
             let _ = element.post_message(gst::message::Latency::builder().src(&*element).build());
+        }
+        if let Some(text) = exceeded {
+            gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{text}"));
         }
     }
 

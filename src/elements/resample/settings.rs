@@ -5,7 +5,7 @@ use gst::prelude::*;
 
 use super::{Engine, FilterInterpolation, FilterMode, Method};
 use crate::dsp::resample::{MAX_QUALITY, Spec};
-use crate::elements::support::timeline::time_to_frames;
+use crate::elements::support::timeline::{frames_to_time, time_to_frames};
 
 /// `max-latency` that stands for what `audioresample` has.
 const AS_AUDIORESAMPLE: u64 = u64::MAX;
@@ -82,8 +82,10 @@ impl Settings {
             glib::ParamSpecUInt64::builder("max-latency")
                 .nick("Maximum latency")
                 .blurb(
-                    "Upper bound of the element's latency in ns; quality gives way to it. Default: \
-                     as audioresample at this quality. 1000000000 frees engine=auto to choose fft",
+                    "Upper bound of the element's latency in ns; quality gives way to it, down to 0. \
+                     Where that filter (4 frames of the lower rate; resample-method=nearest: 1 input \
+                     frame) is still longer, a warning names the least. Default: as audioresample at \
+                     this quality. 1000000000 frees engine=auto to choose fft",
                 )
                 .default_value(default.max_latency)
                 .mutable_playing()
@@ -136,6 +138,12 @@ impl Settings {
         })
     }
 
+    /// The bound of the latency, where there is one.
+    pub fn max_latency(&self) -> Option<gst::ClockTime> {
+        (self.max_latency != AS_AUDIORESAMPLE)
+            .then(|| gst::ClockTime::from_nseconds(self.max_latency))
+    }
+
     /// Whether equal rates may pass untouched. `engine=sinc` keeps the filter in line, so that a
     /// later correction finds its history.
     pub fn may_pass(&self) -> bool {
@@ -151,10 +159,33 @@ impl Settings {
             filter_mode: self.filter_mode.into(),
             auto_threshold: self.auto_threshold,
             interpolation: self.interpolation.into(),
-            max_latency: (self.max_latency != AS_AUDIORESAMPLE)
-                .then(|| time_to_frames(gst::ClockTime::from_nseconds(self.max_latency), in_rate)),
+            max_latency: self.max_latency().map(|max| frames_within(max, in_rate)),
             rate_correction: self.rate_correction,
             ..Spec::new(in_rate, out_rate, channels as usize)
+        }
+    }
+}
+
+/// Most frames that last no longer than `time` at `rate` Hz, to the ns that they are told in.
+fn frames_within(time: gst::ClockTime, rate: u32) -> u64 {
+    let nearest = time_to_frames(time, rate);
+    nearest - u64::from(nearest > 0 && frames_to_time(nearest, rate) > time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_fit_their_time() {
+        for rate in [1, 8000, 44_100, 48_000, 384_000] {
+            for frames in [1, 2, 3, 147, 4801] {
+                let time = frames_to_time(frames, rate);
+                assert_eq!(frames_within(time, rate), frames, "{rate}");
+                let less = time - gst::ClockTime::NSECOND;
+                assert_eq!(frames_within(less, rate), frames - 1, "{rate}");
+            }
+            assert_eq!(frames_within(gst::ClockTime::ZERO, rate), 0);
         }
     }
 }

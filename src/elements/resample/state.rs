@@ -85,6 +85,30 @@ impl State {
         self.stream.kind()
     }
 
+    /// What to tell the user of a bound that no filter meets: all others lower the quality.
+    pub fn exceeds(&self, settings: &Settings) -> Option<String> {
+        let (max, least) = (settings.max_latency()?, self.latency());
+        if least <= max {
+            return None;
+        }
+        let (from, to) = (self.in_info.rate(), self.out_info.rate());
+        let frame = frames_to_time(1, from);
+        let shorter = if least > frame {
+            format!(
+                ", or use resample-method=nearest, which takes {} ns",
+                frame.nseconds()
+            )
+        } else {
+            String::new()
+        };
+        Some(format!(
+            "max-latency={} (ns) cannot be met: from {from} to {to} Hz, the shortest filter of this \
+             resample-method takes {least} ns; raise max-latency to that{shorter}",
+            max.nseconds(),
+            least = least.nseconds(),
+        ))
+    }
+
     /// Worst-case delay.
     pub fn latency(&self) -> gst::ClockTime {
         frames_to_time(self.stream.latency(), self.in_info.rate())
