@@ -8,6 +8,9 @@
 use std::f64::consts::PI;
 
 use super::Ratio;
+use crate::dsp::simd::Level;
+use crate::dsp::simd::resample::fill_taps;
+use crate::dsp::simd::resample_taps::Response;
 
 /// Impulse response that the filter is made from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -149,22 +152,33 @@ impl Prototype {
         matches!(self.method, Method::Kaiser | Method::BlackmanNuttall)
     }
 
-    /// Writes the taps of the output `fraction` of an input frame after frame `p`, for the input
-    /// frames from `p - taps/2 + 1` on, normalised to a gain of 1 at 0 Hz.
-    pub fn phase(&self, fraction: f64, taps: &mut [f64]) {
+    /// What gives the taps of each phase.
+    pub fn evaluator(&self) -> Evaluator {
         let n = self.taps as f64;
-        let first = 1.0 - fraction - (self.taps / 2) as f64;
-        let mut sum = 0.0;
-        for (i, tap) in taps.iter_mut().enumerate() {
-            *tap = self.at(first + i as f64, n);
-            sum += *tap;
-        }
-        if sum != 0.0 {
-            taps.iter_mut().for_each(|tap| *tap /= sum);
+        let turn = PI * self.cutoff;
+        let response = match self.method {
+            Method::Kaiser => Some(kaiser_response(self.cutoff, self.beta, n / 2.0)),
+            Method::BlackmanNuttall => {
+                let [a, b, c, d] = [0.3635819, 0.4891775, 0.1365995, 0.0106411];
+                // Cosines of multiples as powers of the cosine.
+                let series = vec![a - c, b - 3.0 * d, 2.0 * c, 4.0 * d];
+                let window = 2.0 * PI / n;
+                Some(Response::under_cosine(
+                    turn,
+                    window,
+                    series,
+                    fill_taps(Level::best()),
+                ))
+            }
+            _ => None,
+        };
+        Evaluator {
+            prototype: self.clone(),
+            response,
         }
     }
 
-    /// The response `x` input frames off its centre, but for a factor.
+    /// The response `x` input frames off its centre, but for a factor, of the simple ones.
     fn at(&self, x: f64, n: f64) -> f64 {
         match self.method {
             // The frame itself; its one neighbour is never nearer.
@@ -186,49 +200,90 @@ impl Prototype {
                     0.0
                 }
             }
-            Method::BlackmanNuttall => {
-                let w = 2.0 * PI * x / n;
-                let window = 0.3635819
-                    + 0.4891775 * w.cos()
-                    + 0.1365995 * (2.0 * w).cos()
-                    + 0.0106411 * (3.0 * w).cos();
-                sinc(x, self.cutoff) * window
-            }
-            Method::Kaiser => {
-                let w = 2.0 * x / n;
-                // Interpolation between phases looks a little beyond the ends, where the square
-                // is negative.
-                sinc(x, self.cutoff) * kaiser_window(self.beta, w)
-            }
+            // By their `Response`.
+            Method::BlackmanNuttall | Method::Kaiser => 0.0,
         }
     }
 }
 
-/// Kaiser's window at `x` of its half width, but for a factor.
-pub fn kaiser_window(beta: f64, x: f64) -> f64 {
-    bessel_i0_of_root(beta * beta * (1.0 - x * x))
+/// Taps of a [`Prototype`] at any phase.
+#[derive(Clone, Debug)]
+pub struct Evaluator {
+    prototype: Prototype,
+    /// Of the smooth ones.
+    response: Option<Response>,
 }
 
-/// `sin(pi x cutoff) / (pi x)`.
-fn sinc(x: f64, cutoff: f64) -> f64 {
-    if x.abs() < 1e-12 {
-        cutoff
-    } else {
-        (PI * x * cutoff).sin() / (PI * x)
+impl Evaluator {
+    /// Taps of one phase.
+    pub fn taps(&self) -> u64 {
+        self.prototype.taps
+    }
+
+    /// Writes the taps of the output `fraction` of an input frame after frame `p`, for the input
+    /// frames from `p - taps/2 + 1` on, normalised to a gain of 1 at 0 Hz.
+    pub fn phase(&self, fraction: f64, taps: &mut [f64]) {
+        let n = self.prototype.taps;
+        let first = 1.0 - fraction - (n / 2) as f64;
+        match &self.response {
+            Some(response) => response.fill(first, taps),
+            None => {
+                for (i, tap) in taps.iter_mut().enumerate() {
+                    *tap = self.prototype.at(first + i as f64, n as f64);
+                }
+            }
+        }
+        let sum = sum(taps);
+        if sum != 0.0 {
+            taps.iter_mut().for_each(|tap| *tap /= sum);
+        }
     }
 }
 
-/// Modified Bessel function of the first kind, order 0, of the square root of `x`, by its power
-/// series. For positive `x` all terms are positive, so it converges without cancellation.
-fn bessel_i0_of_root(x: f64) -> f64 {
-    let q = x / 4.0;
-    let (mut sum, mut term, mut k) = (1.0f64, 1.0f64, 1.0);
-    while term.abs() > sum.abs() * 1e-17 {
-        term *= q / (k * k);
+/// The sum of `values`, by eights.
+fn sum(values: &[f64]) -> f64 {
+    let (blocks, rest) = values.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for block in blocks {
+        for (sum, value) in sums.iter_mut().zip(block) {
+            *sum += value;
+        }
+    }
+    sums.iter().chain(rest).sum()
+}
+
+/// A sinc of `cutoff`, a fraction of the Nyquist frequency, under a Kaiser window that reaches `half`
+/// frames to either side; but for a factor. Interpolation between phases looks a little beyond its ends.
+pub fn kaiser_response(cutoff: f64, beta: f64, half: f64) -> Response {
+    Response::under_parabola(
+        PI * cutoff,
+        1.0 / half,
+        bessel_series(beta),
+        fill_taps(Level::best()),
+    )
+}
+
+/// The modified Bessel function of the first kind, order 0, of `x` times a root: its power series in
+/// what is under the root. All terms are positive, so it converges without cancellation.
+fn bessel_series(x: f64) -> Vec<f64> {
+    let (mut series, mut sum, mut term, mut k) = (Vec::new(), 0.0, 1.0, 1.0);
+    while term > sum * 1e-17 {
+        series.push(term);
         sum += term;
+        term *= x * x / 4.0 / (k * k);
         k += 1.0;
     }
-    sum
+    series
+}
+
+/// Kaiser's window at `x` of its half width, but for a factor.
+#[cfg(test)]
+pub fn kaiser_window(beta: f64, x: f64) -> f64 {
+    let series = bessel_series(beta);
+    series
+        .iter()
+        .rev()
+        .fold(0.0, |sum, term| sum * (1.0 - x * x) + term)
 }
 
 #[cfg(test)]
@@ -244,7 +299,8 @@ mod tests {
             (5.0, 27.239_871_823_604_44),
             (12.0, 18_948.925_349_296_31),
         ] {
-            assert!((bessel_i0_of_root(x * x) / y - 1.0).abs() < 1e-14, "{x}");
+            let sum: f64 = bessel_series(x).iter().sum();
+            assert!((sum / y - 1.0).abs() < 1e-14, "{x}");
         }
     }
 
@@ -270,9 +326,10 @@ mod tests {
             Method::Kaiser,
         ] {
             let prototype = Prototype::new(method, 4, ratio);
+            let evaluator = prototype.evaluator();
             let mut taps = vec![0.0; prototype.taps() as usize];
             for phase in 0..147 {
-                prototype.phase(f64::from(phase) / 147.0, &mut taps);
+                evaluator.phase(f64::from(phase) / 147.0, &mut taps);
                 let sum: f64 = taps.iter().sum();
                 assert!((sum - 1.0).abs() < 1e-14, "{method:?} {phase}");
             }

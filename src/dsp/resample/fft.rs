@@ -8,14 +8,13 @@
 //! without any work to part them. Never two channels: they would leak into each other by rounding, and
 //! a NaN in one would be in both.
 
-use std::f64::consts::PI;
 use std::sync::Arc;
 
 use rustfft::num_complex::Complex;
 use rustfft::{Fft, FftPlanner};
 
 use super::Ratio;
-use super::design::kaiser_window;
+use super::design::kaiser_response;
 use super::engine::{Engine, Output, Real};
 use super::fifo::Fifo;
 use super::grid::{outputs_from, split};
@@ -122,14 +121,9 @@ fn spectrum(ratio: Ratio, size: Size) -> Vec<f64> {
     let cutoff = narrow - STOP / (2.0 * half);
     let mut taps = vec![Complex::new(0.0, 0.0); n];
     let mut sum = 0.0;
-    for i in 0..half as usize {
-        let x = i as f64;
-        let sinc = if i == 0 {
-            cutoff
-        } else {
-            (PI * x * cutoff).sin() / (PI * x)
-        };
-        let tap = sinc * kaiser_window(BETA, x / half);
+    let mut right = vec![0.0; half as usize];
+    kaiser_response(cutoff, BETA, half).fill(0.0, &mut right);
+    for (i, tap) in right.into_iter().enumerate() {
         taps[i].re = tap;
         sum += tap;
         if i > 0 {
@@ -211,11 +205,9 @@ impl<T: Real> Blocks<T> {
             );
             let filtered = &mut self.input[..n_out];
             self.plan.filter(&self.spectrum, filtered);
-            self.plan.inverse.process_outofplace_with_scratch(
-                filtered,
-                output,
-                &mut self.scratch,
-            );
+            self.plan
+                .inverse
+                .process_outofplace_with_scratch(filtered, output, &mut self.scratch);
         }
         self.rounds += 1;
     }

@@ -16,14 +16,15 @@ pub struct Fifo<T> {
 impl<T: Copy + Default> Fifo<T> {
     /// Empty, with `back` zeros before frame 0 and `slack` after the end.
     pub fn new(channels: usize, back: usize, slack: usize) -> Self {
-        let mut fifo = Self {
-            planes: vec![Vec::new(); channels],
-            first: 0,
-            len: 0,
+        Self {
+            // Memory that comes as zeros takes no time, however much it is.
+            planes: (0..channels)
+                .map(|_| vec![T::default(); back + slack])
+                .collect(),
+            first: -(back as i64),
+            len: back,
             slack,
-        };
-        fifo.reset(back, slack);
-        fifo
+        }
     }
 
     /// As new.

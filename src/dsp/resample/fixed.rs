@@ -71,7 +71,7 @@ impl Taps {
         let len = phases.len;
         let mut rows = vec![0.0; phases.rows as usize * len];
         let mut firsts = Vec::new();
-        phases.each_row(prototype, ratio, |row, shift, taps| {
+        phases.each_row(&prototype.evaluator(), ratio, |row, shift, taps| {
             rows[row * len + shift..][..taps.len()].copy_from_slice(taps);
             firsts.push(shift);
         });
@@ -228,10 +228,10 @@ impl Rows for Fixed {
 
     fn run(&self, stretch: &Stretch<'_, i16>, out: &mut Output<'_, f32>, jobs: &mut Vec<Job>) {
         let table = &self.table;
+        let size = table.words.of_group(table.phases.len);
         let run = Run {
             phases: &table.phases,
-            taps: table.taps.get(),
-            size: table.words.of_group(table.phases.len),
+            taps: |group| &table.taps.get()[group * size..][..size],
             words: table.words,
             kernels: self.kernels,
             stretch,

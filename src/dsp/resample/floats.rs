@@ -10,7 +10,7 @@ use super::polyphase::Rows;
 use super::table::{Exact, Phases};
 use super::{Ratio, ResampleError};
 use crate::dsp::simd::Level;
-use crate::dsp::simd::resample_pass::{GROUP, Kernels, Words};
+use crate::dsp::simd::resample_pass::{Kernels, Words};
 
 /// An exact table and its kernels.
 pub struct Floats<T: Real> {
@@ -42,7 +42,7 @@ impl<T: Real> Floats<T> {
             let (period, row) = (at / phases.period, at % phases.period);
             let frame = period * phases.advance + phases.offsets[row as usize];
             let frame = stretch.first_tap() + frame as i64;
-            let taps = self.table.row(row as usize);
+            let taps = self.table.block(row as usize);
             self.row(stretch.fifo, out, taps, frame, at - stretch.first);
         }
     }
@@ -77,8 +77,7 @@ impl<T: Real> Rows for Floats<T> {
         }
         let run = Run {
             phases,
-            taps: self.table.taps(),
-            size: GROUP * phases.len,
+            taps: |group| self.table.block(group),
             words: Words::default(),
             kernels: self.kernels.columns,
             stretch,

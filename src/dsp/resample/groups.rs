@@ -46,19 +46,17 @@ impl<T> Stretch<'_, T> {
 }
 
 /// Groups of rows, and what is wanted of them.
-pub struct Run<'a, T: Grouped> {
+pub struct Run<'a, T: Grouped, F> {
     pub phases: &'a Phases,
-    /// Of all groups.
-    pub taps: &'a [T],
-    /// Of a group.
-    pub size: usize,
+    /// Those of a group.
+    pub taps: F,
     /// Of 16-bit taps.
     pub words: Words,
     pub kernels: Columns<T>,
     pub stretch: &'a Stretch<'a, T>,
 }
 
-impl<T: Grouped> Run<'_, T> {
+impl<'a, T: Grouped, F: Fn(usize) -> &'a [T]> Run<'a, T, F> {
     /// Writes all outputs. `jobs` is scratch.
     pub fn write(&self, out: &mut Output<'_, T::Sum>, jobs: &mut Vec<Job>) {
         let channels = self.stretch.fifo.channels();
@@ -153,10 +151,6 @@ impl<T: Grouped> Run<'_, T> {
         }
     }
 
-    fn taps(&self, group: usize) -> &[T] {
-        &self.taps[group * self.size..][..self.size]
-    }
-
     /// `C` channels, one or two, from `channel` on of `jobs`, which share `group`.
     fn pass<const C: usize>(
         &self,
@@ -182,7 +176,7 @@ impl<T: Grouped> Run<'_, T> {
                 to: &to[..jobs.len()],
                 words: self.words,
             };
-            let (x, h) = (self.stretch.fifo.plane(channel), self.taps(group));
+            let (x, h) = (self.stretch.fifo.plane(channel), (self.taps)(group));
             if C == 2 {
                 (self.kernels.stereo)([x, self.stretch.fifo.plane(channel + 1)], &pass, h, y);
             } else {
@@ -216,7 +210,7 @@ impl<T: Grouped> Run<'_, T> {
             to: &SIDE_BY_SIDE[..2],
             words: self.words,
         };
-        let h = jobs.map(|(group, _)| self.taps(group));
+        let h = jobs.map(|(group, _)| (self.taps)(group));
         (self.kernels.groups)(self.stretch.fifo.plane(channel), &pass, h, scratch);
         for ((_, job), y) in jobs.iter().zip(scratch.chunks_exact(GROUP)) {
             job.write::<1, _>(out, channel, y);

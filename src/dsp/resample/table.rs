@@ -1,8 +1,8 @@
 //! Filter tables: exact taps in groups of rows, single rows, or an oversampled prototype.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use super::design::{Prototype, PrototypeKey};
+use super::design::{Evaluator, Prototype, PrototypeKey};
 use super::{Ratio, ResampleError};
 use crate::dsp::shared::Shared;
 use crate::dsp::simd::resample_pass::{GROUP, LANES, STEP};
@@ -62,6 +62,10 @@ impl Storage {
         }
     }
 }
+
+/// Tables up to this size are made at once; of larger ones, which may take seconds, each block of rows is
+/// made when its first output is.
+const AT_ONCE_BYTES: usize = 128 << 10;
 
 /// Tables up to this size stay in the first cache; of larger ones half is enough.
 const NEAR_BYTES: u64 = 32 << 10;
@@ -128,21 +132,40 @@ impl Phases {
         self.offsets.len() * 8
     }
 
-    /// Calls `f` with the number of each row in groups or by themselves, how far its taps are shifted
-    /// in it, and its taps.
+    /// Rows of a block: a group, or a row by itself.
+    fn per_block(&self) -> usize {
+        if self.grouped { GROUP } else { 1 }
+    }
+
+    /// Calls `f` with the number of each row in blocks, how far its taps are shifted in it, and its taps.
     pub fn each_row(
         &self,
-        prototype: &Prototype,
+        evaluator: &Evaluator,
         ratio: Ratio,
         mut f: impl FnMut(usize, usize, &[f64]),
     ) {
-        let per_row = if self.grouped { GROUP } else { 1 };
-        let mut taps = vec![0.0; prototype.taps() as usize];
-        for row in 0..self.rows {
+        let mut taps = vec![0.0; evaluator.taps() as usize];
+        for block in 0..self.offsets.len() {
+            self.each_row_of(block, evaluator, ratio, &mut taps, &mut f);
+        }
+    }
+
+    /// The same for one block; `taps` is scratch.
+    fn each_row_of(
+        &self,
+        block: usize,
+        evaluator: &Evaluator,
+        ratio: Ratio,
+        taps: &mut [f64],
+        mut f: impl FnMut(usize, usize, &[f64]),
+    ) {
+        let per_block = self.per_block() as u64;
+        let first = block as u64 * per_block;
+        for row in first..(first + per_block).min(self.rows) {
             let (frame, phase) = (row * ratio.m / ratio.l, row * ratio.m % ratio.l);
-            let shift = frame - self.offsets[row as usize / per_row];
-            prototype.phase(phase as f64 / ratio.l as f64, &mut taps);
-            f(row as usize, shift as usize, &taps);
+            let shift = frame - self.offsets[block];
+            evaluator.phase(phase as f64 / ratio.l as f64, taps);
+            f(row as usize, shift as usize, taps);
         }
     }
 }
@@ -150,8 +173,20 @@ impl Phases {
 /// The taps of every phase of a rational ratio.
 #[derive(Debug)]
 pub struct Exact<T> {
-    taps: Aligned<T>,
+    evaluator: Evaluator,
+    ratio: Ratio,
+    blocks: Blocks<T>,
+    lone: OnceLock<Aligned<T>>,
     pub phases: Phases,
+}
+
+/// Rows in groups, or by themselves.
+#[derive(Debug)]
+enum Blocks<T> {
+    /// One after another.
+    AtOnce(Aligned<T>),
+    /// Each by itself, once it has been asked for.
+    Later(Box<[OnceLock<Aligned<T>>]>),
 }
 
 /// Filters at `oversample` fractions of an input frame, between which the taps are interpolated.
@@ -191,52 +226,88 @@ impl<T: Copy + Default + FromF64> Exact<T> {
         // No arrangement needs less than half of all rows.
         allowed(exact_bytes(prototype, ratio, size_of::<T>()) / 2)?;
         let phases = Phases::new(prototype, ratio, Storage::of::<T>());
-        let (len, per_row) = (phases.len, if phases.grouped { GROUP } else { 1 });
-        let lone = if phases.lone {
-            prototype.taps().next_multiple_of(LANES as u64) as usize
-        } else {
-            0
+        let (count, block) = (phases.offsets.len(), phases.per_block() * phases.len);
+        allowed((count * block) as u64 * size)?;
+        let mut this = Self {
+            evaluator: prototype.evaluator(),
+            ratio,
+            blocks: Blocks::AtOnce(Aligned::zeroed(0)),
+            lone: OnceLock::new(),
+            phases,
         };
-        let grouped = phases.offsets.len() * per_row * len;
-        allowed((grouped + lone) as u64 * size)?;
-        let mut taps = Aligned::zeroed(grouped + lone);
-        let all = taps.get_mut();
-        phases.each_row(prototype, ratio, |row, shift, exact| {
-            let first = row / per_row * per_row * len + row % per_row;
-            let to = all[first..].iter_mut().step_by(per_row).skip(shift);
-            for (to, from) in to.zip(exact) {
+        this.blocks = if count * block * size_of::<T>() <= AT_ONCE_BYTES {
+            let mut all = Aligned::zeroed(count * block);
+            for (i, to) in all.get_mut().chunks_exact_mut(block).enumerate() {
+                this.write_block(i, to);
+            }
+            Blocks::AtOnce(all)
+        } else {
+            Blocks::Later((0..count).map(|_| OnceLock::new()).collect())
+        };
+        Ok(this)
+    }
+
+    /// Writes block `block` into zeros.
+    fn write_block(&self, block: usize, to: &mut [T]) {
+        let per_block = self.phases.per_block();
+        let mut taps = vec![0.0; self.evaluator.taps() as usize];
+        let write = |row: usize, shift: usize, exact: &[f64]| {
+            let to = to[row % per_block..].iter_mut().step_by(per_block);
+            for (to, from) in to.skip(shift).zip(exact) {
                 *to = T::nearest(*from);
             }
-        });
-        if phases.lone {
-            let phase = phases.rows * ratio.m % ratio.l;
-            let mut exact = vec![0.0; prototype.taps() as usize];
-            prototype.phase(phase as f64 / ratio.l as f64, &mut exact);
-            for (to, from) in all[grouped..].iter_mut().zip(&exact) {
-                *to = T::nearest(*from);
+        };
+        let (evaluator, ratio) = (&self.evaluator, self.ratio);
+        self.phases
+            .each_row_of(block, evaluator, ratio, &mut taps, write);
+    }
+
+    /// A group of rows, or, where they are not grouped, a row.
+    #[inline]
+    pub fn block(&self, block: usize) -> &[T] {
+        let size = self.phases.per_block() * self.phases.len;
+        match &self.blocks {
+            Blocks::AtOnce(all) => &all.get()[block * size..][..size],
+            Blocks::Later(blocks) => {
+                let made = blocks[block].get_or_init(|| {
+                    let mut made = Aligned::zeroed(size);
+                    self.write_block(block, made.get_mut());
+                    made
+                });
+                made.get()
             }
         }
-        Ok(Self { taps, phases })
-    }
-
-    /// All rows.
-    pub fn taps(&self) -> &[T] {
-        self.taps.get()
-    }
-
-    /// Row `row`, where they are not grouped.
-    pub fn row(&self, row: usize) -> &[T] {
-        &self.taps()[row * self.phases.len..][..self.phases.len]
     }
 
     /// The row by itself.
     pub fn lone(&self) -> &[T] {
-        &self.taps()[self.phases.offsets.len() * GROUP * self.phases.len..]
+        let made = self.lone.get_or_init(|| {
+            let phase = self.phases.rows * self.ratio.m % self.ratio.l;
+            let mut exact = vec![0.0; self.evaluator.taps() as usize];
+            self.evaluator
+                .phase(phase as f64 / self.ratio.l as f64, &mut exact);
+            let mut row = Aligned::zeroed(exact.len().next_multiple_of(LANES));
+            for (to, from) in row.get_mut().iter_mut().zip(&exact) {
+                *to = T::nearest(*from);
+            }
+            row
+        });
+        made.get()
     }
 
-    /// Bytes held.
+    /// Blocks that have been made.
+    #[cfg(test)]
+    fn made(&self) -> usize {
+        match &self.blocks {
+            Blocks::AtOnce(_) => self.phases.offsets.len(),
+            Blocks::Later(blocks) => blocks.iter().filter(|b| b.get().is_some()).count(),
+        }
+    }
+
+    /// Bytes held once all rows have been used.
     pub fn memory(&self) -> usize {
-        self.taps.bytes() + self.phases.memory()
+        let rows = self.phases.offsets.len() * self.phases.per_block() * self.phases.len;
+        rows * size_of::<T>() + self.phases.memory()
     }
 }
 
@@ -319,11 +390,27 @@ impl<T: Copy + Default + FromF64> Interpolated<T> {
         }
         let len = len as usize;
         let mut taps = Aligned::zeroed((oversample + 3) as usize * len);
+        let evaluator = prototype.evaluator();
         let mut exact = vec![0.0; prototype.taps() as usize];
-        for (j, row) in taps.get_mut().chunks_exact_mut(len).enumerate() {
-            prototype.phase((j as f64 - 1.0) / oversample as f64, &mut exact);
-            for (to, from) in row.iter_mut().zip(&exact) {
-                *to = T::nearest(*from);
+        let last = oversample as usize + 2;
+        // The rows of a symmetric response are those before them mirrored, from the middle on.
+        let computed = if prototype.is_smooth() {
+            last / 2
+        } else {
+            last
+        };
+        let all = taps.get_mut();
+        for j in 0..=computed {
+            evaluator.phase((j as f64 - 1.0) / oversample as f64, &mut exact);
+            let mut write = |row: usize| {
+                for (to, from) in all[row * len..][..len].iter_mut().zip(&exact) {
+                    *to = T::nearest(*from);
+                }
+                exact.reverse();
+            };
+            write(j);
+            if computed < last {
+                write(last - j);
             }
         }
         Ok(Self {
@@ -449,5 +536,46 @@ mod tests {
         assert!(gone.upgrade().is_some());
         drop(b);
         assert!(gone.upgrade().is_none());
+    }
+
+    /// A table that would take seconds is made row by row, by whoever needs a row first.
+    #[test]
+    fn large_tables_are_made_as_they_are_used() {
+        let ratio = Ratio::new(384_000, 44_101).unwrap();
+        let prototype = Prototype::new(Method::Kaiser, 8, ratio);
+        let table = Exact::<f32>::shared(&prototype, ratio).unwrap();
+        assert_eq!(table.made(), 0);
+        let first = table.block(7).as_ptr();
+        assert_eq!(table.made(), 1);
+        let same = Exact::<f32>::shared(&prototype, ratio).unwrap();
+        assert_eq!((same.block(7).as_ptr(), same.made()), (first, 1));
+        let small = Exact::<f32>::shared(
+            &Prototype::new(Method::Kaiser, 4, Ratio { l: 160, m: 147 }),
+            Ratio { l: 160, m: 147 },
+        );
+        assert_eq!(small.unwrap().made(), 5);
+    }
+
+    /// The rows between which taps are interpolated, mirrored or not, are those of the formula.
+    #[test]
+    fn mirrored_rows_are_those_of_their_phase() {
+        for (rates, method) in [
+            ((44_100, 48_000), Method::Kaiser),
+            ((48_000, 7003), Method::BlackmanNuttall),
+            ((44_100, 16_000), Method::Nearest),
+            ((44_100, 16_000), Method::Linear),
+        ] {
+            let ratio = Ratio::new(rates.0, rates.1).unwrap();
+            let prototype = Prototype::new(method, 4, ratio);
+            let table = Interpolated::<f64>::shared(&prototype, ratio, true).unwrap();
+            let mut taps = vec![0.0; prototype.taps() as usize];
+            for (j, row) in table.taps().chunks_exact(table.len).enumerate() {
+                let fraction = (j as f64 - 1.0) / table.oversample as f64;
+                prototype.evaluator().phase(fraction, &mut taps);
+                for (a, b) in row.iter().zip(&taps) {
+                    assert!((a - b).abs() < 1e-14, "{rates:?} {method:?} {j}: {a} {b}");
+                }
+            }
+        }
     }
 }

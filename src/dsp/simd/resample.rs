@@ -6,11 +6,23 @@
 //! windows lie in memory is told in `resample_pass`.
 
 use super::resample_pass::{Columns, Grouped, Kernels, REAL_WINDOWS};
+use super::resample_taps::{self, Fill};
 use super::{Isa, Level};
 
 /// Sample types that kernels exist for.
 pub trait DotReal: Grouped<Sum = Self> {
     fn kernels(level: Level) -> Kernels<Self>;
+}
+
+/// The evaluation of taps at `level`; the bits are the same at each.
+pub fn fill_taps(level: Level) -> Fill {
+    match level.0 {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 { .. } => super::resample_rows_x86::taps::avx512,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 { .. } => super::resample_rows_x86::taps::avx2,
+        _ => resample_taps::fill,
+    }
 }
 
 /// The plain form of the kernels; the yardstick of all others.
@@ -204,6 +216,7 @@ dot_real!(f64, double);
 pub(crate) mod tests {
     use super::*;
     use crate::dsp::simd::resample_pass::{GROUP, Pass, WINDOWS, Words};
+    use crate::dsp::simd::resample_taps::Response;
 
     /// Noise in [-1, 1) from a linear congruential generator.
     pub(crate) fn noise(n: usize, mut seed: u64) -> Vec<f64> {
@@ -332,4 +345,28 @@ pub(crate) mod tests {
 
     levels_agree!(every_level_sums_right_in_f32, f32, 1e-7);
     levels_agree!(every_level_sums_right_in_f64, f64, 1e-16);
+
+    #[test]
+    fn every_level_makes_the_same_taps() {
+        let series = vec![1.0, 9.0, 20.25, 20.25, 11.390625];
+        for first in [-31.0, -31.25, -0.5, 0.0, 3.0, -700.999] {
+            for len in [1, 8, 16, 63, 1400] {
+                let all = |level| {
+                    let of = series.clone();
+                    let responses = [
+                        Response::under_parabola(2.9, 1.0 / 701.0, of.clone(), fill_taps(level)),
+                        Response::under_cosine(2.9, 0.0044, of, fill_taps(level)),
+                    ];
+                    responses.map(|response| {
+                        let mut taps = vec![7.0; len];
+                        response.fill(first, &mut taps);
+                        taps
+                    })
+                };
+                for level in Level::available() {
+                    assert_eq!(all(level), all(Level::PORTABLE), "{level:?} {first} {len}");
+                }
+            }
+        }
+    }
 }

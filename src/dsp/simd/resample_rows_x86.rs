@@ -1,4 +1,4 @@
-//! The resampler's rows by themselves for AVX2+FMA and AVX-512.
+//! The resampler's rows by themselves, and the taps in them, for AVX2+FMA and AVX-512.
 #![allow(unsafe_code)]
 
 use super::resample_pass::{LANES, check};
@@ -271,4 +271,25 @@ pub mod double {
         reduce_a512,
         dot_a2
     );
+}
+
+/// The evaluation of taps.
+pub mod taps {
+    use super::super::resample_taps::{Response, fill};
+
+    macro_rules! level {
+        ($name:ident, $feature:literal) => {
+            pub fn $name(response: &Response, first: f64, taps: &mut [f64]) {
+                #[target_feature(enable = $feature)]
+                fn inner(response: &Response, first: f64, taps: &mut [f64]) {
+                    fill(response, first, taps);
+                }
+                // SAFETY: this level is chosen only where the machine has it.
+                unsafe { inner(response, first, taps) }
+            }
+        };
+    }
+
+    level!(avx2, "avx2");
+    level!(avx512, "avx512f,avx512bw,avx512dq,avx512vl");
 }

@@ -103,6 +103,7 @@ fn the_largest_sums_stay_within_their_bits() {
                 ..spec(rates, 1, EngineChoice::Polyphase)
             };
             let prototype = design::Prototype::new(Method::Kaiser, quality, ratio);
+            let evaluator = prototype.evaluator();
             let mut taps = vec![0.0; prototype.taps() as usize];
             let mut input = vec![0.0; 40 * taps.len()];
             let mut targets = Vec::new();
@@ -111,7 +112,7 @@ fn the_largest_sums_stay_within_their_bits() {
                     let at = (2 * targets.len() as u64 + 1) * taps.len() as u64 * ratio.l / ratio.m;
                     let k = at + part;
                     let (frame, phase) = (k * ratio.m / ratio.l, k * ratio.m % ratio.l);
-                    prototype.phase(phase as f64 / ratio.l as f64, &mut taps);
+                    evaluator.phase(phase as f64 / ratio.l as f64, &mut taps);
                     let first = frame as usize + 1 - taps.len() / 2;
                     let Some(window) = input.get_mut(first..first + taps.len()) else {
                         break;

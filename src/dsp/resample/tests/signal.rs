@@ -58,11 +58,12 @@ fn outputs_are_the_sums_of_their_taps() {
             ..spec(rates, channels, EngineChoice::Polyphase)
         };
         let prototype = design::Prototype::new(Method::Kaiser, spec(1).quality, ratio);
+        let evaluator = prototype.evaluator();
         let mut taps = vec![0.0; prototype.taps() as usize];
         let mut exact = Vec::new();
         for k in 0..ratio.outputs_through(input.len() as u64 - 1) {
             let (frame, phase) = (k * ratio.m / ratio.l, k * ratio.m % ratio.l);
-            prototype.phase(phase as f64 / ratio.l as f64, &mut taps);
+            evaluator.phase(phase as f64 / ratio.l as f64, &mut taps);
             let first = frame as i64 + 1 - taps.len() as i64 / 2;
             let sum: f64 = taps
                 .iter()
