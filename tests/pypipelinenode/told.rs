@@ -319,3 +319,25 @@ fn an_application_that_sends_the_events_itself_is_believed() {
     assert_eq!(warnings(&messages).len(), 1);
     assert_eq!(common::structures(&messages, "called").count(), 1);
 }
+
+#[test]
+fn half_a_frame_is_warned_of_once() {
+    let whole = "def process(audio, ctx):\n    assert audio.shape == (480, 2)\n";
+    let pipeline = crate::pipeline(4, STEREO, whole, "");
+    let pad = pipeline.by_name("node").unwrap().static_pad("sink");
+    pad.unwrap()
+        .add_probe(gst::PadProbeType::BUFFER, |_, info| {
+            if let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data {
+                let rest = gst::Memory::from_slice([0; 3]);
+                buffer.make_mut().append_memory(rest);
+            }
+            gst::PadProbeReturn::Ok
+        });
+    let run = crate::finish(&pipeline);
+    assert!(!run.has_error() && run.failures().is_empty());
+    let all = told(&run);
+    assert!(
+        all.len() == 1 && all[0].contains("3843 bytes") && all[0].contains("frames of 8 bytes"),
+        "{all:?}"
+    );
+}

@@ -248,17 +248,17 @@ fn what_cannot_be_is_a_clear_error() {
         "caps events are sticky, the error comes with data or before"
     );
     let rig = rig.unwrap();
-    let flow = rig.try_push(raw(vec![0; 8000], 1000, 0, 1_500_000));
-    assert!(flow.is_err());
-    let error = std::iter::from_fn(|| rig.bus.pop()).find_map(|m| match m.view() {
-        gst::MessageView::Error(e) => Some(e.error().to_string()),
-        _ => None,
-    });
-    assert!(error.unwrap().contains("MiB"));
-
-    let rig = Rig::new("rustresample", "", &mono(48_000), &mono(16_000));
-    let flow = rig.try_push(raw(vec![0; 1001], 250, 0, 48_000));
-    assert_eq!(flow, Err(gst::FlowError::Error));
+    for _ in 0..3 {
+        let flow = rig.try_push(raw(vec![0; 8000], 1000, 0, 1_500_000));
+        assert!(flow.is_err());
+    }
+    let errors: Vec<String> = std::iter::from_fn(|| rig.bus.pop())
+        .filter_map(|m| match m.view() {
+            gst::MessageView::Error(e) => Some(e.error().to_string()),
+            _ => None,
+        })
+        .collect();
+    assert!(errors.len() == 1 && errors[0].contains("MiB"), "{errors:?}");
 }
 
 /// From gst-launch, end to end: counts, times, one final metrics message.
@@ -320,5 +320,41 @@ fn planes_are_clipped_to_the_segment() {
     assert_eq!(planes[0], planes[1]);
     for (n, (got, wanted)) in planes[0].iter().zip(&reference).enumerate() {
         assert!((got - wanted).abs() < 1e-6, "{n}: {got} {wanted}");
+    }
+}
+
+/// Bytes of a frame that is cut in two are left out, as in `audioresample`; counted, and said once.
+#[test]
+fn half_a_frame_is_left_out_counted_and_said() {
+    for layout in ["interleaved", "non-interleaved"] {
+        let c = |rate| caps("S16LE", rate, 2, layout);
+        let rig = Rig::new("rustresample", "", &c(48_000), &c(16_000));
+        let whole = Rig::new("rustresample", "", &c(48_000), &c(16_000));
+        for (i, rest) in [0, 1, 3, 0, 2].into_iter().enumerate() {
+            let planes: Vec<u8> = (0..1920u32).map(|n| (n * 7 + i as u32) as u8).collect();
+            let at = 480 * i as u64;
+            whole.push(raw(planes.clone(), 480, at, 48_000));
+            rig.push(raw([planes, vec![99; rest]].concat(), 480, at, 48_000));
+        }
+        let (got, want) = (rig.finish(), whole.finish());
+        assert_eq!(got.len(), want.len());
+        for (got, want) in got.iter().zip(&want) {
+            assert_eq!(got.pts(), want.pts());
+            assert!(got.map_readable().unwrap()[..] == want.map_readable().unwrap()[..]);
+        }
+        let stats = rig.element.property::<gst::Structure>("stats");
+        assert_eq!(stats.get::<u64>("num-dropped"), Ok(3));
+        assert_eq!(stats.get::<u64>("num-errors"), Ok(0));
+        let texts: Vec<String> = std::iter::from_fn(|| rig.bus.pop())
+            .filter_map(|m| match m.view() {
+                gst::MessageView::Warning(w) => Some(w.error().to_string()),
+                gst::MessageView::Error(e) => panic!("{}", e.error()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(texts.len(), 1, "{texts:?}");
+        for part in ["1921 bytes", "frames of 4 bytes: 1 of", "left out"] {
+            assert!(texts[0].contains(part), "{}", texts[0]);
+        }
     }
 }

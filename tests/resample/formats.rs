@@ -101,3 +101,32 @@ fn every_format_layout_and_channel_count() {
         }
     }
 }
+
+/// Planes without a meta lie one after the other, whatever is cut off and however large they are.
+#[test]
+fn planes_need_no_meta() {
+    let c = |rate| caps("F32LE", rate, 2, "non-interleaved");
+    let info = gst_audio::AudioInfo::from_caps(&c(48_000)).unwrap();
+    let input = noise(2 * 4800, 3);
+    let run = |with_meta: bool| {
+        let rig = Rig::new("rustresample", "", &c(48_000), &c(16_000));
+        // Starts within a buffer.
+        let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        segment.set_start(time(100, 48_000));
+        rig.segment(&segment);
+        for (i, part) in input.chunks(2 * 480).enumerate() {
+            let mut buffer = f32s(part, 2, 480 * i as u64, 48_000);
+            if with_meta {
+                gst_audio::AudioMeta::add(buffer.get_mut().unwrap(), &info, 480, &[]).unwrap();
+            }
+            rig.push(buffer);
+        }
+        let buffers = rig.finish();
+        assert_eq!(rig.messages(gst::MessageType::Error), 0);
+        samples(&buffers)
+    };
+    let with = run(true);
+    // 4700 frames are left, a third of them in each of two planes.
+    assert_eq!(with.len(), 2 * 1567);
+    assert!(run(false) == with);
+}

@@ -11,7 +11,7 @@ use gst_base::subclass::prelude::*;
 
 use super::settings::Settings;
 use super::state::{State, StateError};
-use crate::elements::support::format::{clip, frames};
+use crate::elements::support::format::{Partial, clip, frames, with_planes};
 use crate::elements::support::metrics::{self, ElementMetrics};
 use crate::elements::support::transform::{self, Transform};
 use crate::sync::lock;
@@ -36,6 +36,10 @@ struct Running {
     reversed: bool,
     /// What was last said of a latency that is exceeded.
     exceeded: Option<String>,
+    /// That half a frame is left out was said.
+    said_partial: bool,
+    /// Why caps were refused, as it was said last.
+    refused: Option<String>,
     /// That of the buffers; `None` where it has none or is not of time.
     segment: Option<gst::FormattedSegment<gst::ClockTime>>,
 }
@@ -151,6 +155,8 @@ impl RustResample {
             Some(State::new(i, o, settings, running.reversed)?)
         };
         running.infos = Some((in_info.clone(), out_info.clone()));
+        running.said_partial = false;
+        running.refused = None;
         Ok(())
     }
 
@@ -269,6 +275,28 @@ impl RustResample {
         }
     }
 
+    /// As [`fail`](Self::fail), unless it was the last that was posted: caps come again with every
+    /// buffer.
+    fn refuse(&self, error: &StateError) {
+        let text = error.to_string();
+        let said = lock(&self.running).refused.replace(text.clone());
+        if said != Some(text) {
+            self.fail(error);
+        }
+    }
+
+    /// Says at the first of a stream what is left out of such buffers.
+    fn lose(&self, partial: &Partial) {
+        self.metrics.add_dropped(1);
+        if !std::mem::replace(&mut lock(&self.running).said_partial, true) {
+            gst::element_imp_warning!(
+                self,
+                gst::StreamError::Format,
+                ("{partial}; here they are left out")
+            );
+        }
+    }
+
     /// The output of `input`, if there is any.
     fn process(
         &self,
@@ -375,7 +403,7 @@ impl BaseTransformImpl for RustResample {
             self.set_up(&mut lock(&self.running), &in_info, &out_info)
         };
         if let Err(error) = done {
-            self.fail(&error);
+            self.refuse(&error);
             return Err(gst::loggable_error!(gst::CAT_RUST, "{}", error));
         }
         self.publish(true);
@@ -475,6 +503,16 @@ impl Transform for RustResample {
             Some((info, _)) => (info.rate(), info.bpf()),
             None => (0, 0),
         };
+        let mut buffer = buffer;
+        if let Some(state) = &running.state {
+            let whole = Partial::check(&buffer, bpf);
+            buffer = with_planes(buffer, &state.in_info);
+            if let Err(partial) = whole {
+                drop(running);
+                self.lose(&partial);
+                running = lock(&self.running);
+            }
+        }
         let segment = running.segment.as_ref().filter(|_| running.state.is_some());
         let Some(buffer) = clip(buffer, segment, rate, bpf) else {
             drop(running);

@@ -33,8 +33,8 @@ pub enum StateError {
          {most} bytes; send shorter buffers, or convert in two steps"
     )]
     TooMany { frames: usize, most: usize },
-    #[error("buffer of {size} bytes does not hold whole frames of {bpf} bytes")]
-    Size { size: usize, bpf: usize },
+    #[error("the samples of a buffer of {size} bytes lie outside of it, as its meta has them")]
+    Outside { size: usize },
 }
 
 /// A running conversion.
@@ -191,13 +191,9 @@ impl State {
         ))
     }
 
-    /// Consumes `buffer`; its frames.
+    /// Consumes the whole frames of `buffer`; their number.
     pub fn push(&mut self, buffer: &gst::BufferRef) -> Result<u64, StateError> {
-        let (size, bpf) = (buffer.size(), self.in_info.bpf() as usize);
         let planar = self.in_info.layout() == gst_audio::AudioLayout::NonInterleaved;
-        if !planar && (bpf == 0 || size % bpf != 0) {
-            return Err(StateError::Size { size, bpf });
-        }
         let frames = self.frames(buffer) as usize;
         if self.clock.is_none() {
             let (l, m) = (self.out_info.rate().into(), self.in_info.rate().into());
@@ -217,17 +213,39 @@ impl State {
         if buffer.flags().contains(gst::BufferFlags::GAP) {
             self.stream.push(frames, Source::Silence);
         } else if planar {
-            let mapped =
-                gst_audio::AudioBufferRef::from_buffer_ref_readable(buffer, &self.in_info)?;
-            // The buffer has a plane per channel, as its meta says.
-            let plane = |channel| mapped.plane_data(channel as u32).unwrap_or_default();
-            self.stream.push(frames, Source::Planar(&plane));
+            self.push_planes(buffer, frames)?;
         } else {
+            let size = frames * self.in_info.bpf() as usize;
             with_bytes(buffer, |bytes| {
-                self.stream.push(frames, Source::Interleaved(bytes));
-            })?;
+                let outside = StateError::Outside { size: bytes.len() };
+                let whole = bytes.get(..size).ok_or(outside)?;
+                self.stream.push(frames, Source::Interleaved(whole));
+                Ok::<_, StateError>(())
+            })??;
         }
         Ok(frames as u64)
+    }
+
+    /// Planes lie where the meta says, without one after the other.
+    fn push_planes(&mut self, buffer: &gst::BufferRef, frames: usize) -> Result<(), StateError> {
+        let meta = buffer.meta::<gst_audio::AudioMeta>();
+        let offsets = meta.as_ref().map_or(&[][..], |m| m.offsets());
+        let channels = self.in_info.channels() as usize;
+        let size = frames * (self.in_info.bpf() as usize / channels.max(1));
+        with_bytes(buffer, |bytes| {
+            let plane = |channel: usize| {
+                let start = offsets.get(channel).copied();
+                let start = start.unwrap_or(channel * size);
+                bytes.get(start..start.checked_add(size)?)
+            };
+            if (0..channels).any(|channel| plane(channel).is_none()) {
+                let size = bytes.len();
+                return Err(StateError::Outside { size });
+            }
+            let source = |channel: usize| plane(channel).unwrap_or_default();
+            self.stream.push(frames, Source::Planar(&source));
+            Ok(())
+        })?
     }
 
     /// All output that can be made, as one buffer without metas.

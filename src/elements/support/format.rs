@@ -19,6 +19,48 @@ pub fn frames(buffer: &gst::BufferRef, bpf: u32) -> u64 {
     }
 }
 
+/// Bytes after the last whole frame of a buffer, which belong to a frame that is cut in two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a buffer of {size} bytes is no whole number of frames of {bpf} bytes: {rest} of the last are too \
+     many; `rawaudioparse use-sink-caps=true` in front cuts between frames"
+)]
+pub struct Partial {
+    size: usize,
+    bpf: usize,
+    rest: usize,
+}
+
+impl Partial {
+    /// Whether `buffer` holds whole frames of `bpf` bytes.
+    ///
+    /// # Errors
+    /// It does not.
+    #[inline]
+    pub fn check(buffer: &gst::BufferRef, bpf: u32) -> Result<(), Self> {
+        let (size, bpf) = (buffer.size(), bpf.max(1) as usize);
+        match size % bpf {
+            0 => Ok(()),
+            // The planes need not fill the memory.
+            _ if buffer.meta::<gst_audio::AudioMeta>().is_some() => Ok(()),
+            rest => Err(Self { size, bpf, rest }),
+        }
+    }
+}
+
+/// `buffer` with a meta that says where its planes lie: one after the other if it has none.
+#[inline]
+pub fn with_planes(mut buffer: gst::Buffer, info: &gst_audio::AudioInfo) -> gst::Buffer {
+    if info.layout() == gst_audio::AudioLayout::NonInterleaved
+        && buffer.meta::<gst_audio::AudioMeta>().is_none()
+    {
+        let frames = frames(&buffer, info.bpf()) as usize;
+        // None is left out but for a buffer of nothing, which has no planes to be found.
+        let _ = gst_audio::AudioMeta::add(buffer.make_mut(), info, frames, &[]);
+    }
+    buffer
+}
+
 /// The part of `buffer` that lies in `segment`; `None` where nothing does. `rate` and `bpf` are those of
 /// its frames. A duration that is not theirs is mended where something is cut off: GStreamer's clipping
 /// goes by it, and would cut off more than there is.
@@ -75,6 +117,45 @@ mod tests {
         assert!(clip(buffer.clone(), Some(&segment), 48_000, 2).is_some());
         buffer.get_mut().unwrap().set_pts(ms(0));
         assert!(clip(buffer, None, 48_000, 2).is_some());
+    }
+
+    #[test]
+    fn planes_without_a_meta_lie_one_after_the_other() {
+        gst::init().unwrap();
+        let info = |layout| {
+            gst_audio::AudioInfo::builder(gst_audio::AudioFormat::S16le, 48_000, 2)
+                .layout(layout)
+                .build()
+                .unwrap()
+        };
+        let planar = info(gst_audio::AudioLayout::NonInterleaved);
+        let buffer = with_planes(gst::Buffer::with_size(43).unwrap(), &planar);
+        let meta = buffer.meta::<gst_audio::AudioMeta>().unwrap();
+        assert_eq!((meta.samples(), meta.offsets()), (10, &[0, 20][..]));
+        // What is there stays.
+        let mut buffer = gst::Buffer::with_size(40).unwrap();
+        let b = buffer.get_mut().unwrap();
+        gst_audio::AudioMeta::add(b, &planar, 8, &[20, 0]).unwrap();
+        let buffer = with_planes(buffer, &planar);
+        assert_eq!(frames(&buffer, 4), 8);
+        let nothing = with_planes(gst::Buffer::new(), &planar);
+        assert_eq!(frames(&nothing, 4), 0);
+        let interleaved = info(gst_audio::AudioLayout::Interleaved);
+        let buffer = with_planes(gst::Buffer::with_size(40).unwrap(), &interleaved);
+        assert!(buffer.meta::<gst_audio::AudioMeta>().is_none());
+    }
+
+    #[test]
+    fn half_frames_are_told_by_size() {
+        gst::init().unwrap();
+        let check = |size, bpf| Partial::check(&gst::Buffer::with_size(size).unwrap(), bpf);
+        assert_eq!(check(40, 4), Ok(()));
+        assert_eq!(check(0, 4), Ok(()));
+        let text = check(43, 4).unwrap_err().to_string();
+        assert!(
+            text.contains("43 bytes") && text.contains("frames of 4 bytes: 3 of"),
+            "{text}"
+        );
     }
 
     #[test]

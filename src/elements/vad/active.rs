@@ -4,7 +4,7 @@ use super::message::{Times, VadChange, VadFrame};
 use super::queue::Queue;
 use super::settings::Settings;
 use crate::dsp::vad::{self, Change, Config, Frame, Output};
-use crate::elements::support::format::{frames, sample_format};
+use crate::elements::support::format::{Partial, frames, sample_format};
 use crate::elements::support::timeline::frames_to_time;
 
 /// A timestamp this far off what is counted starts a new stream.
@@ -21,6 +21,8 @@ pub struct Active {
     longest: u64,
     last: u64,
     even: bool,
+    /// That a buffer holds half a frame was said.
+    said_partial: bool,
     /// Last frame, for the changes that follow it.
     pub frame: Frame,
 }
@@ -46,6 +48,7 @@ impl Active {
             longest: 0,
             last: 0,
             even: true,
+            said_partial: false,
             frame: Frame::default(),
         })
     }
@@ -53,6 +56,12 @@ impl Active {
     /// Samples per channel in `buffer`.
     pub fn samples(&self, buffer: &gst::BufferRef) -> u64 {
         frames(buffer, self.info.bpf())
+    }
+
+    /// What is wrong with the first buffer that is no whole number of frames.
+    pub fn first_partial(&mut self, buffer: &gst::BufferRef) -> Option<Partial> {
+        let partial = Partial::check(buffer, self.info.bpf()).err()?;
+        (!std::mem::replace(&mut self.said_partial, true)).then_some(partial)
     }
 
     /// True if `buffer` does not go on where the last one ended.

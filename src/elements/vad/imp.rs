@@ -12,6 +12,7 @@ use super::message::VadChange;
 use super::queue::{Out, Way};
 use super::settings::{self, Settings};
 use crate::dsp::vad::Planes;
+use crate::elements::support::format::with_planes;
 use crate::elements::support::metrics::{ElementMetrics, span};
 use crate::elements::support::speech;
 use crate::elements::support::timeline::{frames_to_time, time_to_frames};
@@ -206,11 +207,21 @@ impl Vad {
         _pad: &gst::Pad,
         buffer: gst::Buffer,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let jump = {
-            let state = lock(&self.state);
-            let active = state.active.as_ref().ok_or(gst::FlowError::NotNegotiated)?;
-            active.is_jump(&buffer)
+        let (jump, partial, buffer) = {
+            let mut state = lock(&self.state);
+            let active = state.active.as_mut();
+            let active = active.ok_or(gst::FlowError::NotNegotiated)?;
+            let partial = active.first_partial(&buffer);
+            let buffer = with_planes(buffer, &active.info);
+            (active.is_jump(&buffer), partial, buffer)
         };
+        if let Some(partial) = partial {
+            gst::element_imp_warning!(
+                self,
+                gst::StreamError::Format,
+                ("{partial}; the detector leaves them out")
+            );
+        }
         if jump {
             self.drain()?;
         }

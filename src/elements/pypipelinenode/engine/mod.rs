@@ -18,6 +18,7 @@ use super::messages::Place;
 use super::output::Outputs;
 use super::settings::{Chunk as Cutting, OnFailure, Settings};
 use super::stats::Stats;
+use crate::elements::support::format::Partial;
 use crate::elements::support::metrics::{ElementMetrics, span};
 use crate::elements::support::speech;
 use crate::elements::support::timeline::frames_to_time;
@@ -44,6 +45,23 @@ struct Stream {
     outputs: Outputs,
     /// Whether there is a rustvad upstream was looked for, or does not matter.
     asked: bool,
+    /// That a buffer holds half a frame was said.
+    said_partial: bool,
+}
+
+impl Stream {
+    /// Says at the first of a stream that `buffer` is no whole number of frames.
+    fn tell_partial(&mut self, buffer: &gst::BufferRef, env: &Surroundings<'_>) {
+        if let Err(partial) = Partial::check(buffer, self.info.bpf())
+            && !std::mem::replace(&mut self.said_partial, true)
+        {
+            gst::element_warning!(
+                env.element,
+                gst::StreamError::Format,
+                ("{partial}; the node does not get them")
+            );
+        }
+    }
 }
 
 /// State of a file, to see that it changed.
@@ -167,6 +185,7 @@ impl Engine {
             outputs: Outputs::new(info.clone(), output.clone()),
             info: info.clone(),
             asked: env.settings.chunk != Cutting::Utterance,
+            said_partial: false,
         });
         Ok(output)
     }
@@ -238,6 +257,7 @@ impl Engine {
         }
         self.look_for_rustvad(env);
         let stream = self.stream.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
+        stream.tell_partial(&buffer, env);
         let mut chunks = std::mem::take(&mut self.chunks);
         let cut = stream.chunker.push(buffer, &mut chunks).map_err(|failure| {
             fail(env, &failure);
