@@ -246,22 +246,211 @@ fn a_matrix_changes_while_playing_by_property_and_by_event() {
     assert_eq!(h.push_and_pull(same).unwrap().as_ptr(), address);
 }
 
+/// Texts of the messages of `kind` on `bus`.
+fn told(bus: &gst::Bus, kind: gst::MessageType) -> Vec<String> {
+    std::iter::from_fn(|| bus.pop_filtered(&[kind]))
+        .filter_map(|m| match m.view() {
+            gst::MessageView::Error(e) => Some(e.error().to_string()),
+            gst::MessageView::Warning(w) => Some(w.error().to_string()),
+            _ => None,
+        })
+        .collect()
+}
+
+fn with_bus(h: &Harness) -> gst::Bus {
+    let bus = gst::Bus::new();
+    h.element().unwrap().set_bus(Some(&bus));
+    bus
+}
+
 #[test]
-fn a_matrix_that_does_not_fit_the_caps_stops_the_stream() {
+fn a_matrix_waits_for_the_input_that_it_is_for() {
+    let mut h = harness(
+        "rustaudioconvert dithering=none",
+        &caps("S16LE"),
+        &caps("S16LE"),
+    );
+    let bus = with_bus(&h);
+    let element = h.element().unwrap();
+    let input = s16(&[1000, -2000]);
+    assert_eq!(bytes(&h.push_and_pull(buffer(&input, 0)).unwrap()), input);
+    let three = "<<(float)0.0,(float)0.0,(float)1.0>,<(float)0.5,(float)0.5,(float)0.0>>";
+    set_matrix(&element, three);
+    for _ in 0..3 {
+        assert_eq!(bytes(&h.push_and_pull(buffer(&input, 0)).unwrap()), input);
+    }
+    let new =
+        "audio/x-raw,format=S16LE,rate=48000,channels=3,channel-mask=(bitmask)7,layout=interleaved";
+    h.set_src_caps_str(new);
+    let out = h.push_and_pull(buffer(&s16(&[1000, 3000, 7]), 1)).unwrap();
+    assert_eq!(bytes(&out), s16(&[7, 2000]));
+    // The next one waits likewise, and the stream does as this one says meanwhile.
+    set_matrix(
+        &element,
+        "<<(float)0.0,(float)1.0>,<(float)1.0,(float)0.0>>",
+    );
+    let out = h.push_and_pull(buffer(&s16(&[1000, 3000, 7]), 2)).unwrap();
+    assert_eq!(bytes(&out), s16(&[7, 2000]));
+    h.set_src_caps_str(&caps("S16LE"));
+    let out = h.push_and_pull(buffer(&input, 3)).unwrap();
+    assert_eq!(bytes(&out), s16(&[-2000, 1000]));
+    assert_eq!(told(&bus, gst::MessageType::Error), [""; 0]);
+    let stats = element.property::<gst::Structure>("stats");
+    assert_eq!(stats.get::<u64>("num-errors"), Ok(0));
+}
+
+#[test]
+fn a_matrix_waits_for_the_output_that_it_makes() {
+    let mut h = harness(
+        "rustaudioconvert dithering=none",
+        &caps("S16LE"),
+        &caps("S16LE"),
+    );
+    let bus = with_bus(&h);
+    let element = h.element().unwrap();
+    let input = s16(&[1000, -2000]);
+    let push = |h: &mut Harness| bytes(&h.push_and_pull(buffer(&input, 0)).unwrap());
+    assert_eq!(push(&mut h), input);
+    set_matrix(&element, "<<(float)0.0,(float)-0.5>>");
+    assert_eq!(push(&mut h), input);
+    h.set_sink_caps_str("audio/x-raw,format=S16LE,rate=48000,channels=1,layout=interleaved");
+    element
+        .static_pad("src")
+        .unwrap()
+        .send_event(gst::event::Reconfigure::new());
+    assert_eq!(push(&mut h), s16(&[1000]));
+    // What was in use before is that of the stream, not of one that is over.
+    element.set_state(gst::State::Ready).unwrap();
+    assert_eq!(told(&bus, gst::MessageType::Error), [""; 0]);
+}
+
+#[test]
+fn channels_without_positions_stay_mixed_until_their_caps_change() {
+    let four =
+        "audio/x-raw,format=S16LE,rate=48000,channels=4,channel-mask=(bitmask)0,layout=interleaved";
+    let line = "rustaudioconvert dithering=none \
+                mix-matrix=<<(float)1,(float)0,(float)0,(float)0>,<(float)0,(float)0,(float)0,(float)1>>";
+    let mut h = harness(line, four, &caps("S16LE"));
+    let element = h.element().unwrap();
+    let out = h.push_and_pull(buffer(&s16(&[1, 2, 3, 4]), 0)).unwrap();
+    assert_eq!(bytes(&out), s16(&[1, 4]));
+    // None at all, for the stereo to come.
+    let none = gst::Array::new([gst::Array::new(Vec::<f32>::new())]);
+    element.set_property("mix-matrix", &none);
+    let out = h.push_and_pull(buffer(&s16(&[1, 2, 3, 4]), 0)).unwrap();
+    assert_eq!(bytes(&out), s16(&[1, 4]));
+    h.set_src_caps_str(&caps("S16LE"));
+    let out = h.push_and_pull(buffer(&s16(&[5, 6]), 0)).unwrap();
+    assert_eq!(bytes(&out), s16(&[5, 6]));
+}
+
+#[test]
+fn a_matrix_that_no_caps_come_for_is_told_of_after_a_second() {
     let mut h = harness("rustaudioconvert", &caps("S16LE"), &caps("S16LE"));
+    let bus = with_bus(&h);
     set_matrix(
         &h.element().unwrap(),
         "<<(float)1.0,(float)0.0,(float)0.0>>",
     );
+    let mut push = |frames: usize| {
+        let out = h.push_and_pull(buffer(&vec![1; 4 * frames], 0)).unwrap();
+        assert_eq!(bytes(&out), vec![1; 4 * frames]);
+        told(&bus, gst::MessageType::Warning)
+    };
+    assert_eq!(push(47_999), [""; 0]);
+    let warned = push(1);
+    assert!(
+        warned.len() == 1 && warned[0].contains("1 rows of 3 columns"),
+        "{warned:?}"
+    );
+    assert_eq!(push(96_000), [""; 0]);
+}
+
+#[test]
+fn a_matrix_that_does_not_fit_the_first_caps_is_an_error() {
+    init();
+    let line = "rustaudioconvert mix-matrix=<<(float)1,(float)0,(float)0>>";
+    let element = gst::parse::launch(line).unwrap();
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    let mut h = Harness::with_element(&element, Some("sink"), Some("src"));
+    h.set_caps_str(&caps("S16LE"), &caps("S16LE"));
     assert_eq!(
         h.push(buffer(&[0; 4], 0)),
         Err(gst::FlowError::NotNegotiated)
     );
+    let errors = told(&bus, gst::MessageType::Error);
+    assert!(
+        errors.len() == 1 && errors[0].contains("1 rows of 3 columns"),
+        "{errors:?}"
+    );
     // The same when linking: three channels go in, two come out.
-    init();
     let line = "audiotestsrc ! audio/x-raw,channels=2,channel-mask=(bitmask)3 \
          ! rustaudioconvert mix-matrix=\"<<(float)1.0,(float)0.0,(float)0.0>>\" ! fakesink";
     assert!(gst::parse::launch(line).is_err());
+}
+
+#[test]
+fn half_a_frame_is_an_error_unless_nothing_is_converted() {
+    for (to, layout) in [
+        ("F32LE", "interleaved"),
+        ("S16BE", "interleaved"),
+        ("F32LE", "non-interleaved"),
+    ] {
+        let from = caps("S16LE").replace("interleaved", layout);
+        let mut h = harness("rustaudioconvert", &from, &caps(to));
+        let bus = with_bus(&h);
+        let size = if to == "F32LE" { 8 } else { 4 };
+        assert_eq!(
+            h.push_and_pull(buffer(&[1; 40], 0)).unwrap().size(),
+            10 * size
+        );
+        assert_eq!(h.push(buffer(&[1; 41], 1)), Err(gst::FlowError::Error));
+        assert_eq!(h.push(buffer(&[1; 43], 1)), Err(gst::FlowError::Error));
+        let errors = told(&bus, gst::MessageType::Error);
+        assert_eq!(errors.len(), 2);
+        for part in ["43 bytes", "frames of 4 bytes", "rawaudioparse"] {
+            assert!(errors[1].contains(part), "{}", errors[1]);
+        }
+        let stats = h.element().unwrap().property::<gst::Structure>("stats");
+        assert_eq!(stats.get::<u64>("num-errors"), Ok(2));
+        // As after any other error, who goes on may.
+        assert_eq!(
+            h.push_and_pull(buffer(&[1; 40], 2)).unwrap().size(),
+            10 * size
+        );
+    }
+    let mut h = harness("rustaudioconvert", &caps("S16LE"), &caps("S16LE"));
+    let odd = buffer(&[1; 43], 0);
+    assert_eq!(h.push_and_pull(odd).unwrap().size(), 43);
+}
+
+#[test]
+fn planes_without_a_meta_are_clipped_as_planes() {
+    let planar = caps("S16LE").replace("interleaved", "non-interleaved");
+    for to in [&caps("S16LE"), &planar] {
+        let mut h = harness("rustaudioconvert", &planar, to);
+        let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        segment.set_start(gst::ClockTime::from_mseconds(1));
+        assert!(h.push_event(gst::event::Segment::new(&segment)));
+        // 2 ms, of which the first lies outside.
+        let left: Vec<i16> = (0..96).collect();
+        let right: Vec<i16> = (1000..1096).collect();
+        let data = [s16(&left), s16(&right)].concat();
+        let out = h.push_and_pull(buffer(&data, 0)).unwrap();
+        assert_eq!(out.pts(), Some(gst::ClockTime::from_mseconds(1)));
+        let info = gst_audio::AudioInfo::from_caps(&to.parse::<gst::Caps>().unwrap()).unwrap();
+        let out = gst_audio::AudioBuffer::from_buffer_readable(out, &info).unwrap();
+        assert_eq!(out.n_samples(), 48);
+        if to == &planar {
+            assert_eq!(out.plane_data(0).unwrap(), s16(&left[48..]));
+            assert_eq!(out.plane_data(1).unwrap(), s16(&right[48..]));
+        } else {
+            let frames = left[48..].iter().zip(&right[48..]);
+            let frames: Vec<i16> = frames.flat_map(|(l, r)| [*l, *r]).collect();
+            assert_eq!(out.plane_data(0).unwrap(), s16(&frames));
+        }
+    }
 }
 
 #[test]

@@ -3,16 +3,18 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex};
 
+use gst::PadDirection;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
+use super::mixing::InUse;
 use super::negotiate;
 use super::settings::{self, Settings, SetupError};
-use crate::dsp::convert::{ConvertError, Converter, Source};
-use crate::elements::support::format::{clip, frames};
+use crate::dsp::convert::{ConvertError, Converter, MatrixError, Source};
+use crate::elements::support::format::{Partial, clip, frames, with_planes};
 use crate::elements::support::metrics::{ElementMetrics, span};
 use crate::elements::support::transform::{
     self, Transform, aligned_buffer, with_bytes, with_bytes_mut,
@@ -24,14 +26,26 @@ const TARGET: &str = "rustaudioconvert";
 /// A negotiated conversion.
 struct Active {
     converter: Converter,
+    /// What was set last has no part in it yet.
+    waiting: Option<Waiting>,
     input: gst_audio::AudioInfo,
     output: gst_audio::AudioInfo,
     planar: bool,
 }
 
+/// A mix for caps that are still to come.
+struct Waiting {
+    reason: MatrixError,
+    /// Frames that have played since.
+    frames: u64,
+}
+
 #[derive(Default)]
 struct State {
     active: Option<Active>,
+    /// Why caps were refused, as it was said last: in an error, in a warning.
+    refused: Option<String>,
+    hinted: Option<String>,
     segment: Option<gst::FormattedSegment<gst::ClockTime>>,
 }
 
@@ -105,10 +119,11 @@ impl ObjectImpl for AudioConvert {
                 settings.noise_shaping = value.get().unwrap_or(settings.noise_shaping);
             }
             "input-channels-reorder" => {
-                settings.reorder = value.get().unwrap_or(settings.reorder);
+                settings.mixing.reorder = value.get().unwrap_or(settings.mixing.reorder);
             }
             "input-channels-reorder-mode" => {
-                settings.reorder_mode = value.get().unwrap_or(settings.reorder_mode);
+                let mode = &mut settings.mixing.reorder_mode;
+                *mode = value.get().unwrap_or(*mode);
             }
             _ => return,
         }
@@ -126,10 +141,10 @@ impl ObjectImpl for AudioConvert {
             "dithering-threshold" => settings.dithering_threshold.to_value(),
             "noise-shaping" => settings.noise_shaping.to_value(),
             "mix-matrix" => {
-                settings::matrix_to_value(settings.mix_matrix.as_deref().unwrap_or_default())
+                settings::matrix_to_value(settings.mixing.matrix.as_deref().unwrap_or_default())
             }
-            "input-channels-reorder" => settings.reorder.to_value(),
-            "input-channels-reorder-mode" => settings.reorder_mode.to_value(),
+            "input-channels-reorder" => settings.mixing.reorder.to_value(),
+            "input-channels-reorder-mode" => settings.mixing.reorder_mode.to_value(),
             _ => pspec.default_value().clone(),
         }
     }
@@ -153,15 +168,12 @@ impl ElementImpl for AudioConvert {
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
             let caps = negotiate::template();
-            [
-                ("sink", gst::PadDirection::Sink),
-                ("src", gst::PadDirection::Src),
-            ]
-            .into_iter()
-            .filter_map(|(name, direction)| {
-                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
-            })
-            .collect()
+            [("sink", PadDirection::Sink), ("src", PadDirection::Src)]
+                .into_iter()
+                .filter_map(|(name, direction)| {
+                    gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
+                })
+                .collect()
         });
         &TEMPLATES
     }
@@ -187,27 +199,33 @@ impl BaseTransformImpl for AudioConvert {
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         *lock(&self.state) = State::default();
+        lock(&self.settings).in_use = None;
         self.metrics.finish(&*self.obj());
         self.parent_stop()
     }
 
     fn transform_caps(
         &self,
-        direction: gst::PadDirection,
+        direction: PadDirection,
         caps: &gst::Caps,
         filter: Option<&gst::Caps>,
     ) -> Option<gst::Caps> {
-        let settings = lock(&self.settings);
-        Some(negotiate::transform(&settings, direction, caps, filter))
+        let result = negotiate::transform(&lock(&self.settings), direction, caps, filter);
+        if result.is_empty()
+            && let Some(filter) = filter
+        {
+            self.hint(direction, caps, filter);
+        }
+        Some(result)
     }
 
     fn fixate_caps(
         &self,
-        _direction: gst::PadDirection,
+        direction: PadDirection,
         caps: &gst::Caps,
         othercaps: gst::Caps,
     ) -> gst::Caps {
-        let fixed = negotiate::fixate(&lock(&self.settings), caps, othercaps);
+        let fixed = negotiate::fixate(&lock(&self.settings), direction, caps, othercaps);
         tracing::debug!(target: TARGET, element = %self.obj().name(), %caps, %fixed, "fixated");
         fixed
     }
@@ -231,6 +249,14 @@ impl BaseTransformImpl for AudioConvert {
 
     fn sink_event(&self, event: gst::Event) -> bool {
         match event.view() {
+            gst::EventView::Caps(e) => {
+                let caps = e.caps_owned();
+                let taken = self.parent_sink_event(event);
+                if !taken {
+                    self.explain(&caps);
+                }
+                return taken;
+            }
             gst::EventView::Segment(e) => {
                 let segment = e.segment().downcast_ref::<gst::ClockTime>();
                 if let Some(time) = segment {
@@ -294,22 +320,31 @@ impl Transform for AudioConvert {
         }
         let mut state = lock(&self.state);
         // Buffers come after caps: without them `submit_input_buffer` refuses.
-        let State { active, segment } = &mut *state;
+        let State {
+            active, segment, ..
+        } = &mut *state;
         let active = active.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
         let (rate, bpf) = (active.input.rate(), active.input.bpf());
+        let passes = active.converter.is_passthrough() && self.obj().is_passthrough();
+        let whole = Partial::check(&inbuf, bpf);
+        let inbuf = with_planes(inbuf, &active.input);
         let Some(inbuf) = clip(inbuf, segment.as_ref(), rate, bpf) else {
             return Ok(None);
         };
         let work = self.metrics.begin();
         let frames = frames(&inbuf, bpf) as usize;
         let span = span(&inbuf, frames as u64, rate);
-        let converted = if active.converter.is_passthrough() && self.obj().is_passthrough() {
-            Ok(inbuf)
-        } else {
-            self.convert(active, inbuf, frames)
+        let converted = match whole {
+            _ if passes => Ok(inbuf),
+            Ok(()) => self.convert(active, inbuf, frames),
+            Err(partial) => Err(partial.into()),
         };
+        let overdue = active.overdue(frames as u64);
         // An application may ask for a property while it gets the message or the error.
         drop(state);
+        if let Some(reason) = overdue {
+            self.warn(&reason);
+        }
         match converted {
             Ok(outbuf) => {
                 self.metrics.end(&*self.obj(), work, &span);
@@ -328,10 +363,24 @@ impl Transform for AudioConvert {
 enum BufferError {
     #[error(transparent)]
     Convert(#[from] ConvertError),
+    #[error(transparent)]
+    Partial(#[from] Partial),
     #[error("a buffer cannot be mapped: {0}")]
     Map(#[from] glib::BoolError),
     #[error("no output buffer: {0}")]
     Allocate(gst::FlowError),
+}
+
+impl Active {
+    /// Why what was set last has no effect, once a second has played without.
+    fn overdue(&mut self, frames: u64) -> Option<MatrixError> {
+        let waiting = self.waiting.as_mut()?;
+        waiting.frames += frames;
+        if waiting.frames < u64::from(self.input.rate()) {
+            return None;
+        }
+        self.waiting.take().map(|waiting| waiting.reason)
+    }
 }
 
 impl AudioConvert {
@@ -417,16 +466,34 @@ impl AudioConvert {
     ) -> Result<(), SetupError> {
         self.dirty.store(false, Ordering::Release);
         let settings = lock(&self.settings).clone();
-        let converter = settings.converter(&input, &output, self.seed)?;
+        let (converter, reason) = settings.converter(&input, &output, self.seed)?;
+        if reason.is_none() {
+            lock(&self.settings).in_use = Some(InUse {
+                mixing: settings.mixing,
+                inputs: input.channels().cast_signed(),
+                outputs: output.channels().cast_signed(),
+            });
+        }
+        let element = self.obj();
+        if let Some(reason) = &reason {
+            tracing::warn!(
+                target: TARGET, element = %element.name(),
+                "the mix that was set waits for caps that it fits: {reason}"
+            );
+        }
         let (passthrough, in_place) = (converter.is_passthrough(), converter.is_in_place());
         self.metrics.set_memory(converter.memory() as u64);
-        lock(&self.state).active = Some(Active {
+        let mut state = lock(&self.state);
+        state.refused = None;
+        state.hinted = None;
+        state.active = Some(Active {
             planar: output.layout() == gst_audio::AudioLayout::NonInterleaved,
             converter,
+            waiting: reason.map(|reason| Waiting { reason, frames: 0 }),
             input,
             output,
         });
-        let element = self.obj();
+        drop(state);
         element.set_in_place(in_place);
         element.set_passthrough(passthrough);
         tracing::debug!(
@@ -465,7 +532,7 @@ impl AudioConvert {
     fn set_mix_matrix(&self, value: &glib::Value) {
         match settings::matrix_from_value(value) {
             Ok(matrix) => {
-                lock(&self.settings).mix_matrix = matrix;
+                lock(&self.settings).mixing.matrix = matrix;
                 self.settings_changed(true);
             }
             Err(e) => {
@@ -474,13 +541,64 @@ impl AudioConvert {
         }
     }
 
+    /// Says why downstream takes nothing that `caps` could become, if that is for the channels.
+    fn explain(&self, caps: &gst::Caps) {
+        let peer = self.obj().src_pad().peer_query_caps(None);
+        let refusal = negotiate::refusal(&lock(&self.settings), PadDirection::Sink, caps, &peer);
+        if let Some(refusal) = refusal {
+            self.refuse(&refusal.into(), caps, &peer);
+        }
+    }
+
+    /// Posts `error`, unless it was the last that was posted: caps come again with every buffer.
     fn refuse(&self, error: &SetupError, incaps: &gst::Caps, outcaps: &gst::Caps) {
-        self.metrics.add_error(&error.to_string());
+        let text = error.to_string();
+        let said = lock(&self.state).refused.replace(text.clone());
+        if said.as_ref() == Some(&text) {
+            return;
+        }
+        self.metrics.add_error(&text);
         gst::element_imp_error!(
             self,
             gst::CoreError::Negotiation,
-            ("{error}"),
+            ("{text}"),
             ["input {incaps}, output {outcaps}"]
+        );
+    }
+
+    /// Says why `caps` leave nothing of the `filter` of a query: who asks tells only that nothing is
+    /// left, and may have others to offer.
+    fn hint(&self, direction: PadDirection, caps: &gst::Caps, filter: &gst::Caps) {
+        let element = self.obj();
+        let pad = match direction {
+            PadDirection::Sink => element.sink_pad(),
+            _ => element.src_pad(),
+        };
+        if !pad.is_active() {
+            return;
+        }
+        // The peer may have been asked only for what the filter can become.
+        let caps = if caps.is_empty() {
+            &pad.peer_query_caps(None)
+        } else {
+            caps
+        };
+        let refusal = negotiate::refusal(&lock(&self.settings), direction, caps, filter);
+        let Some(text) = refusal.map(|refusal| refusal.to_string()) else {
+            return;
+        };
+        let said = lock(&self.state).hinted.replace(text.clone());
+        if said.as_ref() != Some(&text) {
+            gst::element_imp_warning!(self, gst::CoreError::Negotiation, ("{text}"));
+        }
+    }
+
+    /// Says that a mix has not found its caps.
+    fn warn(&self, reason: &MatrixError) {
+        gst::element_imp_warning!(
+            self,
+            gst::LibraryError::Settings,
+            ("what was set last has no effect, the mix is as it was before: {reason}")
         );
     }
 

@@ -12,6 +12,7 @@ use gst::glib;
 use gst::prelude::*;
 
 mod imp;
+mod mixing;
 mod negotiate;
 mod settings;
 

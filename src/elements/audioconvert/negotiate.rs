@@ -1,6 +1,10 @@
 //! Caps: what can be converted to what, and what is preferred. As `audioconvert` does it.
 
-use super::settings::{ChannelsReorderMode, Settings};
+use gst::PadDirection;
+
+use super::mixing::Mixing;
+use super::settings::Settings;
+use crate::dsp::convert::MatrixError;
 
 /// Every raw format, layout and channel count.
 pub fn template() -> gst::Caps {
@@ -17,35 +21,52 @@ pub fn template() -> gst::Caps {
 /// What `caps` on the pad of `direction` can become on the other one.
 pub fn transform(
     settings: &Settings,
-    direction: gst::PadDirection,
+    direction: PadDirection,
     caps: &gst::Caps,
     filter: Option<&gst::Caps>,
 ) -> gst::Caps {
-    // A matrix or an order of channels says what unknown positions do not.
-    let any_channels = settings.mix_matrix.is_some()
-        || direction == gst::PadDirection::Sink
-            && settings.reorder_mode != ChannelsReorderMode::None;
-    let channels = settings.mix_matrix.as_ref().and_then(|rows| {
-        let columns = rows.first()?.len();
-        i32::try_from(match direction {
-            gst::PadDirection::Src => columns,
-            _ => rows.len(),
-        })
-        .ok()
-    });
+    let mut result = through(&settings.mixing, direction, caps, filter);
+    // A mix that does not suit the stream waits for caps that it suits while the one in use goes
+    // on; upstream gives what the new one is for, where it can.
+    if let Some(before) = settings.superseded()
+        && (direction == PadDirection::Sink || filter.is_some() && result.is_empty())
+    {
+        let (here, there) = match direction {
+            PadDirection::Sink => (before.inputs, before.outputs),
+            _ => (before.outputs, before.inputs),
+        };
+        let same = with_channels(caps, here);
+        let same = through(&before.mixing, direction, &same, filter);
+        result.merge(with_channels(&same, there));
+    }
+    result
+}
+
+/// The structures of `caps` that may have so many channels, with as many.
+fn with_channels(caps: &gst::Caps, channels: i32) -> gst::Caps {
+    let any = gst::Caps::builder("audio/x-raw")
+        .field("channels", channels)
+        .build();
+    caps.intersect_with_mode(&any, gst::CapsIntersectMode::First)
+}
+
+/// What `caps` can become by `mixing`.
+fn through(
+    mixing: &Mixing,
+    direction: PadDirection,
+    caps: &gst::Caps,
+    filter: Option<&gst::Caps>,
+) -> gst::Caps {
+    let (_, channels) = ends(mixing, direction);
     let mut other = caps.clone();
-    let mut refused = gst::Caps::new_empty();
+    let mut placed = gst::Caps::new_empty();
     for s in other.make_mut().iter_mut() {
         s.remove_fields(["format", "layout"]);
-        // Channels of unknown positions can only stay as many as they are.
-        let undefined = s
-            .get::<gst::Bitmask>("channel-mask")
-            .is_ok_and(|mask| mask.0 == 0)
-            && s.get::<i32>("channels") != Ok(1);
-        if undefined && !any_channels {
+        if is_unpositioned(s) && !mixing.places_unpositioned(direction) {
+            // As many, better without positions; to those of positions they pass one to one.
             let mut s = s.to_owned();
-            s.remove_fields(["channel-mask", "channels"]);
-            refused.make_mut().append_structure(s);
+            s.remove_field("channel-mask");
+            placed.make_mut().append_structure(s);
             continue;
         }
         s.remove_fields(["channel-mask", "channels"]);
@@ -57,16 +78,102 @@ pub fn transform(
         Some(filter) => filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First),
         None => caps,
     };
-    // Other numbers of channels come last: nobody gets them who could have had the same, and who
-    // insists is told the reason in `set_caps` rather than that some caps do not meet.
     let mut result = meet(other);
-    result.merge(meet(refused));
+    result.merge(meet(placed));
+    if mixing.places_unpositioned(opposite(direction)) {
+        result
+    } else {
+        mixable(caps, &result)
+    }
+}
+
+/// `other` without what no mix of `caps` leads to: where positions are unknown on the other side,
+/// channels can only be as many.
+fn mixable(caps: &gst::Caps, other: &gst::Caps) -> gst::Caps {
+    let mut result = gst::Caps::new_empty();
+    for s in other.iter() {
+        let alone = gst::Caps::from(s.to_owned());
+        if !is_unpositioned(s) {
+            result.merge(alone);
+            continue;
+        }
+        for channels in caps.iter().map(|c| c.value("channels").ok()) {
+            let mut count = gst::Structure::new_empty("audio/x-raw");
+            if let Some(channels) = channels {
+                count.set_value("channels", channels.clone());
+            }
+            let count = gst::Caps::from(count);
+            result.merge(alone.intersect_with_mode(&count, gst::CapsIntersectMode::First));
+        }
+    }
     result
 }
 
-/// Chooses among `other` what is closest to `caps`: no conversion at all if possible, else the same
-/// channels, else the nearest; the same format, else one that loses nothing.
-pub fn fixate(settings: &Settings, caps: &gst::Caps, other: gst::Caps) -> gst::Caps {
+/// Whether `s` is of channels without positions.
+fn is_unpositioned(s: &gst::StructureRef) -> bool {
+    let mask = s.get::<gst::Bitmask>("channel-mask");
+    mask.is_ok_and(|mask| mask.0 == 0) && s.get::<i32>("channels") != Ok(1)
+}
+
+fn opposite(direction: PadDirection) -> PadDirection {
+    match direction {
+        PadDirection::Sink => PadDirection::Src,
+        _ => PadDirection::Sink,
+    }
+}
+
+/// Channels that the matrix of `mixing` takes on the side of `direction` and on the other.
+fn ends(mixing: &Mixing, direction: PadDirection) -> (Option<i32>, Option<i32>) {
+    match direction {
+        PadDirection::Sink => (mixing.inputs(), mixing.outputs()),
+        _ => (mixing.outputs(), mixing.inputs()),
+    }
+}
+
+/// Why `caps` on the pad of `direction` become nothing of `other`, if that is for the channels alone.
+pub fn refusal(
+    settings: &Settings,
+    direction: PadDirection,
+    caps: &gst::Caps,
+    other: &gst::Caps,
+) -> Option<MatrixError> {
+    if !transform(settings, direction, caps, Some(other)).is_empty() {
+        return None;
+    }
+    let here = caps.structure(0)?;
+    let mut any_channels = here.to_owned();
+    any_channels.remove_fields(["format", "layout", "channels", "channel-mask"]);
+    let any_channels = gst::Caps::from(any_channels);
+    let met = other.intersect_with_mode(&any_channels, gst::CapsIntersectMode::First);
+    let here = nearest_channels(here, 1)?;
+    let there = nearest_channels(met.structure(0)?, here)?;
+    let (inputs, outputs) = match direction {
+        PadDirection::Sink => (here, there),
+        _ => (there, here),
+    };
+    let count = |n: i32| usize::try_from(n).ok();
+    settings.mixing.refusal(count(inputs)?, count(outputs)?)
+}
+
+/// The number of channels that `s` allows nearest to `n`.
+fn nearest_channels(s: &gst::StructureRef, n: i32) -> Option<i32> {
+    let mut s = s.to_owned();
+    if s.has_field("channels") {
+        s.fixate_field_nearest_int("channels", n);
+    }
+    s.get::<i32>("channels").ok()
+}
+
+/// Chooses among `other` what is closest to `caps` on the pad of `direction`: no conversion at all
+/// if possible, else the same channels, else the nearest; the same format, else one that loses
+/// nothing.
+pub fn fixate(
+    settings: &Settings,
+    direction: PadDirection,
+    caps: &gst::Caps,
+    other: gst::Caps,
+) -> gst::Caps {
+    let other = preferred(&settings.mixing, direction, caps, other);
     let mut result = other.intersect(caps);
     if result.is_empty() {
         let mut alike = caps.clone();
@@ -84,6 +191,22 @@ pub fn fixate(settings: &Settings, caps: &gst::Caps, other: gst::Caps) -> gst::C
     }
     result.fixate();
     result
+}
+
+/// What of `other` the mix that was set last leads to; all of it where that is nothing.
+fn preferred(
+    mixing: &Mixing,
+    direction: PadDirection,
+    caps: &gst::Caps,
+    other: gst::Caps,
+) -> gst::Caps {
+    let (channels, _) = ends(mixing, direction);
+    let fits = |channels| !with_channels(caps, channels).is_empty();
+    if !channels.is_none_or(fits) {
+        return other;
+    }
+    let own = through(mixing, direction, caps, Some(&other));
+    if own.is_empty() { other } else { own }
 }
 
 fn mask(s: &gst::StructureRef, channels: i32) -> Option<u64> {
@@ -111,6 +234,10 @@ fn fixate_channels(settings: &Settings, from: &gst::StructureRef, to: &mut gst::
     let wished = to
         .has_field("channel-mask")
         .then(|| mask(to, outs).unwrap_or(0));
+    // Positions given up pass one to one.
+    if wished == Some(0) {
+        return;
+    }
     let given = mask(from, ins);
     let Some(count) = u32::try_from(outs).ok() else {
         return;
@@ -140,12 +267,11 @@ fn fixate_channels(settings: &Settings, from: &gst::StructureRef, to: &mut gst::
                 return;
             }
         }
-        (Some(0), _) => return,
         (Some(wished), _) if wished.count_ones() >= count => {
             to.set("channel-mask", gst::Bitmask(lowest(wished, count)));
             return;
         }
-        _ if settings.mix_matrix.is_some() => {}
+        _ if settings.mixing.matrix.is_some() => {}
         _ => {
             tracing::debug!(target: "rustaudioconvert", ins, outs, "no usable channel mask");
         }

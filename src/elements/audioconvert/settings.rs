@@ -3,10 +3,8 @@
 use gst::glib;
 use gst::prelude::*;
 
-use crate::dsp::convert::{
-    ChannelOrder, Channels, Converter, Dither, Matrix, MatrixError, NoiseShaping, Position,
-    Quantisation, Side,
-};
+use super::mixing::{InUse, Mixing};
+use crate::dsp::convert::{Converter, Dither, MatrixError, NoiseShaping, Quantisation, Side};
 use crate::elements::support::format::sample_format;
 
 /// Which positions channels are given, by their index.
@@ -73,10 +71,9 @@ pub struct Settings {
     pub dithering: gst_audio::AudioDitherMethod,
     pub dithering_threshold: u32,
     pub noise_shaping: gst_audio::AudioNoiseShapingMethod,
-    /// Rows of coefficients; empty for the identity, `None` for the mix by position.
-    pub mix_matrix: Option<Vec<Vec<f32>>>,
-    pub reorder: ChannelsReorder,
-    pub reorder_mode: ChannelsReorderMode,
+    pub mixing: Mixing,
+    /// The mix of the stream that plays: a later one waits there for caps that it suits.
+    pub in_use: Option<InUse>,
 }
 
 const DEFAULT_THRESHOLD: u32 = 20;
@@ -87,9 +84,8 @@ impl Default for Settings {
             dithering: gst_audio::AudioDitherMethod::Tpdf,
             dithering_threshold: DEFAULT_THRESHOLD,
             noise_shaping: gst_audio::AudioNoiseShapingMethod::None,
-            mix_matrix: None,
-            reorder: ChannelsReorder::default(),
-            reorder_mode: ChannelsReorderMode::default(),
+            mixing: Mixing::default(),
+            in_use: None,
         }
     }
 }
@@ -135,14 +131,17 @@ pub fn properties() -> Vec<glib::ParamSpec> {
             .element_spec(&row)
             .mutable_playing()
             .build(),
-        glib::ParamSpecEnum::builder_with_default("input-channels-reorder", defaults.reorder)
-            .nick("Input channels reorder")
-            .blurb("Order of positions that input channels are taken to come in")
-            .mutable_playing()
-            .build(),
+        glib::ParamSpecEnum::builder_with_default(
+            "input-channels-reorder",
+            defaults.mixing.reorder,
+        )
+        .nick("Input channels reorder")
+        .blurb("Order of positions that input channels are taken to come in")
+        .mutable_playing()
+        .build(),
         glib::ParamSpecEnum::builder_with_default(
             "input-channels-reorder-mode",
-            defaults.reorder_mode,
+            defaults.mixing.reorder_mode,
         )
         .nick("Input channels reorder mode")
         .blurb("When input-channels-reorder replaces the positions of the caps")
@@ -208,83 +207,39 @@ pub fn side(info: &gst_audio::AudioInfo) -> Result<Side, SetupError> {
     })
 }
 
-fn channels(info: &gst_audio::AudioInfo) -> Channels {
-    use gst::glib::translate::IntoGlib;
-    match info.positions() {
-        Some(positions) => Channels::Positioned(
-            positions
-                .iter()
-                .map(|p| match p.into_glib() {
-                    // GST_AUDIO_CHANNEL_POSITION_MONO
-                    -2 => Position::Mono,
-                    bit if (0..64).contains(&bit) => Position::from_mask(1 << bit)[0],
-                    _ => Position::Invalid,
-                })
-                .collect(),
-        ),
-        None => Channels::Unpositioned(info.channels() as usize),
-    }
-}
-
 impl Settings {
-    /// The converter between two kinds of buffers; `seed` starts its dither noise.
+    /// The mix that plays, where another has been set since.
+    pub fn superseded(&self) -> Option<&InUse> {
+        let in_use = self.in_use.as_ref();
+        in_use.filter(|in_use| in_use.mixing != self.mixing)
+    }
+
+    /// The converter between two kinds of buffers; `seed` starts its dither noise. A mix that does
+    /// not suit them leaves the one in use, where that does, and says why it waits.
     pub fn converter(
         &self,
         input: &gst_audio::AudioInfo,
         output: &gst_audio::AudioInfo,
         seed: u64,
-    ) -> Result<Converter, SetupError> {
+    ) -> Result<(Converter, Option<MatrixError>), SetupError> {
         if input.rate() != output.rate() {
             return Err(SetupError::Rate {
                 input: input.rate(),
                 output: output.rate(),
             });
         }
-        let matrix = self.matrix(input, output)?;
-        let (from, to) = (side(input)?, side(output)?);
-        Ok(Converter::new(
-            from,
-            to,
-            &matrix,
-            self.quantisation(output.rate()),
-            seed,
-        )?)
-    }
-
-    fn matrix(
-        &self,
-        input: &gst_audio::AudioInfo,
-        output: &gst_audio::AudioInfo,
-    ) -> Result<Matrix, MatrixError> {
-        match &self.mix_matrix {
-            Some(rows) if rows.is_empty() => Ok(Matrix::identity(
-                input.channels() as usize,
-                output.channels() as usize,
-            )),
-            Some(rows) => Matrix::from_rows(rows),
-            None => {
-                let mut from = channels(input);
-                let undefined = matches!(from, Channels::Unpositioned(_));
-                if self.reorder_mode == ChannelsReorderMode::Force
-                    || self.reorder_mode == ChannelsReorderMode::Unpositioned && undefined
-                {
-                    from = Channels::Positioned(self.order().positions(from.count()));
-                }
-                Matrix::between(&from, &channels(output))
+        let (matrix, waits) = match self.mixing.between(input, output) {
+            Ok(matrix) => (matrix, None),
+            Err(refused) => {
+                let before = self.superseded();
+                let before = before.and_then(|b| b.mixing.between(input, output).ok());
+                (before.ok_or_else(|| refused.clone())?, Some(refused))
             }
-        }
-    }
-
-    fn order(&self) -> ChannelOrder {
-        match self.reorder {
-            ChannelsReorder::Gst => ChannelOrder::Gst,
-            ChannelsReorder::Smpte => ChannelOrder::Smpte,
-            ChannelsReorder::Cine => ChannelOrder::Cine,
-            ChannelsReorder::Ac3 => ChannelOrder::Ac3,
-            ChannelsReorder::Aac => ChannelOrder::Aac,
-            ChannelsReorder::Mono => ChannelOrder::Mono,
-            ChannelsReorder::Alternate => ChannelOrder::Alternate,
-        }
+        };
+        let (from, to) = (side(input)?, side(output)?);
+        let quantisation = self.quantisation(output.rate());
+        let converter = Converter::new(from, to, &matrix, quantisation, seed)?;
+        Ok((converter, waits))
     }
 
     fn quantisation(&self, rate: u32) -> Quantisation {
