@@ -247,27 +247,6 @@ fn a_death_is_seen_and_reaches_what_the_node_started() {
 }
 
 #[test]
-fn a_worker_imports_nothing_from_the_current_directory() {
-    let dir = crate::node("").with_extension("here");
-    std::fs::create_dir_all(&dir).unwrap();
-    std::fs::write(dir.join("json.py"), "import os; os._exit(77)\n").unwrap();
-    let code = |text: &str| {
-        let python = std::process::Command::new("python3")
-            .args(["-c", text])
-            .current_dir(&dir)
-            .stderr(std::process::Stdio::null())
-            .status();
-        python.unwrap().code()
-    };
-    assert_eq!(code("import json"), Some(77));
-    // It ends for want of arguments.
-    assert_eq!(
-        code(include_str!("../../src/python/worker/worker.py")),
-        Some(1)
-    );
-}
-
-#[test]
 fn a_nul_in_a_text_is_harmless() {
     for way in [IN, "isolation=inprocess"] {
         let run = run_ok(

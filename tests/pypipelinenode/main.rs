@@ -7,6 +7,7 @@ mod chunks;
 mod data;
 mod ends;
 mod faults;
+mod forked;
 mod hostile;
 mod hosts;
 mod isolated;

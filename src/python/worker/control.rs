@@ -4,13 +4,15 @@
 //! a process that sleeps costs more than the call of a small node.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst, fence};
 use std::time::{Duration, Instant};
 
 use super::memory::{extend, map, memfd};
 
 const SIZE: usize = 4096;
+/// Most bytes of a stack that are read.
+const STACK: usize = 60_000;
 
 /// Offsets, as in worker.py. What one side writes lies apart from what the other does.
 mod at {
@@ -26,6 +28,11 @@ mod at {
 
 /// Python has no memory barriers: its stores come in order only where all stores do.
 pub const ORDERED: bool = cfg!(any(target_arch = "x86", target_arch = "x86_64"));
+
+/// Both sides may run at the same time, so that watching for the other makes sense.
+pub fn is_parallel() -> bool {
+    ORDERED && std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1)
+}
 
 pub struct Control {
     pub fd: OwnedFd,
@@ -85,6 +92,23 @@ impl Control {
         unsafe {
             std::ptr::copy_nonoverlapping(self.data.add(at::ANSWER), to.as_mut_ptr(), len);
         }
+    }
+
+    /// What the worker wrote behind the page: the stack that it crashed in.
+    pub fn stack(&self) -> String {
+        let mut text = vec![0; STACK];
+        // SAFETY: an open descriptor and room for as much as is said.
+        let got = unsafe {
+            let fd = self.fd.as_raw_fd();
+            libc::pread(
+                fd,
+                text.as_mut_ptr().cast(),
+                text.len(),
+                SIZE as libc::off_t,
+            )
+        };
+        text.truncate(usize::try_from(got).unwrap_or(0));
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// Watches for the answer to `number` for at most `time`; true if it came. If not, the worker

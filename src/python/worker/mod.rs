@@ -4,6 +4,8 @@
 //! keeps packets apart. The worker is started again when it is next needed.
 
 mod control;
+mod crash;
+mod forkserver;
 mod memory;
 mod process;
 mod wire;
@@ -14,13 +16,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use self::crash::Stack;
+use self::forkserver::ForkServer;
 use self::memory::Shared;
 use self::process::Process;
 use self::wire::{Answer, Part};
 use super::abi::Moment;
 use super::{
     About, Call, Failure, Format, Lease, Memory, Node, Product, Returned, Shape, SharedCallbacks,
-    Spec, Wanted, find, info_json, parse_about, parse_wanted,
+    Spec, Wanted, find, info_json, parse_about, parse_wanted, without_nul,
 };
 use crate::resilience::Interrupt;
 
@@ -44,7 +48,8 @@ const START: Duration = Duration::from_secs(10);
 
 /// Why no answer came.
 enum NoAnswer {
-    Died(String),
+    /// With the stack that it left.
+    Died(String, String),
     TimedOut(Duration),
     /// The pipeline stops or flushes, and the call took no notice.
     Interrupted,
@@ -53,7 +58,7 @@ enum NoAnswer {
 
 impl From<io::Error> for NoAnswer {
     fn from(error: io::Error) -> Self {
-        Self::Died(error.to_string())
+        Self::Died(error.to_string(), String::new())
     }
 }
 
@@ -75,6 +80,8 @@ pub struct Worker {
     timeout: Arc<AtomicU64>,
     shared: Shared,
     process: Option<Process>,
+    /// Kept from one process to the next.
+    server: Option<Arc<ForkServer>>,
     about: About,
     /// What the node was last started with, for its successors.
     info: Option<String>,
@@ -109,6 +116,7 @@ impl Worker {
             timeout,
             shared,
             process: None,
+            server: None,
             about: About::default(),
             info: None,
             packet: vec![0; PACKET],
@@ -121,21 +129,19 @@ impl Worker {
     }
 
     fn spawn(&mut self) -> Result<(), Failure> {
-        let process = Process::start(&self.executable, &self.shared.fd).map_err(|e| {
+        let limit = self.start_limit();
+        let process = self.fork(limit).map_err(|e| {
             let mut failure = system(&self.executable.display().to_string(), &e);
-            failure.configuration = true;
+            failure.configuration = e.kind() == io::ErrorKind::NotFound;
+            failure.fault.retryable = Some(!failure.configuration);
             failure
         })?;
         tracing::info!(
             target: "pypipelinenode", pid = process.id(), python = %self.executable.display(),
             "worker started"
         );
-        let sent = process.send(NODE.as_bytes());
         self.process = Some(process);
-        let limit = self.start_limit();
-        let started = sent
-            .map_err(NoAnswer::from)
-            .and_then(|()| self.ask(b'N', &self.spec.clone(), limit));
+        let started = self.ask(b'N', &self.spec.clone(), limit);
         match started {
             Ok(about) => self.about = parse_about(&about),
             Err(no) => {
@@ -153,6 +159,20 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    fn fork(&mut self, limit: Option<Duration>) -> io::Result<Process> {
+        let server = ForkServer::get(&self.executable)?;
+        self.server = Some(server.clone());
+        let since = Instant::now();
+        let interrupted: std::cell::Cell<Option<Instant>> = Default::default();
+        Process::start(server, &self.shared.fd, || {
+            if self.interrupt.is_raised() && interrupted.get().is_none() {
+                interrupted.set(Some(Instant::now()));
+            }
+            limit.is_none_or(|limit| since.elapsed() < limit)
+                && interrupted.get().is_none_or(|at| at.elapsed() < GRACE)
+        })
     }
 
     /// Longest call, where there is a limit.
@@ -175,13 +195,13 @@ impl Worker {
         let mut ended = false;
         loop {
             let Some(process) = &self.process else {
-                return Err(NoAnswer::Died("it does not run".into()));
+                return Err(not_running());
             };
             let left = limit.map(|l| l.saturating_sub(since.elapsed()));
             let mut told = false;
             if process.wait(left.map_or(slice, |l| l.min(slice))) {
                 match process.take(&mut self.packet) {
-                    Some(0) => return Err(NoAnswer::Died(self.epitaph())),
+                    Some(0) => return Err(self.epitaph()),
                     Some(1) if self.packet[0] == b'D' => told = true,
                     // A node that posts without end is still looked at below.
                     Some(n) if self.is_aside(n) => {}
@@ -189,7 +209,7 @@ impl Worker {
                     None => {}
                 }
             } else if ended {
-                return Err(NoAnswer::Died(self.epitaph()));
+                return Err(self.epitaph());
             } else {
                 // Its socket does not say so where a process that it started has it too. What it
                 // sent last is looked for once more.
@@ -263,10 +283,12 @@ impl Worker {
     }
 
     /// How the worker ended.
-    fn epitaph(&mut self) -> String {
-        self.process
+    fn epitaph(&mut self) -> NoAnswer {
+        let (how, stack) = self
+            .process
             .take()
-            .map_or_else(|| "it does not run".into(), Process::epitaph)
+            .map_or_else(|| (NOT_RUNNING.into(), String::new()), Process::epitaph);
+        NoAnswer::Died(how, stack)
     }
 
     /// A request with a text, answered by a text.
@@ -292,7 +314,7 @@ impl Worker {
         }
         match &self.process {
             Some(process) => process.send(packet)?,
-            None => return Err(NoAnswer::Died("it does not run".into())),
+            None => return Err(not_running()),
         }
         match self.receive(limit, None)? {
             Came::Packet(n) => Ok(n),
@@ -302,17 +324,20 @@ impl Worker {
 
     /// What the pipeline learns; a worker that does not answer is ended.
     fn failure(&mut self, no: NoAnswer) -> Failure {
-        let mut failure = match no {
+        let no = match no {
+            // The socket may have said so before the process was gone.
+            NoAnswer::Died(..) if self.process.is_some() => self.epitaph(),
+            no => no,
+        };
+        let killed = self.process.take_if(|_| !matches!(no, NoAnswer::Failed(_)));
+        let killed = killed.map(Process::kill).unwrap_or_default();
+        let (mut failure, stack) = match no {
             NoAnswer::Failed(failure) => return failure,
-            NoAnswer::Died(how) => {
-                // The socket may have said so before the process was gone.
-                let how = match &self.process {
-                    Some(_) => self.epitaph(),
-                    None => how,
-                };
-                let mut f = Failure::new("WorkerDied", format!("the worker process died: {how}"));
+            NoAnswer::Died(how, stack) => {
+                let text = format!("the worker process died: {how}");
+                let mut f = Failure::new("WorkerDied", text);
                 f.fault.retryable = Some(true);
-                f
+                (f, stack)
             }
             NoAnswer::TimedOut(limit) => {
                 let mut f = Failure::new(
@@ -321,18 +346,23 @@ impl Worker {
                 );
                 f.fault.retryable = Some(true);
                 f.timed_out = true;
-                f
+                (f, killed)
             }
-            NoAnswer::Interrupted => Failure::new(
-                "WorkerInterrupted",
-                "the call did not end when the pipeline stopped; the worker process was killed",
-            ),
+            NoAnswer::Interrupted => {
+                let f = Failure::new(
+                    "WorkerInterrupted",
+                    "the call did not end when the pipeline stopped; the worker process was killed",
+                );
+                (f, killed)
+            }
         };
+        let stack = Stack::read(&stack, self.about.file.as_deref());
+        failure.traceback = without_nul(&stack.text);
         failure.file.clone_from(&self.about.file);
-        self.lost = true;
-        if let Some(process) = self.process.take() {
-            process.kill();
+        if let Some((file, line)) = stack.place {
+            (failure.file, failure.line) = (Some(without_nul(&file)), Some(line));
         }
+        self.lost = true;
         failure
     }
 
@@ -375,7 +405,7 @@ impl Worker {
         let limit = self.limit();
         let began = Instant::now();
         let Some(process) = &mut self.process else {
-            return Err(NoAnswer::Died("it does not run".into()));
+            return Err(not_running());
         };
         process.number = process.number.wrapping_add(1);
         let number = process.number;
@@ -432,12 +462,18 @@ impl Worker {
     }
 }
 
+const NOT_RUNNING: &str = "it does not run";
+
+fn not_running() -> NoAnswer {
+    NoAnswer::Died(NOT_RUNNING.into(), String::new())
+}
+
 fn strange() -> Failure {
     Failure::new("WorkerError", "a strange answer")
 }
 
 fn system(what: &str, error: &io::Error) -> Failure {
-    Failure::new("OSError", format!("{what}: {error}"))
+    Failure::new("OSError", without_nul(&format!("{what}: {error}")))
 }
 
 impl Node for Worker {

@@ -2,19 +2,19 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::control::{Control, ORDERED};
-use super::{GRACE, WATCH_FOR_REQUESTS};
-
-const WORKER: &str = include_str!("worker.py");
+use super::GRACE;
+use super::control::{Control, is_parallel};
+use super::forkserver::ForkServer;
 
 /// A running worker.
 pub struct Process {
-    child: Child,
+    server: Arc<ForkServer>,
+    pid: u32,
     socket: OwnedFd,
     pub control: Control,
     /// Number of the last request.
@@ -28,57 +28,35 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `python` with its ends of the socket, of `audio` and of a control page.
-    pub fn start(python: &Path, audio: &OwnedFd) -> io::Result<Self> {
+    /// Has `server` fork a worker, with its ends of the socket, of `audio` and of a control page.
+    /// `goes_on` is asked now and then: what it ends is an error.
+    pub fn start(
+        server: Arc<ForkServer>,
+        audio: &OwnedFd,
+        goes_on: impl Fn() -> bool,
+    ) -> io::Result<Self> {
         let control = Control::new()?;
         let (socket, theirs) = socket_pair()?;
-        let parallel =
-            ORDERED && std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
-        let watch = if parallel {
-            WATCH_FOR_REQUESTS
-        } else {
-            Duration::ZERO
-        };
-        let inherited: [RawFd; 3] = [
+        let fds = [
             theirs.as_raw_fd(),
             audio.as_raw_fd(),
             control.fd.as_raw_fd(),
         ];
-        let mut command = Command::new(python);
-        command
-            .arg("-c")
-            .arg(WORKER)
-            .args(inherited.map(|fd| fd.to_string()))
-            .arg(std::process::id().to_string())
-            .arg(watch.as_nanos().to_string())
-            .stdin(Stdio::null())
-            // One group for it and for what it starts, so that an end reaches all of them.
-            .process_group(0);
-        // SAFETY: only async-signal-safe calls between fork and exec.
-        unsafe {
-            command.pre_exec(move || {
-                for fd in inherited {
-                    if libc::fcntl(fd, libc::F_SETFD, 0) < 0 {
-                        return Err(io::Error::last_os_error());
-                    }
-                }
-                Ok(())
-            });
-        }
-        let child = command.spawn()?;
+        let pid = server.fork(fds, goes_on)?;
         Ok(Self {
-            child,
+            server,
+            pid,
             socket,
             control,
             number: 0,
             asides: 0,
-            parallel,
+            parallel: is_parallel(),
             over: false,
         })
     }
 
     pub fn id(&self) -> u32 {
-        self.child.id()
+        self.pid
     }
 
     /// Wakes a worker that sleeps. One that has packets to read does not, so this never waits for
@@ -150,14 +128,7 @@ impl Process {
 
     /// Whether it has ended. Its socket may still be open then, in a process that it started.
     pub fn has_ended(&self) -> bool {
-        // SAFETY: all zeros are a valid siginfo_t.
-        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-        // It stays a zombie: until it is waited for, its number and its group's are nobody else's.
-        let how = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-        // SAFETY: a valid place for the answer; si_pid is 0 where no child has ended.
-        unsafe {
-            libc::waitid(libc::P_PID, self.child.id(), &mut info, how) < 0 || info.si_pid() != 0
-        }
+        self.server.has_ended(self.pid)
     }
 
     /// Waits for its end for at most `GRACE`; whether it came.
@@ -172,34 +143,32 @@ impl Process {
         true
     }
 
-    /// Ends it and what it started.
-    fn end(&mut self) -> io::Result<ExitStatus> {
-        if let Ok(id) = libc::pid_t::try_from(self.child.id()) {
-            // SAFETY: no memory involved. Not waited for yet, so the group is still its own.
-            unsafe { libc::kill(-id, libc::SIGKILL) };
-        }
-        self.child.wait()
-    }
-
-    /// How it ended, after it did or its socket was closed.
-    pub fn epitaph(mut self) -> String {
+    /// How it ended, after it did or its socket was closed; and what it wrote of that.
+    pub fn epitaph(mut self) -> (String, String) {
         let by_itself = self.wait_for_end();
-        let status = self.end();
+        let status = self.server.end(self.pid, false);
         self.over = true;
-        match status {
-            _ if !by_itself => "it closed its socket".into(),
+        let how = match status {
             Err(error) => error.to_string(),
-            Ok(status) => match (status.signal(), status.code()) {
-                (Some(signal), _) => format!("killed by signal {signal}"),
-                (_, Some(code)) => format!("exit status {code}"),
-                _ => "ended".into(),
-            },
-        }
+            Ok(_) if !by_itself => "it closed its socket".into(),
+            Ok(status) => said(status),
+        };
+        (how, self.control.stack())
     }
 
-    pub fn kill(mut self) {
-        let _ = self.end();
+    /// Ends it and what it started; the stack that it was in.
+    pub fn kill(mut self) -> String {
+        let _ = self.server.end(self.pid, true);
         self.over = true;
+        self.control.stack()
+    }
+}
+
+fn said(status: ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("killed by signal {signal}"),
+        (_, Some(code)) => format!("exit status {code}"),
+        _ => "ended".into(),
     }
 }
 
@@ -212,11 +181,11 @@ impl Drop for Process {
         // clean-up runs.
         unsafe { libc::shutdown(self.socket.as_raw_fd(), libc::SHUT_RDWR) };
         self.wait_for_end();
-        let _ = self.end();
+        let _ = self.server.end(self.pid, false);
     }
 }
 
-fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+pub fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut fds: [RawFd; 2] = [-1; 2];
     let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
     // SAFETY: room for two descriptors, which belong to us on success.

@@ -1,8 +1,8 @@
 """A node in a process of its own: takes requests from the pipeline's end of a socket.
 
 Audio is in shared memory. Calls and their answers are in a page of it (see control.rs); all else is
-in packets of the socket, which also wake who sleeps. Started with `python -c`, with the descriptors
-of the socket, the audio and the page as arguments.
+in packets of the socket, which also wake who sleeps. forkserver.py forks it or, where that would not
+be safe, starts it with `python -c` and the arguments of `main`.
 """
 
 import sys
@@ -10,6 +10,7 @@ import sys
 # `-c` puts the current directory first: a json.py there must not be taken for the library's.
 sys.path[:] = [folder for folder in sys.path if folder]
 
+import faulthandler
 import json
 import mmap
 import os
@@ -31,30 +32,34 @@ PACKET = 200_000
 # Most bytes of a text, so that two of them and what is around them fit into a packet.
 TEXT = 60_000
 
-for inherited in map(int, sys.argv[1:4]):
-    # What the node starts must not keep them open.
-    os.set_inheritable(inherited, False)
-sock = socket.socket(fileno=int(sys.argv[1]))
-memory_fd = int(sys.argv[2])
-page = memoryview(mmap.mmap(int(sys.argv[3]), PAGE))
-words = page[:REQUEST_AT].cast("I")
-parent = int(sys.argv[4])
-watch_ns = int(sys.argv[5])
-sys.argv[:] = [""]
-
-# Ctrl-C is for the pipeline, which then ends this process.
-signal.signal(signal.SIGINT, signal.SIG_IGN)
+# What a process that hangs is ended with: it writes its stack and dies of it, without a core dump.
+# forkserver.py sends it.
+DUMP = signal.SIGRTMAX - 1
 
 
-def watch_parent():
+def take_up(socket_fd, audio_fd, page_fd):
+    """Takes what the pipeline shares with this process."""
+    global sock, memory_fd, page, words
+    for inherited in (socket_fd, audio_fd, page_fd):
+        # What the node starts must not keep them open.
+        os.set_inheritable(inherited, False)
+    sock = socket.socket(fileno=socket_fd)
+    memory_fd = audio_fd
+    page = memoryview(mmap.mmap(page_fd, PAGE))
+    words = page[:REQUEST_AT].cast("I")
+    # Stacks go behind the page, where crash.rs finds them.
+    os.lseek(page_fd, PAGE, os.SEEK_SET)
+    faulthandler.enable(page_fd)
+    faulthandler.register(DUMP, page_fd, chain=True)
+
+
+def watch_parent(parent):
     # A node that never returns does not see the socket close.
     while os.getppid() == parent:
         time.sleep(1)
     # With all that it started: this process leads a group of its own.
     os.killpg(0, signal.SIGKILL)
 
-
-threading.Thread(target=watch_parent, daemon=True).start()
 
 # Taking a lock is the one full memory barrier that Python has.
 fence = threading.Lock()
@@ -150,24 +155,43 @@ class Shared:
         return self.map
 
 
-# Of texts.py, once that has come.
-posted = clean = None
+# texts.py and node.py as a namespace, once that is there, and what of it is used here.
+helper = posted = clean = None
 
 
-def main():
-    global posted, clean
-    source = sock.recv(PACKET).decode()
-    helper = {"__name__": "_rustaudio_node", "__file__": "<rustaudio>/node.py"}
+def load_helper(source):
+    global helper, posted, clean
+    if helper is None:
+        made = {"__name__": "_rustaudio_node", "__file__": "<rustaudio>/node.py"}
+        exec(compile(source, "<rustaudio>/node.py", "exec"), made)
+        # This file, forked and started.
+        made["_OWN"].update(("<rustaudio>/worker.py", "<string>"))
+        posted, clean = made["posted"], made["clean"]
+        helper = made
+
+
+def main(socket_fd, audio_fd, page_fd, parent, watch_ns, source):
+    """Works until the other end is closed. `watch_ns`: longest that it watches for a request before
+    it sleeps."""
+    take_up(socket_fd, audio_fd, page_fd)
+    # Ctrl-C is for the pipeline, which then ends this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=watch_parent, args=(parent,), daemon=True).start()
     try:
-        exec(compile(source, "<rustaudio>/node.py", "exec"), helper)
+        load_helper(source)
     except ModuleNotFoundError as error:
         text(b"E", json.dumps({
             "exception": "ModuleNotFoundError", "types": ["ModuleNotFoundError", "ImportError"],
             "message": f"{error}, in Python {sys.version} at {sys.prefix}. Install it there or set "
                        "python-home", "traceback": "", "configuration": True}))
         return
-    helper["_OWN"].add("<string>")
-    posted, clean = helper["posted"], helper["clean"]
+    try:
+        work(watch_ns)
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+
+
+def work(watch_ns):
     np = helper["np"]
     kinds = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 11: "f4", 12: "f8"}
     kinds = {number: np.dtype(code) for number, code in kinds.items()}
@@ -322,7 +346,7 @@ def main():
         answered_at = clock()
 
 
-try:
-    main()
-except (BrokenPipeError, ConnectionResetError):
-    pass
+if __name__ == "__main__":
+    arguments = sys.argv[1:]
+    sys.argv[:] = [""]
+    main(*map(int, arguments[:5]), arguments[5])
