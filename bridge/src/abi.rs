@@ -10,7 +10,7 @@ use std::ffi::c_void;
 
 /// Raised whenever a struct or the meaning of a function changes; the library is embedded in the
 /// plugin, so both always agree and this guards against stale builds only.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// The one exported symbol: `extern "C" fn() -> *const Api`.
 pub const ENTRY: &str = "rustaudio_bridge";
@@ -65,7 +65,8 @@ impl OwnedText {
     };
 }
 
-/// What the plugin does for a node. The bridge calls these without holding the GIL.
+/// What the plugin does for a node. The bridge calls these without holding the GIL, where nothing
+/// else is said.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Host {
@@ -74,8 +75,20 @@ pub struct Host {
     pub post: extern "C" fn(data: *mut c_void, name: Text, fields: Text),
     /// `ctx.log`: level (`error`, `warning`, `info`, `debug`, `trace`) and line.
     pub log: extern "C" fn(data: *mut c_void, level: Text, line: Text),
+    /// Whether a call that has been running for `elapsed` ns shall end, which may take `least` ns in
+    /// any case: one of [`over`]. Asked while a call waits for what it awaits; called with the GIL.
+    pub over: extern "C" fn(data: *mut c_void, elapsed: u64, least: u64) -> i32,
     /// Called once, when nothing can call the others any more.
     pub drop: extern "C" fn(data: *mut c_void),
+}
+
+/// Answers of [`Host::over`].
+pub mod over {
+    pub const GOES_ON: i32 = 0;
+    /// The stream flushes or stops.
+    pub const INTERRUPTED: i32 = 1;
+    /// It takes longer than the element allows.
+    pub const TOO_LATE: i32 = 2;
 }
 
 /// Number types of samples, in numpy's numbering (`NPY_TYPES`), which is part of its ABI.

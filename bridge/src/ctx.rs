@@ -21,6 +21,19 @@ impl Drop for Calls {
     }
 }
 
+/// Tells the event loop of a node when a call shall end.
+#[pyclass(frozen, module = "rustaudio")]
+pub struct Limits(pub Arc<Calls>);
+
+#[pymethods]
+impl Limits {
+    /// 0, or why a call of `elapsed` ns shall end, which may take `least` ns in any case.
+    fn over(&self, elapsed: u64, least: u64) -> i32 {
+        let host = &self.0.0;
+        (host.over)(host.data, elapsed, least)
+    }
+}
+
 /// The stream as a node sees it; set at each start.
 #[derive(Default)]
 pub struct Stream {

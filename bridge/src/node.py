@@ -1,8 +1,8 @@
 """Loads nodes and checks what they return.
 
 Runs in the pipeline's own interpreter and in worker processes alike, so that a node behaves the
-same in both. Knows neither GStreamer nor the transport. One module with texts.py, which goes before
-it.
+same in both. Knows neither GStreamer nor the transport. One module with texts.py and
+event_loop.py, which go before it.
 """
 
 import importlib
@@ -22,6 +22,10 @@ _DTYPES = {
     "S8": "i1", "U8": "u1", "S16": "i2", "U16": "u2",
     "S32": "i4", "U32": "u4", "F32": "f4", "F64": "f8",
 }
+
+
+# Least that `output_caps` and `start` get, in ns: they load models.
+_START = 10_000_000_000
 
 
 class OutputError(TypeError):
@@ -123,8 +127,9 @@ def _load_module(name, fresh):
 class Node:
     """A loaded node: `call(audio, ctx)` or, if not `takes_ctx`, `call(audio)`."""
 
-    def __init__(self, spec):
+    def __init__(self, spec, limits=None):
         self.spec = json.loads(spec)
+        self.loop = EventLoop(limits)
         self.info = None
         self.output = None
         for folder in reversed([p for p in (self.spec.get("python-path") or "").split(os.pathsep) if p]):
@@ -176,9 +181,13 @@ class Node:
         forms = _bind_process(process, wanted, {} if spec.get("class") else kwargs, file)
         self.instance = instance
         self.call, self.takes_ctx = forms
+        self.drain_hook = _first(instance, "drain")
+        # The pipeline asks such calls to end before it ends them.
+        self.cancellable = is_async(process) or is_async(self.drain_hook)
+        if is_async(process):
+            self.call = _settled(self.call, self.loop)
         self.start_hook = _first(instance, "start", "initialize")
         self.stop_hook = _first(instance, "stop", "cleanup", "close")
-        self.drain_hook = _first(instance, "drain")
         self.caps_hook = getattr(instance, "output_caps", None)
         self.in_place = bool(getattr(instance, "in_place", False))
         at, _ = where(target)
@@ -191,6 +200,7 @@ class Node:
             "takes-ctx": self.takes_ctx,
             "output-caps": self.caps_hook is not None,
             "drain": self.drain_hook is not None,
+            "cancellable": self.cancellable,
         })
 
     def start(self, info):
@@ -203,7 +213,7 @@ class Node:
         wanted = None
         if self.caps_hook is not None:
             caps = {k: info[k] for k in ("format", "rate", "channels", "layout")}
-            wanted = self.caps_hook(dict(caps))
+            wanted = self.loop.settle(self.caps_hook(dict(caps)), _START)
             if wanted is not None:
                 wanted = _check_caps(wanted, self.caps_hook)
         out = {**info, **(wanted or {})}
@@ -211,18 +221,19 @@ class Node:
                              self.spec.get("layout") == "channels-first")
         if self.start_hook is not None:
             namespace = types.SimpleNamespace(**info, dtype=dtype_of(info["format"]))
-            _call_hook(self.start_hook, namespace, "info")
+            self.loop.settle(_call_hook(self.start_hook, namespace, "info"), _START)
         return wanted
 
     def drain(self, ctx):
         """What the node still holds, as `process` returns it."""
         if self.drain_hook is None:
             return None
-        return _call_hook(self.drain_hook, ctx, "ctx")
+        return self.loop.settle(_call_hook(self.drain_hook, ctx, "ctx"))
 
     def reload(self):
         """Replaces the node by what its file says now; leaves all as it was if that fails."""
         old = dict(self.__dict__)
+        tasks = self.loop.tasks()
         try:
             self._load(fresh=True)
             if self.info is not None:
@@ -237,21 +248,41 @@ class Node:
         if old["info"] is not None and old["stop_hook"] is not None:
             # The new node is in place: what its predecessor says on leaving changes nothing.
             try:
-                old["stop_hook"]()
+                self.loop.settle(old["stop_hook"](), stopping=True)
             except BaseException:
                 traceback.print_exc()
+        self.loop.clear(tasks)
         return self.describe()
 
     def stop(self):
         try:
             if self.info is not None and self.stop_hook is not None:
-                self.stop_hook()
+                self.loop.settle(self.stop_hook(), stopping=True)
         finally:
+            self.loop.clear()
             self.info = None
             flush()
 
+    def close(self):
+        """The node is not used any more."""
+        self.loop.close()
+
     def outputs(self, result):
-        return self.output.arrays(result)
+        """The arrays that `result` is made of; None if it turns out to be none."""
+        try:
+            return self.output.arrays(result)
+        except OutputError:
+            # Of a function that does not say that it is async.
+            if not is_awaitable(result):
+                raise
+        result = self.loop.settle(result)
+        return None if result is None else self.output.arrays(result)
+
+
+def _settled(call, loop):
+    """`call`, which gives what has to be awaited, as one that waits for it. Knows nothing of the
+    node, which would never go otherwise."""
+    return lambda *arguments: loop.settle(call(*arguments))
 
 
 def _call_hook(hook, argument, name):

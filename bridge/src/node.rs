@@ -12,12 +12,16 @@ use pyo3::types::{PyDict, PyList};
 
 use crate::abi::{Block, Host, Moment, Outcome, Output, OwnedText, Status, Text};
 use crate::array::{self, View};
-use crate::ctx::{Calls, Ctx, Stream};
+use crate::ctx::{Calls, Ctx, Limits, Stream};
 use crate::{Answer, Trouble, gate, guarded, panic_text};
 
-const SOURCE: &str = concat!(include_str!("texts.py"), include_str!("node.py"));
+const SOURCE: &str = concat!(
+    include_str!("texts.py"),
+    include_str!("event_loop.py"),
+    include_str!("node.py")
+);
 
-/// The helper module that texts.py and node.py become.
+/// The helper module that these files become.
 static HELPER: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
 
 pub fn helper(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
@@ -226,6 +230,9 @@ impl Node {
             .object
             .bind(py)
             .call_method1(intern!(py, "outputs"), (result,))?;
+        if outputs.is_none() {
+            return Ok(None);
+        }
         match outputs.cast_into::<PyList>() {
             // The list goes before the count of references is taken.
             Ok(list) => Ok(Some(list.iter().collect())),
@@ -250,7 +257,8 @@ pub extern "C" fn new(
     let calls = Arc::new(Calls(host));
     let mut made = None;
     let status = guarded(answer, None, |py| {
-        let object = helper(py)?.call_method1("Node", (spec,))?;
+        let limits = Bound::new(py, Limits(calls.clone()))?;
+        let object = helper(py)?.call_method1("Node", (spec, limits))?;
         let about: String = object.call_method0("describe")?.extract()?;
         let mut node = Node {
             call: object.clone().unbind(),
@@ -316,7 +324,10 @@ pub extern "C" fn free(node: *mut c_void) {
     let _ = catch_unwind(AssertUnwindSafe(|| {
         // With the GIL, so that the node's `__del__` runs now. Of a dying interpreter nothing is
         // freed.
-        gate::attached(|_, _| {
+        gate::attached(|py, _| {
+            if let Err(error) = node.object.call_method0(py, "close") {
+                error.print(py);
+            }
             // SAFETY: not touched again.
             unsafe { ManuallyDrop::drop(&mut node) }
         })

@@ -1,6 +1,6 @@
 """What leaves Python as text: exceptions, and what nodes post.
 
-One module with node.py, which follows it.
+One module with event_loop.py and node.py, which follow it.
 """
 
 import enum
@@ -176,6 +176,8 @@ def describe(error, file=None):
         "retryable": retryable if type(retryable) is bool else None,
         "status": status,
         "configuration": issubclass(kind, NodeError),
+        "timed-out": issubclass(kind, CallTimeout),
+        "interrupted": issubclass(kind, Interrupted),
     })
 
 

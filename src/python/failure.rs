@@ -24,6 +24,8 @@ pub struct Details {
     pub closed: bool,
     /// The call took too long and was ended.
     pub timed_out: bool,
+    /// The call was ended by a flush or a stop: nothing went wrong.
+    pub interrupted: bool,
 }
 
 impl Deref for Failure {
@@ -87,6 +89,8 @@ impl Failure {
                 status: v["status"].as_i64(),
             },
             configuration: v["configuration"].as_bool().unwrap_or(false),
+            timed_out: v["timed-out"].as_bool().unwrap_or(false),
+            interrupted: v["interrupted"].as_bool().unwrap_or(false),
             ..Details::default()
         }))
     }

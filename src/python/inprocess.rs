@@ -3,8 +3,9 @@
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::abi::{Api, Block, Host, Moment, Outcome, OwnedText, Status, Text};
+use super::abi::{Api, Block, Host, Moment, Outcome, OwnedText, Status, Text, over};
 use super::runtime::take_text;
 use super::{
     About, Call, Failure, Format, Lease, Memory, Node, Product, Returned, Runtime, Shape,
@@ -60,6 +61,23 @@ extern "C" fn log(data: *mut c_void, level: Text, line: Text) {
     let _ = catch_unwind(AssertUnwindSafe(|| to.log(level, line)));
 }
 
+extern "C" fn is_over(data: *mut c_void, elapsed: u64, least: u64) -> i32 {
+    // SAFETY: as in `post`.
+    let to = unsafe { callbacks(data) };
+    let answer = catch_unwind(AssertUnwindSafe(|| {
+        let least = Duration::from_nanos(least);
+        let limit = to.limit().map(|limit| limit.max(least));
+        if to.is_interrupted() {
+            over::INTERRUPTED
+        } else if limit.is_some_and(|limit| Duration::from_nanos(elapsed) > limit) {
+            over::TOO_LATE
+        } else {
+            over::GOES_ON
+        }
+    }));
+    answer.unwrap_or(over::GOES_ON)
+}
+
 extern "C" fn drop_host(data: *mut c_void) {
     // SAFETY: the box that `host` made, dropped once.
     let callbacks = unsafe { Box::from_raw(data.cast::<SharedCallbacks>()) };
@@ -71,6 +89,7 @@ fn host(callbacks: SharedCallbacks) -> Host {
         data: Box::into_raw(Box::new(callbacks)).cast(),
         post,
         log,
+        over: is_over,
         drop: drop_host,
     }
 }
@@ -296,6 +315,10 @@ impl Node for InProcess {
             .map_err(|(status, text)| failure(status, &text))?;
         self.about = parse_about(&about);
         Ok(())
+    }
+
+    fn enforces_timeout(&self) -> bool {
+        self.about.is_cancellable
     }
 
     fn stop(&mut self) -> Result<(), Failure> {

@@ -21,6 +21,7 @@ pub use runtime::{LoadError, Runtime};
 pub use worker::Worker;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a node is made from; JSON for node.py.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -61,6 +62,8 @@ pub struct About {
     pub has_output_caps: bool,
     /// It gives what it still holds when it is asked to.
     pub has_drain: bool,
+    /// Its calls await: they end when they are asked to.
+    pub is_cancellable: bool,
 }
 
 /// Format of a stream, as node.py knows it.
@@ -82,10 +85,14 @@ pub struct Wanted {
     pub planar: Option<bool>,
 }
 
-/// What the element does for a node: `ctx.post` and `ctx.log`.
+/// What the element does for a node: `ctx.post`, `ctx.log` and limits.
 pub trait Callbacks: Send + Sync {
     fn post(&self, name: &str, fields: serde_json::Map<String, serde_json::Value>);
     fn log(&self, level: &str, line: &str);
+    /// The stream flushes or stops: calls that can be cancelled shall end.
+    fn is_interrupted(&self) -> bool;
+    /// Longest call, where there is a limit.
+    fn limit(&self) -> Option<Duration>;
 }
 
 /// Memory of a mapped buffer, handed to a node and taken back.
@@ -227,6 +234,7 @@ pub(crate) fn parse_about(json: &str) -> About {
         in_place: v["in-place"].as_bool().unwrap_or(false),
         has_output_caps: v["output-caps"].as_bool().unwrap_or(false),
         has_drain: v["drain"].as_bool().unwrap_or(false),
+        is_cancellable: v["cancellable"].as_bool().unwrap_or(false),
     }
 }
 

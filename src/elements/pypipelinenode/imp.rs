@@ -5,6 +5,7 @@ use std::sync::atomic::{
     Ordering::{Relaxed, SeqCst},
 };
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 
 use gst::glib;
 use gst::prelude::*;
@@ -56,12 +57,16 @@ pub struct PyPipelineNode {
     latency: AtomicU64,
 }
 
-/// `ctx.post` and `ctx.log` of a node, which may outlive the element.
-struct ToElement(glib::WeakRef<super::PyPipelineNode>);
+/// What the element does for a node, which may outlive it.
+struct ToElement {
+    element: glib::WeakRef<super::PyPipelineNode>,
+    interrupt: Arc<Interrupt>,
+    timeout: Arc<AtomicU64>,
+}
 
 impl Callbacks for ToElement {
     fn post(&self, name: &str, fields: serde_json::Map<String, serde_json::Value>) {
-        let Some(element) = self.0.upgrade() else {
+        let Some(element) = self.element.upgrade() else {
             return;
         };
         match messages::from_node(name, fields) {
@@ -79,7 +84,7 @@ impl Callbacks for ToElement {
     }
 
     fn log(&self, level: &str, line: &str) {
-        let name = self.0.upgrade().map(|e| e.name().to_string());
+        let name = self.element.upgrade().map(|e| e.name().to_string());
         let element = name.as_deref().unwrap_or("?");
         match level {
             "error" => tracing::error!(target: "pypipelinenode", element, "{line}"),
@@ -87,6 +92,17 @@ impl Callbacks for ToElement {
             "info" => tracing::info!(target: "pypipelinenode", element, "{line}"),
             "debug" => tracing::debug!(target: "pypipelinenode", element, "{line}"),
             _ => tracing::trace!(target: "pypipelinenode", element, "{line}"),
+        }
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.interrupt.is_raised()
+    }
+
+    fn limit(&self) -> Option<Duration> {
+        match self.timeout.load(Relaxed) {
+            0 => None,
+            ns => Some(Duration::from_nanos(ns)),
         }
     }
 }
@@ -278,7 +294,11 @@ impl PyPipelineNode {
         let settings = lock(&self.settings).settings.clone();
         let configuration = |text: String| (Failure::new("ConfigurationError", &text), text);
         let spec = settings.spec().map_err(configuration)?;
-        let callbacks: crate::python::SharedCallbacks = Arc::new(ToElement(self.obj().downgrade()));
+        let callbacks: crate::python::SharedCallbacks = Arc::new(ToElement {
+            element: self.obj().downgrade(),
+            interrupt: self.interrupt.clone(),
+            timeout: self.timeout.clone(),
+        });
         let node: Box<dyn Node> = match settings.isolation {
             Isolation::Process => {
                 let node = Worker::new(

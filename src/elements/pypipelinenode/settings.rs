@@ -323,8 +323,8 @@ impl Settings {
             time(
                 "timeout",
                 "Timeout",
-                "Longest call in ns (0 = none); a worker process is killed at it, in this process \
-                 it is only reported",
+                "Longest call in ns (0 = none): what a call awaits is cancelled, a worker process \
+                 that goes on is killed; any other call in this process is only reported",
                 d.timeout,
             ),
         ]

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst, fence};
 use std::time::{Duration, Instant};
 
 use super::memory::{extend, map, memfd};
+use crate::python::abi::over;
 
 const SIZE: usize = 4096;
 /// Most bytes of a stack that are read.
@@ -18,6 +19,7 @@ const STACK: usize = 60_000;
 mod at {
     pub const REQUESTED: usize = 0;
     pub const PLUGIN_WATCHES: usize = 4;
+    pub const CANCEL: usize = 8;
     pub const ANSWERED: usize = 64;
     pub const WORKER_WATCHES: usize = 68;
     pub const TAKEN: usize = 72;
@@ -65,9 +67,15 @@ impl Control {
             let to = self.data.add(at::REQUEST);
             std::ptr::copy_nonoverlapping(request.as_ptr(), to, len);
         }
+        self.cancel(over::GOES_ON);
         self.word(at::PLUGIN_WATCHES).store(watch.into(), SeqCst);
         self.word(at::REQUESTED).store(number, SeqCst);
         ORDERED && self.word(at::WORKER_WATCHES).load(SeqCst) != 0
+    }
+
+    /// Tells the worker whether what the call awaits shall end: one of [`over`].
+    pub fn cancel(&self, why: i32) {
+        self.word(at::CANCEL).store(why as u32, SeqCst);
     }
 
     pub fn is_answered(&self, number: u32) -> bool {

@@ -21,7 +21,7 @@ use self::forkserver::ForkServer;
 use self::memory::Shared;
 use self::process::Process;
 use self::wire::{Answer, Part};
-use super::abi::Moment;
+use super::abi::{Moment, over};
 use super::{
     About, Call, Failure, Format, Lease, Memory, Node, Product, Returned, Shape, SharedCallbacks,
     Spec, Wanted, find, info_json, parse_about, parse_wanted, without_nul,
@@ -30,6 +30,7 @@ use crate::resilience::Interrupt;
 
 const NODE: &str = concat!(
     include_str!("../../../bridge/src/texts.py"),
+    include_str!("../../../bridge/src/event_loop.py"),
     include_str!("../../../bridge/src/node.py")
 );
 
@@ -197,7 +198,7 @@ impl Worker {
             let Some(process) = &self.process else {
                 return Err(not_running());
             };
-            let left = limit.map(|l| l.saturating_sub(since.elapsed()));
+            let left = limit.and_then(|l| l.checked_sub(since.elapsed()));
             let mut told = false;
             if process.wait(left.map_or(slice, |l| l.min(slice))) {
                 match process.take(&mut self.packet) {
@@ -230,14 +231,31 @@ impl Worker {
             }
             slice = SLICE;
             if let Some(limit) = limit.filter(|l| since.elapsed() >= *l) {
-                return Err(NoAnswer::TimedOut(limit));
+                self.cancel(over::TOO_LATE);
+                // A call that awaits tells by itself that it was cancelled.
+                let grace = if self.about.is_cancellable {
+                    GRACE
+                } else {
+                    Duration::ZERO
+                };
+                if since.elapsed() >= limit.saturating_add(grace) {
+                    return Err(NoAnswer::TimedOut(limit));
+                }
             }
             if self.interrupt.is_raised() {
+                self.cancel(over::INTERRUPTED);
                 let at = *interrupted.get_or_insert_with(Instant::now);
                 if at.elapsed() > GRACE {
                     return Err(NoAnswer::Interrupted);
                 }
             }
+        }
+    }
+
+    /// Has what the call awaits end, if it awaits.
+    fn cancel(&self, why: i32) {
+        if let Some(process) = &self.process {
+            process.control.cancel(why);
         }
     }
 
@@ -313,7 +331,10 @@ impl Worker {
             )));
         }
         match &self.process {
-            Some(process) => process.send(packet)?,
+            Some(process) => {
+                process.control.cancel(over::GOES_ON);
+                process.send(packet)?;
+            }
             None => return Err(not_running()),
         }
         match self.receive(limit, None)? {

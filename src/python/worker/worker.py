@@ -25,7 +25,8 @@ MOMENT = struct.Struct("<QQQQiQIdQQQQ")
 ANSWER = struct.Struct("<cxxxI")
 PART = struct.Struct("<QQQ")
 # Words of the page, in words, and what follows them, in bytes.
-REQUESTED, PLUGIN_WATCHES, ANSWERED, WORKER_WATCHES, TAKEN, ASIDES = 0, 1, 16, 17, 18, 19
+REQUESTED, PLUGIN_WATCHES, CANCEL = 0, 1, 2
+ANSWERED, WORKER_WATCHES, TAKEN, ASIDES = 16, 17, 18, 19
 REQUEST_AT, ANSWER_AT, PAGE = 128, 512, 4096
 NO_TIME = 2**64 - 1
 PACKET = 200_000
@@ -139,6 +140,13 @@ class Ctx:
         aside(b"L", json.dumps([level, fit(clean(str(line)))]))
 
 
+class Limits:
+    """The other end keeps the time."""
+
+    def over(self, elapsed, least):
+        return words[CANCEL]
+
+
 class Shared:
     """The memory, mapped anew where the other end has made it larger."""
 
@@ -244,7 +252,12 @@ def work(watch_ns):
             if flags & 1:
                 there[...] = audio
             return in_place
-        return replaced(node.outputs(result))
+        arrays = node.outputs(result)
+        if arrays is None:
+            if flags & 1:
+                there[...] = audio
+            return in_place
+        return replaced(arrays)
 
     def drain(packet):
         result = node.drain(Ctx(MOMENT.unpack_from(packet, 1), 0, stream))
@@ -253,7 +266,7 @@ def work(watch_ns):
     def cold(kind, body):
         nonlocal node
         if kind == b"N":
-            node = helper["Node"](body)
+            node = helper["Node"](body, Limits())
             return node.describe()
         if kind == b"S":
             wanted = node.start(body)

@@ -230,6 +230,9 @@ impl Engine {
             retryable: env.classifier.is_transient(&failure.fault),
             action: on_failure.nick(),
         };
+        if failure.interrupted {
+            return Err(End::Flushing);
+        }
         if env.interrupt.is_raised() {
             // The buffer goes with the flush or the stop; what went wrong does not.
             told.action = "drop";

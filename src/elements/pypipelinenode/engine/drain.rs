@@ -108,7 +108,7 @@ impl Engine {
             if failure.closed {
                 return Ok(());
             }
-            if env.interrupt.is_raised() {
+            if failure.interrupted || env.interrupt.is_raised() {
                 return Err(gst::FlowError::Flushing);
             }
             let strict = env.settings.on_failure == OnFailure::Error;
