@@ -1,15 +1,14 @@
 //! Counters, window percentiles and the one schema they are published in.
 
 pub mod document;
-mod fill;
+mod ffi;
 mod histogram;
-mod outbox;
 mod recorder;
 mod schema;
 mod stopwatch;
 
+pub use ffi::drop_with_message;
 pub use histogram::{Histogram, Summary};
-pub use outbox::Outbox;
 pub use recorder::{Closed, Counters, Recorder, Span, Status};
 pub use schema::{MESSAGE_NAME, Report, SchemaError, Value};
 pub use stopwatch::Stopwatch;

@@ -109,8 +109,35 @@ impl Stretch {
 #[derive(Debug, Default)]
 struct Windows {
     current: Stretch,
+    /// Windows that ended and were not told yet, as one; only where there are any.
+    untold: Option<Box<Stretch>>,
     /// All windows since READY, but for the current one.
     run: Stretch,
+}
+
+impl Windows {
+    /// Ends the current window. Where `leave` is given, it is told with what was not told before.
+    fn close<L>(&mut self, leave: Option<L>) -> Option<(Closed, L)> {
+        self.run.absorb(&self.current);
+        let told = match leave {
+            Some(leave) => {
+                let closed = match self.untold.take() {
+                    Some(mut untold) => {
+                        untold.absorb(&self.current);
+                        untold.closed()
+                    }
+                    None => self.current.closed(),
+                };
+                Some((closed, leave))
+            }
+            None => {
+                self.untold.get_or_insert_default().absorb(&self.current);
+                None
+            }
+        };
+        self.current.clear();
+        told
+    }
 }
 
 /// Recorder of one element. The three counters of the streaming path have one writer, the
@@ -158,6 +185,7 @@ impl Recorder {
         lock(&self.last_error).clear();
         let mut w = lock(&self.windows);
         w.current.clear();
+        w.untold = None;
         w.run.clear();
     }
 
@@ -171,22 +199,30 @@ impl Recorder {
 
     /// Counts a buffer that took `ns` of the element's own work; from the streaming thread. Gives
     /// the window that this buffer completed (`interval` ns of media, 0 = never) or cut off (the
-    /// stream jumped).
+    /// stream jumped), with what `leave` gave, which is asked whether it may be told now; else it
+    /// becomes part of the next one that is told. `leave` is called with the windows locked.
     #[inline]
-    pub fn record(&self, span: &Span, ns: u64, interval: u64) -> Option<Closed> {
+    pub fn record<L>(
+        &self,
+        span: &Span,
+        ns: u64,
+        interval: u64,
+        leave: impl FnOnce() -> Option<L>,
+    ) -> Option<(Closed, L)> {
         self.count(span);
         bump(&self.processing, ns);
         let mut guard = lock(&self.windows);
-        let Windows { current, run } = &mut *guard;
-        let mut closed = None;
-        if let (Some(pts), Some(end)) = (span.pts, current.end)
-            && (pts.saturating_add(JUMP) < end || pts > end.saturating_add(JUMP))
-            && interval > 0
-        {
-            closed = Some(current.closed());
-            run.absorb(current);
-            current.clear();
+        let windows = &mut *guard;
+        let current = &windows.current;
+        let jumped = interval > 0
+            && matches!((span.pts, current.end), (Some(pts), Some(end))
+                if pts.saturating_add(JUMP) < end || pts > end.saturating_add(JUMP));
+        let mut leave = Some(leave);
+        let mut told = None;
+        if jumped && let Some(leave) = leave.take() {
+            told = windows.close(leave());
         }
+        let current = &mut windows.current;
         current.times.record(ns);
         current.start = current.start.or(span.pts);
         let end = span.pts.map(|p| p.saturating_add(span.duration));
@@ -198,15 +234,15 @@ impl Recorder {
             _ => span.duration,
         };
         current.end = end;
-        if interval > 0 && current.media >= interval && closed.is_none() {
-            closed = Some(current.closed());
-            run.absorb(current);
-            let end = current.end;
-            current.clear();
+        if interval > 0
+            && current.media >= interval
+            && let Some(leave) = leave
+        {
+            told = windows.close(leave());
             // The next window begins where this one ended.
-            current.end = end;
+            windows.current.end = end;
         }
-        closed
+        told
     }
 
     /// Adds `ns` of own work that belongs to no buffer; from the streaming thread.
@@ -214,14 +250,23 @@ impl Recorder {
         bump(&self.processing, ns);
     }
 
-    /// Ends the window that runs now, however short it is.
-    pub fn cut(&self) -> Closed {
-        let mut guard = lock(&self.windows);
-        let Windows { current, run } = &mut *guard;
-        let closed = current.closed();
-        run.absorb(current);
-        current.clear();
-        closed
+    /// Ends the window that runs now, however short it is; as [`record`](Self::record).
+    pub fn cut<L>(&self, leave: impl FnOnce() -> Option<L>) -> Option<(Closed, L)> {
+        lock(&self.windows).close(leave())
+    }
+
+    /// What was not told yet of windows that ended, if `leave` gives leave to tell it.
+    pub fn take_untold<L>(&self, leave: impl FnOnce() -> Option<L>) -> Option<(Closed, L)> {
+        let mut windows = lock(&self.windows);
+        windows.untold.as_ref()?;
+        let leave = leave()?;
+        let untold = windows.untold.take()?;
+        Some((untold.closed(), leave))
+    }
+
+    /// Forgets what was not told yet: something that covers it is.
+    pub fn forget_untold(&self) {
+        lock(&self.windows).untold = None;
     }
 
     /// The window that runs now.
@@ -232,7 +277,7 @@ impl Recorder {
     /// Everything since READY, as one window.
     pub fn run(&self) -> Closed {
         let mut guard = lock(&self.windows);
-        let Windows { current, run } = &mut *guard;
+        let Windows { current, run, .. } = &mut *guard;
         run.absorb(current);
         current.clear();
         run.closed()
@@ -321,7 +366,8 @@ impl Recorder {
     /// Bytes held by the element, this recorder included.
     pub fn memory(&self) -> u64 {
         let w = lock(&self.windows);
-        let own = size_of::<Self>() + w.current.times.memory() + w.run.times.memory();
+        let untold = w.untold.as_ref().map_or(0, |u| u.times.memory());
+        let own = size_of::<Self>() + w.current.times.memory() + w.run.times.memory() + untold;
         self.memory.load(Relaxed) + own as u64
     }
 }
@@ -344,12 +390,18 @@ mod tests {
         }
     }
 
+    /// As [`Recorder::record`], where each window may be told at once.
+    fn record(r: &Recorder, span: &Span, ns: u64, interval: u64) -> Option<Closed> {
+        r.record(span, ns, interval, || Some(()))
+            .map(|(closed, ())| closed)
+    }
+
     #[test]
     fn windows_close_on_media_time_and_add_up() {
         let r = Recorder::default();
         let mut closed = Vec::new();
         for i in 0..25 {
-            closed.extend(r.record(&span(i * 10), 1000 + i, 100 * MS));
+            closed.extend(record(&r, &span(i * 10), 1000 + i, 100 * MS));
         }
         assert_eq!(closed.len(), 2);
         assert_eq!(closed[0].start, Some(0));
@@ -384,7 +436,7 @@ mod tests {
                     duration: 21_333_333,
                     ..span(0)
                 };
-                r.record(&span, 1, 1_000_000_000)
+                record(&r, &span, 1, 1_000_000_000)
             })
             .collect();
         assert_eq!(windows.len(), 4500 / 47);
@@ -394,24 +446,51 @@ mod tests {
     #[test]
     fn a_jump_cuts_the_window() {
         let r = Recorder::default();
-        assert_eq!(r.record(&span(5000), 1, 100 * MS), None);
-        let cut = r.record(&span(0), 1, 100 * MS).unwrap();
+        assert_eq!(record(&r, &span(5000), 1, 100 * MS), None);
+        let cut = record(&r, &span(0), 1, 100 * MS).unwrap();
         assert_eq!((cut.start, cut.duration), (Some(5000 * MS), 10 * MS));
         assert_eq!(r.current().start, Some(0));
     }
 
     #[test]
+    fn windows_that_may_not_be_told_are_told_as_one() {
+        let r = Recorder::default();
+        let (mut asked, mut told) = (0, Vec::new());
+        for i in 0..100 {
+            let leave = || {
+                asked += 1;
+                (asked % 4 == 0).then_some(asked)
+            };
+            told.extend(r.record(&span(i * 10), i, 100 * MS, leave));
+        }
+        assert_eq!(asked, 10, "once a window");
+        let seen: Vec<_> = told
+            .iter()
+            .map(|(w, n)| (*n, w.start.unwrap() / MS, w.duration / MS, w.times.max))
+            .collect();
+        assert_eq!(seen, [(4, 0, 400, 39), (8, 400, 400, 79)]);
+        assert_eq!(told[1].0.times.p50, 59);
+        let held = r.memory();
+        assert_eq!(r.take_untold(|| None::<()>), None);
+        let (rest, ()) = r.take_untold(|| Some(())).unwrap();
+        assert_eq!((rest.start, rest.duration), (Some(800 * MS), 200 * MS));
+        assert!(r.memory() < held, "its histogram is freed");
+        assert_eq!(r.take_untold(|| Some(())), None);
+        assert_eq!(r.run().duration, 1000 * MS);
+    }
+
+    #[test]
     fn interval_zero_and_one_under_a_buffer_terminate() {
         let r = Recorder::default();
-        assert_eq!(r.record(&span(0), 1, 0), None);
-        assert!(r.record(&span(10), 1, 1).is_some());
-        assert!(r.record(&span(20), 1, 1).is_some());
+        assert_eq!(record(&r, &span(0), 1, 0), None);
+        assert!(record(&r, &span(10), 1, 1).is_some());
+        assert!(record(&r, &span(20), 1, 1).is_some());
     }
 
     #[test]
     fn reset_zeroes_and_errors_degrade() {
         let r = Recorder::default();
-        r.record(&span(0), 5, 0);
+        record(&r, &span(0), 5, 0);
         r.add_error("boom");
         r.add_error("bang");
         assert_eq!((r.status(), r.counters().errors), (Status::Degraded, 2));

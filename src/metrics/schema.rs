@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use gst::glib::{GStr, gstr};
 use gst::prelude::*;
 
-use super::{Closed, Counters, Status, fill};
+use super::{Closed, Counters, Status, ffi};
 
 /// Name of the element message and of its structure.
 pub const MESSAGE_NAME: &str = "rustaudio-metrics";
@@ -177,7 +177,7 @@ impl Report {
         // Fields keep the order in which they were added.
         let _ = s.map_in_place(|_, value| {
             match fields.next() {
-                Some((_, Field::U64(v))) => fill::set_u64(value, v),
+                Some((_, Field::U64(v))) => ffi::set_u64(value, v),
                 Some((_, field)) => *value = field.into(),
                 None => {}
             }
@@ -299,6 +299,7 @@ pub(super) fn sample() -> Report {
             },
             2000,
             0,
+            || None::<()>,
         );
     }
     r.add_error("it \"broke\"");

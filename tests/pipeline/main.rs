@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod backwards;
 mod exact;
 mod examples;
 mod harness;
@@ -11,3 +12,4 @@ mod launch;
 mod log;
 mod simd;
 mod stall;
+mod unread;

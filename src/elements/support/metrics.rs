@@ -2,14 +2,15 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gst::glib;
 use gst::prelude::*;
 
-use crate::metrics::{
-    self, Closed, MESSAGE_NAME, Outbox, Recorder, Report, Span, Value, process_peak_rss,
-};
+use super::timeline::running_time;
+use super::unread::{self, Leave, Unread};
+use super::watch::{Watch, Watched};
+use crate::metrics::{self, Closed, MESSAGE_NAME, Recorder, Report, Span, Value, process_peak_rss};
 use crate::sync::lock;
 
 /// Fields that one kind of element adds to the schema.
@@ -65,29 +66,28 @@ struct Shared {
     /// It is at work now.
     working: AtomicBool,
     stalled: AtomicBool,
-    watch: Mutex<Watch>,
-    /// Reports that were not posted yet, and whether there are any.
-    outbox: Mutex<Outbox>,
-    held: AtomicBool,
+    watch: Watch,
+    /// Periodic messages that nobody has read yet: one at most.
+    unread: Unread,
+    /// When the last one was posted.
+    posted: Mutex<Option<Instant>>,
     /// Whose metrics these are, from READY->PAUSED on.
     element: glib::WeakRef<gst::Element>,
     /// Where the run began: the segment of the first buffer.
     first_segment: Mutex<gst::FormattedSegment<gst::ClockTime>>,
     /// Where the windows lie: the segment of the last buffer.
     segment: Mutex<gst::FormattedSegment<gst::ClockTime>>,
+    /// Where the first of those lies that were not told yet.
+    untold_segment: Mutex<Option<gst::FormattedSegment<gst::ClockTime>>>,
     extra: OnceLock<Extra>,
-}
-
-/// The wait for the next look at whether data still comes.
-#[derive(Default)]
-struct Watch {
-    /// Raised by every start and end, so that a look that was under way then does nothing more.
-    generation: u64,
-    id: Option<gst::SingleShotClockId>,
 }
 
 /// Between two looks of the stall watch, at least; shorter intervals are no reason to wake up.
 const SHORTEST_LOOK: u64 = 100_000_000;
+/// Between two periodic messages, at least. A pipeline that reads a file a thousand times as fast as
+/// it plays completes a window each millisecond, and to be woken costs an application ten times what
+/// a message does.
+const PACE: Duration = Duration::from_millis(20);
 const NEVER: u64 = u64::MAX;
 const DEFAULT_INTERVAL: u64 = 1_000_000_000;
 
@@ -101,13 +101,14 @@ impl Default for Shared {
             name: Mutex::default(),
             active: AtomicBool::new(false),
             working: AtomicBool::new(false),
-            watch: Mutex::default(),
-            outbox: Mutex::default(),
-            held: AtomicBool::new(false),
+            watch: Watch::default(),
+            unread: Unread::default(),
+            posted: Mutex::default(),
             element: glib::WeakRef::new(),
             first_segment: Mutex::new(gst::FormattedSegment::new()),
             stalled: AtomicBool::new(false),
             segment: Mutex::new(gst::FormattedSegment::new()),
+            untold_segment: Mutex::default(),
             extra: OnceLock::new(),
         }
     }
@@ -213,8 +214,8 @@ impl ElementMetrics {
     pub fn start(&self) {
         crate::logging::refresh();
         self.shared.recorder.reset();
-        lock(&self.shared.outbox).take();
-        self.shared.held.store(false, Relaxed);
+        *lock(&self.shared.posted) = None;
+        *lock(&self.shared.untold_segment) = None;
         self.shared.finished_at.store(NEVER, Relaxed);
         self.shared.stalled.store(false, Relaxed);
         self.set_segment(&gst::FormattedSegment::new());
@@ -232,7 +233,7 @@ impl ElementMetrics {
             // The second one where going to PLAYING failed.
             gst::StateChange::PlayingToPaused | gst::StateChange::PausedToReady => {
                 self.pause();
-                self.shared.send_held(element.upcast_ref(), Outbox::take);
+                self.shared.post_untold(element.upcast_ref());
             }
             _ => {}
         }
@@ -240,23 +241,15 @@ impl ElementMetrics {
 
     /// Watches for stalls from now on: where no buffer comes for a whole `metrics-interval` of clock
     /// time (100 ms at least) and none is being worked on, a message says `stalled`, every
-    /// interval. The wait is the system clock's own, so it takes no thread.
+    /// interval.
     fn play(&self) {
-        let mut watch = lock(&self.shared.watch);
-        watch.generation += 1;
         self.shared.active.store(true, Relaxed);
-        Shared::arm(&self.shared, &mut watch);
+        Watch::start(&self.shared);
     }
 
     /// Ends the watch for stalls.
     fn pause(&self) {
-        let mut watch = lock(&self.shared.watch);
-        watch.generation += 1;
-        let id = watch.id.take();
-        drop(watch);
-        if let Some(id) = id {
-            id.unschedule();
-        }
+        self.shared.watch.stop();
         self.shared.stalled.store(false, Relaxed);
     }
 
@@ -271,10 +264,7 @@ impl ElementMetrics {
             && shared.interval.load(Relaxed) > 0
             && let Some(element) = shared.element.upgrade()
         {
-            let window = shared.recorder.cut();
-            if window.times.count > 0 {
-                shared.post(&element, window, false);
-            }
+            shared.post_cut(&element);
         }
         *lock(&shared.segment) = segment.clone();
     }
@@ -328,16 +318,11 @@ impl ElementMetrics {
             processing_time = ns,
             "buffer done"
         );
-        let closed = self
-            .shared
-            .recorder
-            .record(span, ns, self.shared.interval.load(Relaxed));
-        if let Some(closed) = closed {
-            self.shared.post(element.upcast_ref(), closed, false);
-        } else if self.shared.held.load(Relaxed) {
-            let now = Instant::now();
-            self.shared
-                .send_held(element.upcast_ref(), |outbox| outbox.due(now));
+        let (shared, element) = (&*self.shared, element.upcast_ref());
+        let interval = shared.interval.load(Relaxed);
+        let leave = || shared.leave(element, PACE);
+        if let Some(told) = shared.recorder.record(span, ns, interval, leave) {
+            shared.post(element, told);
         }
     }
 
@@ -359,70 +344,108 @@ impl ElementMetrics {
         let buffers = self.shared.recorder.counters().buffers;
         let before = self.shared.finished_at.swap(buffers, Relaxed);
         if before != buffers && self.shared.post.load(Relaxed) {
-            self.shared
-                .post(element.upcast_ref(), self.shared.recorder.run(), true);
+            let element = element.upcast_ref();
+            self.shared.post_untold(element);
+            // The final message covers what nobody was told.
+            self.shared.recorder.forget_untold();
+            *lock(&self.shared.untold_segment) = None;
+            let window = self.shared.recorder.run();
+            let report = self.shared.report(element, window, true, None);
+            unread::post(element, report.to_structure(MESSAGE_NAME));
         }
     }
 }
 
-impl Shared {
-    /// Waits for the next look. Each wait starts from now, so that a clock thread that was held up
-    /// has no backlog to go through.
-    fn arm(this: &Arc<Self>, watch: &mut Watch) {
-        let interval = match this.interval.load(Relaxed) {
-            0 => DEFAULT_INTERVAL,
-            ns => ns.clamp(SHORTEST_LOOK, u64::MAX / 4),
-        };
-        let clock = gst::SystemClock::obtain();
-        let id = clock.new_single_shot_id(clock.time() + gst::ClockTime::from_nseconds(interval));
-        let (shared, generation) = (Arc::downgrade(this), watch.generation);
-        let waiting = id.wait_async(move |_, _, _| {
-            if let Some(shared) = shared.upgrade() {
-                Self::look(&shared, generation);
-            }
-        });
-        watch.id = waiting.is_ok().then_some(id);
+impl Watched for Shared {
+    fn watch(&self) -> &Watch {
+        &self.watch
     }
 
-    /// One look of the stall watch.
-    fn look(this: &Arc<Self>, generation: u64) {
-        let Some(element) = this.element.upgrade() else {
+    fn wait(&self) -> u64 {
+        match self.interval.load(Relaxed) {
+            0 => DEFAULT_INTERVAL,
+            ns => ns.max(SHORTEST_LOOK),
+        }
+    }
+
+    fn look(&self) -> bool {
+        let stalled = !self.active.swap(false, Relaxed)
+            && !self.working.load(Relaxed)
+            && self.finished_at.load(Relaxed) != self.recorder.counters().buffers
+            && self.post.load(Relaxed)
+            && self.interval.load(Relaxed) > 0;
+        self.stalled.store(stalled, Relaxed);
+        stalled
+    }
+
+    fn act(&self) {
+        let Some(element) = self.element.upgrade() else {
             return;
         };
-        let mut watch = lock(&this.watch);
-        if watch.generation != generation {
-            return;
-        }
-        let stalled = !this.active.swap(false, Relaxed)
-            && !this.working.load(Relaxed)
-            && this.finished_at.load(Relaxed) != this.recorder.counters().buffers
-            && this.post.load(Relaxed)
-            && this.interval.load(Relaxed) > 0;
-        this.stalled.store(stalled, Relaxed);
-        Self::arm(this, &mut watch);
-        drop(watch);
-        if stalled {
-            this.post(&element, this.recorder.cut(), false);
+        let leave = || self.leave(&element, Duration::ZERO);
+        if let Some(told) = self.recorder.cut(leave) {
+            self.post(&element, told);
         }
         // The clock's thread is no place to take an element apart.
         if element.ref_count() == 1 {
             element.call_async(|_| {});
         }
     }
+}
 
-    fn post(&self, element: &gst::Element, window: Closed, is_final: bool) {
-        let report = self.report(element, window, is_final);
-        self.send_held(element, |outbox| outbox.push(report, Instant::now()));
+/// What is told: a window, where it lies, and the leave to tell it.
+type Told = (
+    Closed,
+    (Leave, Option<gst::FormattedSegment<gst::ClockTime>>),
+);
+
+impl Shared {
+    /// Leave to post a periodic message, where the last one has been read and is `pace` old. Comes
+    /// with the segment that the window to be told began in, where that is not the present one.
+    fn leave(
+        &self,
+        element: &gst::Element,
+        pace: Duration,
+    ) -> Option<(Leave, Option<gst::FormattedSegment<gst::ClockTime>>)> {
+        let now = Instant::now();
+        let mut posted = lock(&self.posted);
+        let due = posted.is_none_or(|last| now.saturating_duration_since(last) >= pace);
+        let leave = due.then(|| self.unread.leave(element, 1)).flatten();
+        let mut began = lock(&self.untold_segment);
+        let Some(leave) = leave else {
+            began.get_or_insert_with(|| lock(&self.segment).clone());
+            return None;
+        };
+        // After a stall nothing comes in quick succession.
+        if !pace.is_zero() {
+            *posted = Some(now);
+        }
+        Some((leave, began.take()))
     }
 
-    /// Posts what `due` takes out, unless messages were switched off meanwhile.
-    fn send_held(&self, element: &gst::Element, due: impl FnOnce(&mut Outbox) -> Vec<Report>) {
-        let mut outbox = lock(&self.outbox);
-        let reports = due(&mut outbox);
-        self.held.store(!outbox.is_empty(), Relaxed);
-        drop(outbox);
-        if self.post.load(Relaxed) {
-            send(element, reports);
+    fn post(&self, element: &gst::Element, (window, (leave, segment)): Told) {
+        let report = self.report(element, window, false, segment);
+        leave.post(element, report.to_structure(MESSAGE_NAME));
+    }
+
+    /// Ends the window that runs now, if there is anything in it.
+    fn post_cut(&self, element: &gst::Element) {
+        if self.recorder.current().times.count > 0
+            && let Some(told) = self.recorder.cut(|| self.leave(element, PACE))
+        {
+            self.post(element, told);
+        }
+    }
+
+    /// Posts what waits for a message to be read, if it has been, and unless messages were switched
+    /// off meanwhile.
+    fn post_untold(&self, element: &gst::Element) {
+        if self.post.load(Relaxed)
+            && let Some(told) = self
+                .recorder
+                .take_untold(|| self.leave(element, Duration::ZERO))
+        {
+            self.post(element, told);
         }
     }
 
@@ -435,14 +458,21 @@ impl Shared {
         } else {
             self.recorder.current()
         };
-        self.report(element, window, over)
+        self.report(element, window, over, None)
     }
 
-    fn report(&self, element: &gst::Element, window: Closed, is_final: bool) -> Report {
-        let segment = if is_final {
-            lock(&self.first_segment).clone()
-        } else {
-            lock(&self.segment).clone()
+    /// The report of `window`, which began in `segment`, or else in that of the last buffer.
+    fn report(
+        &self,
+        element: &gst::Element,
+        window: Closed,
+        is_final: bool,
+        segment: Option<gst::FormattedSegment<gst::ClockTime>>,
+    ) -> Report {
+        let segment = match segment {
+            Some(segment) => segment,
+            None if is_final => lock(&self.first_segment).clone(),
+            None => lock(&self.segment).clone(),
         };
         let start = window.start.map(gst::ClockTime::from_nseconds);
         Report {
@@ -453,7 +483,7 @@ impl Shared {
                 .unwrap_or_default(),
             timestamp: window.start,
             stream_time: segment.to_stream_time(start).map(|t| t.nseconds()),
-            running_time: segment.to_running_time(start).map(|t| t.nseconds()),
+            running_time: running_time(&segment, start).map(|t| t.nseconds()),
             window,
             counters: self.recorder.counters(),
             processing_time: self.recorder.processing(),
@@ -469,19 +499,6 @@ impl Shared {
     }
 }
 
-/// Posts `reports`, with no lock held: whoever hears of them may ask or stop the element.
-fn send(element: &gst::Element, reports: Vec<Report>) {
-    for report in reports {
-        let structure = report.to_structure(MESSAGE_NAME);
-        // Without a bus nobody listens, which is no error.
-        let _ = element.post_message(
-            gst::message::Element::builder(structure)
-                .src(element)
-                .build(),
-        );
-    }
-}
-
 /// The span of `buffer`, whose audio is `frames` long at `rate` Hz.
 pub fn span(buffer: &gst::BufferRef, frames: u64, rate: u32) -> Span {
     Span {
@@ -493,104 +510,4 @@ pub fn span(buffer: &gst::BufferRef, frames: u64, rate: u32) -> Span {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// An element, its metrics, and the bus that they are posted on.
-    fn heard() -> (gst::Element, gst::Bus, ElementMetrics) {
-        gst::init().unwrap();
-        let element = gst::ElementFactory::make("identity").build().unwrap();
-        let bus = gst::Bus::new();
-        element.set_bus(Some(&bus));
-        (element, bus, ElementMetrics::default())
-    }
-
-    #[test]
-    fn processing_time_is_what_the_work_took() {
-        gst::init().unwrap();
-        let element = gst::ElementFactory::make("identity").build().unwrap();
-        let metrics = ElementMetrics::default();
-        metrics.start();
-        let mut known = 0;
-        for n in 0..50 {
-            let work = metrics.begin();
-            let start = Instant::now();
-            while start.elapsed().as_micros() < 200 {
-                std::hint::spin_loop();
-            }
-            known += start.elapsed().as_nanos() as u64;
-            let span = Span {
-                pts: Some(n * 10_000_000),
-                duration: 10_000_000,
-                frames: 480,
-                bytes: 1920,
-            };
-            metrics.end(&element, work, &span);
-            // Downstream's time is not the element's.
-            std::thread::yield_now();
-        }
-        let measured = metrics.processing();
-        assert!(measured >= known, "{measured} {known}");
-        assert!(measured as f64 <= known as f64 * 1.05, "{measured} {known}");
-        let stats = metrics.current();
-        assert_eq!((stats.duration, stats.times.count), (500_000_000, 50));
-        assert_eq!(stats.times.sum, measured);
-    }
-
-    #[test]
-    fn switched_off_only_counts() {
-        let (element, bus, metrics) = heard();
-        let properties = ElementMetrics::properties("identity");
-        assert!(metrics.set_property(&false.to_value(), &properties[0]));
-        metrics.start();
-        let work = metrics.begin();
-        assert_eq!(work.elapsed(), 0);
-        let span = Span {
-            pts: None,
-            duration: 2_000_000_000,
-            frames: 7,
-            bytes: 14,
-        };
-        metrics.end(&element, work, &span);
-        metrics.finish(&element);
-        assert!(bus.pop().is_none());
-        assert_eq!((metrics.counters().samples, metrics.processing()), (7, 0));
-    }
-
-    #[test]
-    fn windows_in_quick_succession_all_come_in_order() {
-        let (element, bus, metrics) = heard();
-        let properties = ElementMetrics::properties("identity");
-        assert!(metrics.set_property(&10_000_000u64.to_value(), &properties[1]));
-        metrics.start();
-        for n in 0..40 {
-            let span = Span {
-                pts: Some(n * 10_000_000),
-                duration: 10_000_000,
-                ..Span::default()
-            };
-            metrics.end(&element, metrics.begin(), &span);
-        }
-        metrics.finish(&element);
-        let buffers: Vec<u64> = std::iter::from_fn(|| bus.pop())
-            .map(|message| message.structure().unwrap().get("num-buffers").unwrap())
-            .collect();
-        assert_eq!(buffers, (1..=40).chain([40]).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn the_final_message_comes_once_for_what_happened() {
-        let (element, bus, metrics) = heard();
-        let finals = || std::iter::from_fn(|| bus.pop()).count();
-        metrics.finish(&element);
-        assert_eq!(finals(), 0, "it never started");
-        metrics.start();
-        metrics.finish(&element);
-        assert_eq!(finals(), 1, "EOS without a buffer");
-        metrics.finish(&element);
-        assert_eq!(finals(), 0, "stopped after that");
-        metrics.end(&element, metrics.begin(), &Span::default());
-        metrics.finish(&element);
-        assert_eq!(finals(), 1, "played on after a seek");
-    }
-}
+mod tests;

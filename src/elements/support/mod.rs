@@ -1,7 +1,9 @@
-//! What all elements share: metrics, timelines, format mapping.
+//! What all elements share: metrics, messages, timelines, format mapping.
 
 pub mod format;
 pub mod metrics;
 pub mod speech;
 pub mod timeline;
 pub mod transform;
+pub mod unread;
+pub mod watch;

@@ -1,5 +1,7 @@
 //! Timestamps of a stream that is counted in frames.
 
+use std::borrow::Cow;
+
 /// Time of `frames` at `rate` Hz, rounded to the nearest ns.
 pub fn frames_to_time(frames: u64, rate: u32) -> gst::ClockTime {
     const NS: u64 = 1_000_000_000;
@@ -24,6 +26,44 @@ pub fn time_to_frames(time: gst::ClockTime, rate: u32) -> u64 {
     }
     let frames = (u128::from(time.nseconds()) * u128::from(rate) + 500_000_000) / 1_000_000_000;
     u64::try_from(frames).unwrap_or(u64::MAX)
+}
+
+/// Running time of `time` in `segment`; `None` outside of it, and where the segment has none.
+pub fn running_time(
+    segment: &gst::FormattedSegment<gst::ClockTime>,
+    time: Option<gst::ClockTime>,
+) -> Option<gst::ClockTime> {
+    countable(segment)?.to_running_time(time)
+}
+
+/// Running time of `time` in `segment` and on both sides of it; `None` where the segment has none.
+pub fn running_time_full(
+    segment: &gst::FormattedSegment<gst::ClockTime>,
+    time: gst::ClockTime,
+) -> Option<gst::Signed<gst::ClockTime>> {
+    countable(segment)?.to_running_time_full(time)
+}
+
+/// `segment` with the end that its running times are counted from, if it is played backwards.
+/// `None` where no end is known: GStreamer takes a question for running times then for an error of
+/// the program.
+fn countable(
+    segment: &gst::FormattedSegment<gst::ClockTime>,
+) -> Option<Cow<'_, gst::FormattedSegment<gst::ClockTime>>> {
+    if segment.rate() > 0.0 {
+        return Some(Cow::Borrowed(segment));
+    }
+    let later = || segment.start()?.checked_add(segment.duration()?);
+    let stop = segment.stop().or_else(later)?;
+    if stop < segment.offset().unwrap_or(gst::ClockTime::ZERO) {
+        return None;
+    }
+    if segment.stop().is_some() {
+        return Some(Cow::Borrowed(segment));
+    }
+    let mut bounded = segment.clone();
+    bounded.set_stop(stop);
+    Some(Cow::Owned(bounded))
 }
 
 /// Derives timestamps from a base time and a frame count, so that rounding never adds up.
@@ -136,6 +176,28 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn backwards_running_time_counts_from_the_end_if_there_is_one() {
+        gst::init().unwrap();
+        let s = gst::ClockTime::from_seconds;
+        let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        let times = |segment: &_| {
+            (
+                running_time(segment, Some(s(7))),
+                running_time_full(segment, s(7)).map(|t| t.abs()),
+            )
+        };
+        assert_eq!(times(&segment), (Some(s(7)), Some(s(7))));
+        segment.set_rate(-2.0);
+        assert_eq!(times(&segment), (None, None));
+        segment.set_duration(s(17));
+        assert_eq!(times(&segment), (Some(s(5)), Some(s(5))));
+        segment.set_stop(s(9));
+        assert_eq!(times(&segment), (Some(s(1)), Some(s(1))));
+        segment.set_offset(s(10));
+        assert_eq!(times(&segment), (None, None));
     }
 
     #[test]

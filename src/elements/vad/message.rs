@@ -2,6 +2,8 @@
 
 use gst::glib;
 
+use crate::elements::support::timeline::running_time_full;
+
 /// Name of the message and in-band event at each edge of a segment.
 pub const CHANGE_NAME: &str = "rustvad";
 /// Name of the message per 10 ms frame.
@@ -42,7 +44,7 @@ impl Times {
         Self {
             timestamp,
             stream_time: known(timestamp.and_then(|t| segment.to_stream_time_full(t))),
-            running_time: known(timestamp.and_then(|t| segment.to_running_time_full(t))),
+            running_time: known(timestamp.and_then(|t| running_time_full(segment, t))),
         }
     }
 

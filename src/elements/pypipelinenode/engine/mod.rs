@@ -21,7 +21,7 @@ use super::stats::Stats;
 use crate::elements::support::format::Partial;
 use crate::elements::support::metrics::{ElementMetrics, span};
 use crate::elements::support::speech;
-use crate::elements::support::timeline::frames_to_time;
+use crate::elements::support::timeline::{frames_to_time, running_time};
 use crate::metrics::Status;
 use crate::python::abi::NO_TIME;
 use crate::python::{Failure, Format, Node};
@@ -363,7 +363,7 @@ impl Engine {
         Place {
             timestamp: ns(pts),
             stream_time: ns(self.segment.to_stream_time(pts)),
-            running_time: ns(self.segment.to_running_time(pts)),
+            running_time: ns(running_time(&self.segment, pts)),
             duration: frames_to_time(frames, rate).nseconds(),
         }
     }
