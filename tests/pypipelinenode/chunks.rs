@@ -142,3 +142,33 @@ fn speech_is_known_to_each_buffer() {
         .collect();
     assert_eq!(got, ["None", "None", "True", "True", "False", "False"]);
 }
+
+#[test]
+fn an_utterance_that_is_cut_off_is_delivered_at_once() {
+    let mut rig = crate::Rig::new(TELL, "chunk=utterance", STEREO);
+    let edge = |ms: u64, speech: bool, timed_out: bool| {
+        let structure = gst::Structure::builder("rustvad")
+            .field("speech", speech)
+            .field("timestamp", ms * 1_000_000)
+            .field("segment", 4u64)
+            .field("timed-out", timed_out)
+            .build();
+        gst::event::CustomDownstream::new(structure)
+    };
+    rig.harness.push_event(edge(10, true, false));
+    for i in 0..5 {
+        rig.push(i, 0.5).unwrap();
+    }
+    assert!(rig.structures("got").is_empty(), "somebody speaks");
+    // A clock that runs a little fast says later than the samples do.
+    rig.harness.push_event(edge(52, false, true));
+    let got = rig.structures("got");
+    assert_eq!(got.len(), 1);
+    assert_eq!(got[0].get::<i64>("frames"), Ok(1920));
+    assert_eq!(got[0].get::<i64>("utterance"), Ok(4));
+    assert_eq!(rig.frames(), 2400);
+    // What comes then lies between utterances.
+    rig.push(5, 0.5).unwrap();
+    assert_eq!(rig.frames(), 480);
+    assert!(rig.structures("got").is_empty());
+}

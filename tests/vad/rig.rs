@@ -102,7 +102,23 @@ impl Rig {
         std::mem::take(&mut self.got.lock().unwrap())
     }
 
-    /// Messages called `name` since the last call.
+    /// The next start or end of speech, whenever it comes.
+    pub fn next_change(&self) -> VadChange {
+        loop {
+            let message = self.bus.timed_pop(common::PATIENCE).expect("a message");
+            let found = message.structure().map(VadChange::try_from);
+            if let Some(Ok(change)) = found {
+                return change;
+            }
+        }
+    }
+
+    /// Waits until nothing is under way in the element.
+    pub fn settle(&self) {
+        drop(self.element.static_pad("sink").unwrap().stream_lock());
+    }
+
+    /// Messages since the last call.
     pub fn messages(&self) -> Vec<gst::Message> {
         std::iter::from_fn(|| self.bus.pop()).collect()
     }

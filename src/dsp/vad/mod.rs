@@ -12,6 +12,7 @@ mod detector;
 mod energy;
 mod grid;
 mod look_ahead;
+mod loudness;
 mod math;
 mod noise;
 mod ratio;

@@ -63,6 +63,11 @@ impl Rules {
         (self.delay() - start).min(LONGEST_ONSET)
     }
 
+    /// Most frames of which it may not be known at a time whether they are in a segment.
+    pub(super) fn longest_doubt(&self) -> u64 {
+        self.shortest_speech() + self.pad + LONGEST_ONSET + self.shortest_silence()
+    }
+
     /// Frames after one that it takes at most to know whether it is in a segment.
     pub fn delay(&self) -> u64 {
         let start = self.shortest_speech() - 1 + self.pad;
@@ -85,7 +90,7 @@ pub enum LevelClass {
 }
 
 /// An edge of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Change {
     /// True where a segment starts.
     pub speech: bool,
@@ -98,6 +103,9 @@ pub struct Change {
     pub start: u64,
     /// Number of the segment, from 1.
     pub segment: u64,
+    /// Level of the segment that ends here, padding included, in dBFS; `None` at a start, and from
+    /// a [`Segmenter`] by itself, which hears no audio.
+    pub level: Option<f32>,
 }
 
 const SILENCE: State = State::Silence {
@@ -145,6 +153,19 @@ impl Segmenter {
         }
     }
 
+    /// A segmenter whose first segment has the number after `segment`.
+    pub fn after(segment: u64, rules: Rules) -> Self {
+        Self {
+            segment,
+            ..Self::new(rules)
+        }
+    }
+
+    /// Number of the last segment; 0 before the first.
+    pub fn segment(&self) -> u64 {
+        self.segment
+    }
+
     pub fn rules(&self) -> &Rules {
         &self.rules
     }
@@ -166,10 +187,7 @@ impl Segmenter {
 
     /// Starts again at frame 0; segments are counted on.
     pub fn reset(&mut self) {
-        *self = Self {
-            segment: self.segment,
-            ..Self::new(self.rules)
-        };
+        *self = Self::after(self.segment, self.rules);
     }
 
     /// Takes the probability of the next frame, and what its level says.
@@ -277,6 +295,7 @@ impl Segmenter {
             edge,
             start,
             segment: self.segment,
+            level: None,
         });
     }
 
@@ -288,6 +307,7 @@ impl Segmenter {
                 edge,
                 start,
                 segment: self.segment,
+                level: None,
             });
         }
         self.end = end;

@@ -7,6 +7,7 @@ use super::detector::Detector;
 use super::energy::{LevelMeter, sum_squares};
 use super::grid::FrameGrid;
 use super::look_ahead::LookAhead;
+use super::loudness::SegmentMeter;
 use super::math::sane;
 use super::segments::{Change, LevelClass, Rules, Segmenter};
 use super::silero::Silero;
@@ -114,8 +115,9 @@ pub struct Vad {
     decimator: Option<Decimator>,
     meter: LevelMeter,
     segmenter: Segmenter,
-    /// Levels and floors of the frames whose probability is yet to come.
-    waiting: VecDeque<(f32, f32)>,
+    loudness: SegmentMeter,
+    /// Mean squares, levels and floors of the frames whose probability is yet to come.
+    waiting: VecDeque<(f32, f32, f32)>,
     /// Mean over channels of the frame that is being filled.
     mono: Vec<f32>,
     recent: Box<[Frame; RECENT as usize]>,
@@ -149,12 +151,15 @@ impl Vad {
             Ears::Level(_) => None,
         };
         let longest = config.rate as usize / 100 + 1;
+        let mut loudness = SegmentMeter::default();
+        loudness.reserve(&rules);
         Self {
             unpack: Unpack::new(config.format),
             ears,
             decimator,
             meter: LevelMeter::default(),
             segmenter: Segmenter::new(rules),
+            loudness,
             waiting: VecDeque::with_capacity(LookAhead::Long.frames() + 1),
             mono: vec![0.0; longest],
             recent: Box::new([Frame::default(); RECENT as usize]),
@@ -183,8 +188,14 @@ impl Vad {
         &self.segmenter
     }
 
+    /// Counts segments on from number `segment`, that of the last one of another stream.
+    pub fn count_on(&mut self, segment: u64) {
+        self.segmenter = Segmenter::after(segment, *self.segmenter.rules());
+    }
+
     /// Changes the rules for what is not decided yet.
     pub fn set_rules(&mut self, rules: Rules) {
+        self.loudness.reserve(&rules);
         self.segmenter.set_rules(rules);
     }
 
@@ -232,6 +243,7 @@ impl Vad {
         }
         self.meter = LevelMeter::default();
         self.segmenter.reset();
+        self.loudness.reset();
         self.waiting.clear();
         (self.filled, self.squares, self.gap) = (0, 0.0, false);
         (self.frame, self.given) = (0, 0);
@@ -302,7 +314,7 @@ impl Vad {
             Ears::Sound(detector) => detector.memory(),
             Ears::Level(_) => 0,
         };
-        std::mem::size_of::<Self>() + floats * 4 + decimator + detector
+        std::mem::size_of::<Self>() + floats * 4 + decimator + detector + self.loudness.memory()
     }
 
     /// Ends the stream: frames that wait for later ones take what there is, a last piece shorter
@@ -317,9 +329,11 @@ impl Vad {
             self.give(probability.unwrap_or(0.0), &mut give);
         }
         let newest = self.given.saturating_sub(1);
-        let frames = &self.recent;
-        self.segmenter
-            .flush(|change| give(Output::Change(change, recent(frames, change.edge, newest))));
+        let (frames, loudness) = (&self.recent, &mut self.loudness);
+        self.segmenter.flush(|mut change| {
+            loudness.mark(&mut change);
+            give(Output::Change(change, recent(frames, change.edge, newest)));
+        });
     }
 
     /// Adds `n` of `total` samples from `from` on to the frame that is being filled.
@@ -390,7 +404,8 @@ impl Vad {
             self.meter.update(mean);
         }
         let level = super::energy::level_db(mean);
-        self.waiting.push_back((level, self.meter.noise_floor));
+        self.waiting
+            .push_back((mean, level, self.meter.noise_floor));
         let probability = match &mut self.ears {
             Ears::Level(threshold) => Some(f32::from(u8::from(!self.gap && level >= *threshold))),
             Ears::Sound(detector) => {
@@ -419,7 +434,8 @@ impl Vad {
     }
 
     fn give(&mut self, probability: f32, give: &mut impl FnMut(Output)) {
-        let (level, noise_floor) = self.waiting.pop_front().unwrap_or_default();
+        let (mean, level, noise_floor) = self.waiting.pop_front().unwrap_or_default();
+        self.loudness.push(mean);
         let index = self.given;
         self.given += 1;
         self.changes.clear();
@@ -438,10 +454,12 @@ impl Vad {
         };
         self.recent[(index % RECENT) as usize] = frame;
         give(Output::Frame(frame));
-        for change in self.changes.drain(..) {
+        for mut change in self.changes.drain(..) {
+            self.loudness.mark(&mut change);
             let at = recent(&self.recent, change.edge, index);
             give(Output::Change(change, at));
         }
+        self.loudness.settle(self.segmenter.decided());
     }
 }
 

@@ -121,6 +121,13 @@ impl Chunker {
         });
     }
 
+    /// All changes that were announced have happened.
+    pub fn take_up_changes(&mut self) {
+        while let Some(change) = self.changes.pop_front() {
+            self.apply(change);
+        }
+    }
+
     /// Forgets what waits, and what was known of speech.
     pub fn flush(&mut self) {
         self.planes.iter_mut().for_each(Vec::clear);

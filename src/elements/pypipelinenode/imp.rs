@@ -211,6 +211,11 @@ impl PyPipelineNode {
                     let speech = s.get::<bool>("speech").unwrap_or(false);
                     let segment = s.get::<u64>("segment").unwrap_or(0);
                     self.with_engine(|engine, env, _| engine.mark(at, speech, segment, env));
+                    // No audio follows that would show the utterance to be whole.
+                    if s.get::<bool>("timed-out") == Ok(true) {
+                        self.drain();
+                        self.with_engine(|engine, _, _| engine.take_up_marks());
+                    }
                 }
                 self.src.push_event(event)
             }

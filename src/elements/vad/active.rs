@@ -3,7 +3,7 @@
 use super::message::{Times, VadChange, VadFrame};
 use super::queue::Queue;
 use super::settings::Settings;
-use crate::dsp::vad::{self, Change, Config, Frame, Output};
+use crate::dsp::vad::{self, Change, Config, Frame, Output, Planes};
 use crate::elements::support::format::{Partial, frames, sample_format};
 use crate::elements::support::timeline::frames_to_time;
 
@@ -25,6 +25,48 @@ pub struct Active {
     said_partial: bool,
     /// Last frame, for the changes that follow it.
     pub frame: Frame,
+    /// Since the last line in the log.
+    pub heard: Heard,
+}
+
+/// What goes to the detector.
+pub enum Input<'a> {
+    /// So many samples.
+    Audio(Planes<'a>, u64),
+    /// So many samples of no audio.
+    Gap(u64),
+    /// Nothing more; with or without a timeout.
+    End { timed_out: bool },
+}
+
+/// What the detector made of the audio, in short.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Heard {
+    pub frames: u64,
+    /// Greatest of them.
+    pub probability: f32,
+    pub level: f32,
+}
+
+impl Heard {
+    /// A line in the log per so many frames: a second.
+    const LINE: u64 = 100;
+
+    fn add(&mut self, frame: &Frame) {
+        let first = self.frames == 0;
+        self.frames += 1;
+        self.probability = self.probability.max(frame.probability);
+        self.level = if first {
+            frame.level
+        } else {
+            self.level.max(frame.level)
+        };
+    }
+
+    /// What there is to say, if it is time to.
+    pub fn take_line(&mut self) -> Option<Self> {
+        (self.frames >= Self::LINE).then(|| std::mem::take(self))
+    }
 }
 
 impl Active {
@@ -50,6 +92,7 @@ impl Active {
             even: true,
             said_partial: false,
             frame: Frame::default(),
+            heard: Heard::default(),
         })
     }
 
@@ -116,6 +159,36 @@ impl Active {
         }
     }
 
+    /// Has the detector hear `input`: edges go to the queue, messages to `messages`.
+    pub fn hear(
+        &mut self,
+        input: Input<'_>,
+        messages: &mut Vec<gst::Structure>,
+        segment: &gst::FormattedSegment<gst::ClockTime>,
+        settings: &Settings,
+    ) {
+        let ends = matches!(input, Input::End { .. });
+        let mut report = Report {
+            queue: &mut self.queue,
+            messages,
+            segment,
+            settings,
+            frame: &mut self.frame,
+            heard: &mut self.heard,
+            grid: self.vad.grid(),
+            rate: self.info.rate(),
+            end: ends.then(|| (self.vad.frames(), self.vad.position())),
+            timed_out: matches!(input, Input::End { timed_out: true }),
+        };
+        match input {
+            Input::Audio(planes, samples) => {
+                self.vad.push(planes, samples as usize, |o| report.take(o));
+            }
+            Input::Gap(samples) => self.vad.push_gap(samples, |o| report.take(o)),
+            Input::End { .. } => self.vad.flush(|o| report.take(o)),
+        }
+    }
+
     /// Samples that a buffer waits for those after it, at most.
     pub fn wait(&self) -> u64 {
         let delay = self.vad.delay();
@@ -139,20 +212,22 @@ impl Active {
 }
 
 /// Where results of the detector go.
-pub struct Report<'a> {
-    pub queue: &'a mut Queue,
-    pub messages: &'a mut Vec<gst::Structure>,
-    pub segment: &'a gst::FormattedSegment<gst::ClockTime>,
-    pub settings: &'a Settings,
-    pub frame: &'a mut Frame,
-    pub grid: vad::FrameGrid,
-    pub rate: u32,
+struct Report<'a> {
+    queue: &'a mut Queue,
+    messages: &'a mut Vec<gst::Structure>,
+    segment: &'a gst::FormattedSegment<gst::ClockTime>,
+    settings: &'a Settings,
+    frame: &'a mut Frame,
+    heard: &'a mut Heard,
+    grid: vad::FrameGrid,
+    rate: u32,
     /// Frames and samples of the stream, where it has ended.
-    pub end: Option<(u64, u64)>,
+    end: Option<(u64, u64)>,
+    timed_out: bool,
 }
 
 impl Report<'_> {
-    pub fn take(&mut self, output: Output) {
+    fn take(&mut self, output: Output) {
         match output {
             Output::Frame(frame) => self.take_frame(frame),
             Output::Change(change, frame) => self.take_change(change, frame),
@@ -165,6 +240,7 @@ impl Report<'_> {
 
     fn take_frame(&mut self, frame: Frame) {
         *self.frame = frame;
+        self.heard.add(&frame);
         if self.settings.post_frames {
             let message = VadFrame {
                 times: self.times(self.grid.start(frame.index)),
@@ -197,6 +273,8 @@ impl Report<'_> {
             times: self.times(at),
             duration: frames_to_time(length, self.rate),
             segment: change.segment,
+            timed_out: self.timed_out,
+            segment_level: change.level.map(f64::from),
         });
         if self.settings.post_messages {
             self.messages.push(message.clone());

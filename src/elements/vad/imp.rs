@@ -1,21 +1,24 @@
 //! Glue between pads and the detector.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{LazyLock, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::active::{Active, Report};
+use super::active::{Active, Input};
+use super::idle::Idle;
 use super::message::VadChange;
 use super::queue::{Out, Way};
 use super::settings::{self, Settings};
+use super::shown::Shown;
 use crate::dsp::vad::Planes;
 use crate::elements::support::format::with_planes;
 use crate::elements::support::metrics::{ElementMetrics, span};
 use crate::elements::support::speech;
 use crate::elements::support::timeline::{frames_to_time, time_to_frames};
+use crate::elements::support::unread::post;
 use crate::sync::lock;
 
 const TARGET: &str = "rustvad";
@@ -29,14 +32,6 @@ struct State {
     messages: Vec<gst::Structure>,
 }
 
-/// What read-only properties show; written by the streaming thread.
-#[derive(Default)]
-struct Shown {
-    speech: AtomicBool,
-    probability: AtomicU32,
-    noise_floor: AtomicU32,
-}
-
 pub struct Vad {
     sinkpad: gst::Pad,
     srcpad: gst::Pad,
@@ -45,6 +40,7 @@ pub struct Vad {
     dirty: AtomicBool,
     state: Mutex<State>,
     shown: Shown,
+    idle: Arc<Idle>,
     /// Reported, in ns.
     latency: AtomicU64,
     metrics: ElementMetrics,
@@ -88,6 +84,7 @@ impl ObjectSubclass for Vad {
             dirty: AtomicBool::new(false),
             state: Mutex::default(),
             shown: Shown::default(),
+            idle: Arc::default(),
             latency: AtomicU64::new(0),
             metrics: ElementMetrics::default(),
         }
@@ -106,9 +103,11 @@ impl ObjectImpl for Vad {
 
     fn constructed(&self) {
         self.parent_constructed();
-        self.reset_shown();
+        self.shown.reset();
         self.update_latency(None);
         let element = self.obj();
+        self.idle.set_element(&element);
+        Idle::set_timeout(&self.idle, lock(&self.settings).data_timeout);
         for pad in [&self.sinkpad, &self.srcpad] {
             if let Err(e) = element.add_pad(pad) {
                 tracing::error!(target: TARGET, element = %element.name(), "no pad: {e}");
@@ -120,7 +119,12 @@ impl ObjectImpl for Vad {
         if self.metrics.set_property(value, pspec) {
             return;
         }
-        if lock(&self.settings).set(pspec.name(), value) {
+        let mut settings = lock(&self.settings);
+        let known = settings.set(pspec.name(), value);
+        let timeout = settings.data_timeout;
+        drop(settings);
+        if known {
+            Idle::set_timeout(&self.idle, timeout);
             self.dirty.store(true, Relaxed);
             // Before there is a stream, so that whoever asks then is told the truth.
             if self.obj().current_state() <= gst::State::Ready {
@@ -133,15 +137,11 @@ impl ObjectImpl for Vad {
         if let Some(value) = self.metrics.property(&*self.obj(), pspec) {
             return value;
         }
-        let float = |bits: &AtomicU32| f64::from(f32::from_bits(bits.load(Relaxed)));
-        match pspec.name() {
-            "speech" => self.shown.speech.load(Relaxed).to_value(),
-            "probability" => float(&self.shown.probability).to_value(),
-            "noise-floor" => float(&self.shown.noise_floor).to_value(),
-            name => lock(&self.settings)
-                .get(name)
-                .unwrap_or_else(|| pspec.default_value().clone()),
-        }
+        let name = pspec.name();
+        self.shown
+            .get(name)
+            .or_else(|| lock(&self.settings).get(name))
+            .unwrap_or_else(|| pspec.default_value().clone())
     }
 }
 
@@ -187,14 +187,23 @@ impl ElementImpl for Vad {
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         self.metrics.transition(&*self.obj(), transition);
-        if transition == gst::StateChange::ReadyToPaused {
-            self.metrics.start();
-            self.reset_shown();
-            self.update_latency(None);
+        match transition {
+            gst::StateChange::ReadyToPaused => {
+                self.metrics.start();
+                self.shown.reset();
+                self.update_latency(None);
+            }
+            gst::StateChange::PausedToPlaying => Idle::play(&self.idle),
+            // The second one where going to PLAYING failed.
+            gst::StateChange::PlayingToPaused | gst::StateChange::PausedToReady => {
+                self.idle.pause();
+            }
+            _ => {}
         }
         let result = self.parent_change_state(transition)?;
         if transition == gst::StateChange::PausedToReady {
             *lock(&self.state) = State::default();
+            self.idle.set_open(false);
             self.metrics.finish(&*self.obj());
         }
         Ok(result)
@@ -213,7 +222,8 @@ impl Vad {
             let active = active.ok_or(gst::FlowError::NotNegotiated)?;
             let partial = active.first_partial(&buffer);
             let buffer = with_planes(buffer, &active.info);
-            (active.is_jump(&buffer), partial, buffer)
+            let jump = active.vad.position() > 0 && active.is_jump(&buffer);
+            (jump, partial, buffer)
         };
         if let Some(partial) = partial {
             gst::element_imp_warning!(
@@ -222,8 +232,13 @@ impl Vad {
                 ("{partial}; the detector leaves them out")
             );
         }
+        let _busy = self.idle.busy();
         if jump {
-            self.drain()?;
+            tracing::debug!(
+                target: TARGET, element = %self.obj().name(), pts = buffer.pts().display().to_string(),
+                "the stream jumps: the detector starts afresh"
+            );
+            self.drain(false)?;
         }
         let work = self.metrics.begin();
         let taken = {
@@ -271,29 +286,16 @@ impl Vad {
         active.enqueue(buffer.clone(), samples, segment);
         // Told only where it changes.
         let latency = Some(frames_to_time(active.wait(), rate));
-        let mut report = Report {
-            queue: &mut active.queue,
-            messages,
-            segment,
-            settings,
-            frame: &mut active.frame,
-            grid: active.vad.grid(),
-            rate,
-            end: None,
-        };
         if buffer.flags().contains(gst::BufferFlags::GAP) {
-            active.vad.push_gap(samples, |o| report.take(o));
+            active.hear(Input::Gap(samples), messages, segment, settings);
         } else {
             let map = buffer.map_readable().map_err(|e| self.fail(&e))?;
             let meta = buffer.meta::<gst_audio::AudioMeta>();
-            let offsets = meta.as_ref().map_or(&[][..], |m| m.offsets());
             let planes = Planes {
                 data: &map,
-                offsets,
+                offsets: meta.as_ref().map_or(&[][..], |m| m.offsets()),
             };
-            active
-                .vad
-                .push(planes, samples as usize, |o| report.take(o));
+            active.hear(Input::Audio(planes, samples), messages, segment, settings);
         }
         drop(buffer);
         let limit = active.vad.decided();
@@ -321,24 +323,45 @@ impl Vad {
         }
         self.metrics
             .set_memory(active.vad.memory() as u64 + active.queue.bytes());
-        let frame = &active.frame;
-        let store = |slot: &AtomicU32, x: f32| slot.store(x.to_bits(), Relaxed);
-        store(&self.shown.probability, frame.probability);
-        store(&self.shown.noise_floor, frame.noise_floor);
+        self.shown.set_frame(&active.frame);
+        self.idle.set_open(active.vad.segmenter().in_speech());
+        if let Some(heard) = active.heard.take_line() {
+            tracing::debug!(
+                target: TARGET, element = %self.obj().name(), frames = heard.frames,
+                max_probability = heard.probability, max_level = heard.level,
+                noise_floor = active.frame.noise_floor, speech = active.frame.speech, "heard"
+            );
+        }
         released.map_err(|e| self.fail(&e))
     }
 
+    /// Ends a segment that no data follows, for the watch.
+    pub(super) fn end_cut_off_segment(&self) {
+        let _stream = self.sinkpad.stream_lock();
+        let flushing = self.sinkpad.pad_flags().contains(gst::PadFlags::FLUSHING);
+        let open = |active: &Active| active.vad.segmenter().in_speech();
+        // What held the lock may have been data.
+        if flushing || self.idle.data_came() || !lock(&self.state).active.as_ref().is_some_and(open)
+        {
+            return;
+        }
+        tracing::debug!(
+            target: TARGET, element = %self.obj().name(), "no data comes: the segment ends"
+        );
+        let _ = self.drain(true);
+    }
+
     /// Decides about all that is held, and sends it.
-    fn drain(&self) -> Result<gst::FlowSuccess, gst::FlowError> {
+    fn drain(&self, timed_out: bool) -> Result<gst::FlowSuccess, gst::FlowError> {
         let work = self.metrics.begin();
-        let rest = self.take_rest();
+        let rest = self.take_rest(timed_out);
         self.metrics.end_without_buffer(work);
         rest?;
         self.send()
     }
 
     /// Decides about all that is held.
-    fn take_rest(&self) -> Result<(), gst::FlowError> {
+    fn take_rest(&self, timed_out: bool) -> Result<(), gst::FlowError> {
         let mut state = lock(&self.state);
         let settings = *lock(&self.settings);
         let State {
@@ -350,19 +373,10 @@ impl Vad {
         let Some(active) = active else {
             return Ok(());
         };
-        let mut report = Report {
-            queue: &mut active.queue,
-            messages,
-            segment,
-            settings: &settings,
-            frame: &mut active.frame,
-            grid: active.vad.grid(),
-            rate: active.info.rate(),
-            end: Some((active.vad.frames(), active.vad.position())),
-        };
-        active.vad.flush(|o| report.take(o));
+        active.hear(Input::End { timed_out }, messages, segment, &settings);
         self.release(active, &settings, u64::MAX, out)?;
         active.reset();
+        self.idle.set_open(false);
         Ok(())
     }
 
@@ -377,19 +391,7 @@ impl Vad {
         };
         let element = self.obj();
         for structure in messages.drain(..) {
-            let change = VadChange::try_from(structure.as_ref()).ok();
-            if let Some(change) = &change {
-                tracing::debug!(
-                    target: TARGET, element = %element.name(), speech = change.speech,
-                    segment = change.segment, probability = change.probability, "change"
-                );
-            }
-            // Without a bus nobody listens, which is no error.
-            let _ = element.post_message(
-                gst::message::Element::builder(structure)
-                    .src(&*element)
-                    .build(),
-            );
+            post(element.upcast_ref(), structure);
         }
         let mut flow = Ok(gst::FlowSuccess::Ok);
         for item in out.drain(..) {
@@ -421,17 +423,18 @@ impl Vad {
     /// Keeps the `speech` property at what has been sent.
     fn show_speech(&self, event: &gst::Event) {
         let change = event.structure().and_then(|s| VadChange::try_from(s).ok());
-        if let Some(change) = change
-            && self.shown.speech.swap(change.speech, Relaxed) != change.speech
-        {
-            self.obj().notify("speech");
+        let Some(change) = change else {
+            return;
+        };
+        let element = self.obj();
+        tracing::debug!(
+            target: TARGET, element = %element.name(), speech = change.speech,
+            segment = change.segment, probability = change.probability,
+            timed_out = change.timed_out, "change"
+        );
+        if self.shown.set_speech(change.speech) {
+            element.notify("speech");
         }
-    }
-
-    fn reset_shown(&self) {
-        self.shown.speech.store(false, Relaxed);
-        self.shown.probability.store(0f32.to_bits(), Relaxed);
-        self.shown.noise_floor.store((-120f32).to_bits(), Relaxed);
     }
 
     fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
@@ -440,7 +443,7 @@ impl Vad {
         match event.view() {
             // The same again is nothing new: a segment goes on over it.
             EventView::Caps(e) if !self.knows(e.caps()) => {
-                let drained = self.drain();
+                let drained = self.drain(false);
                 if !self.set_caps(e.caps()) {
                     return false;
                 }
@@ -449,7 +452,7 @@ impl Vad {
                 }
             }
             EventView::Segment(e) => {
-                let _ = self.drain();
+                let _ = self.drain(false);
                 let segment = e.segment().downcast_ref::<gst::ClockTime>();
                 let segment = segment.cloned().unwrap_or_default();
                 self.metrics.set_segment(&segment);
@@ -460,15 +463,16 @@ impl Vad {
                 }
             }
             EventView::Eos(_) => {
-                let _ = self.drain();
+                let _ = self.drain(false);
                 self.metrics.finish(&*element);
             }
             EventView::StreamStart(_) | EventView::SegmentDone(_) => {
-                let _ = self.drain();
+                let _ = self.drain(false);
             }
             EventView::FlushStop(_) => self.flush(),
             EventView::Gap(e) => {
                 let (pts, duration) = e.get();
+                let _busy = self.idle.busy();
                 if self.take_gap(&event, pts, duration) {
                     return self.send().is_ok();
                 }
@@ -506,9 +510,16 @@ impl Vad {
             return false;
         };
         let mut state = lock(&self.state);
-        active.set_expected(state.active.as_ref().and_then(Active::expected));
+        if let Some(before) = &state.active {
+            active.set_expected(before.expected());
+            active.vad.count_on(before.vad.segmenter().segment());
+        }
         let latency = frames_to_time(active.wait(), active.info.rate());
         self.metrics.set_memory(active.vad.memory() as u64);
+        tracing::debug!(
+            target: TARGET, element = %self.obj().name(), %caps, latency = %latency,
+            detector = ?active.vad.config().detector, "a new format"
+        );
         state.active = Some(active);
         drop(state);
         self.update_latency(Some(latency));
@@ -526,7 +537,8 @@ impl Vad {
             active.set_expected(None);
         }
         drop(state);
-        self.reset_shown();
+        self.idle.set_open(false);
+        self.shown.reset();
     }
 
     /// Takes a GAP event as silence; false if there is nothing that waits for it.
@@ -554,17 +566,7 @@ impl Vad {
         let samples = time_to_frames(duration, rate).min(enough);
         active.queue.push_gap(event.clone(), pts, samples);
         active.set_expected(Some(pts + duration));
-        let mut report = Report {
-            queue: &mut active.queue,
-            messages,
-            segment,
-            settings: &settings,
-            frame: &mut active.frame,
-            grid: active.vad.grid(),
-            rate,
-            end: None,
-        };
-        active.vad.push_gap(samples, |o| report.take(o));
+        active.hear(Input::Gap(samples), messages, segment, &settings);
         let limit = active.vad.decided();
         // Errors are posted; the next buffer tells upstream.
         let _ = self.release(active, &settings, limit, out);

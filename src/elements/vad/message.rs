@@ -91,7 +91,8 @@ fn named(s: &gst::StructureRef, expected: &'static str) -> Result<(), MessageErr
 /// ```text
 /// rustvad, speech=(boolean), probability=(double) 0..1, level=(double) dBFS,
 ///   noise-floor=(double) dBFS, timestamp=(guint64) ns, stream-time=(guint64) ns,
-///   running-time=(guint64) ns, duration=(guint64) ns, segment=(guint64)
+///   running-time=(guint64) ns, duration=(guint64) ns, segment=(guint64), timed-out=(boolean),
+///   segment-level=(double) dBFS, at an end
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct VadChange {
@@ -109,6 +110,11 @@ pub struct VadChange {
     pub duration: gst::ClockTime,
     /// Number of the segment, from 1.
     pub segment: u64,
+    /// The segment ended because no more data came.
+    pub timed_out: bool,
+    /// Level of the whole segment that ended, padding included, in dBFS; `None` at a start, where
+    /// the structure has no such field.
+    pub segment_level: Option<f64>,
 }
 
 impl From<VadChange> for gst::Structure {
@@ -122,6 +128,8 @@ impl From<VadChange> for gst::Structure {
             .write(builder)
             .field("duration", c.duration.nseconds())
             .field("segment", c.segment)
+            .field("timed-out", c.timed_out)
+            .field_if_some("segment-level", c.segment_level)
             .build()
     }
 }
@@ -139,6 +147,8 @@ impl TryFrom<&gst::StructureRef> for VadChange {
             times: Times::read(s)?,
             duration: gst::ClockTime::from_nseconds(field(s, "duration")?),
             segment: field(s, "segment")?,
+            timed_out: field(s, "timed-out")?,
+            segment_level: s.get("segment-level").ok(),
         })
     }
 }
@@ -211,10 +221,19 @@ mod tests {
             times,
             duration: gst::ClockTime::from_mseconds(700),
             segment: 3,
+            timed_out: true,
+            segment_level: Some(-28.5),
         };
         let s = gst::Structure::from(change);
         assert_eq!(s.get::<u64>("running-time").unwrap(), u64::MAX);
         assert_eq!(VadChange::try_from(s.as_ref()).unwrap(), change);
+        let start = VadChange {
+            segment_level: None,
+            ..change
+        };
+        let begun = gst::Structure::from(start);
+        assert!(!begun.has_field("segment-level"));
+        assert_eq!(VadChange::try_from(begun.as_ref()).unwrap(), start);
         let frame = VadFrame {
             times,
             duration: gst::ClockTime::from_mseconds(10),

@@ -12,10 +12,12 @@ use gst::glib;
 use gst::prelude::*;
 
 mod active;
+mod idle;
 mod imp;
 mod message;
 mod queue;
 mod settings;
+mod shown;
 
 pub use message::{CHANGE_NAME, FRAME_NAME, MessageError, Times, VadChange, VadFrame};
 pub use settings::{DetectorChoice, Mode};

@@ -52,6 +52,8 @@ pub struct Settings {
     pub min_silence: u64,
     pub pad: u64,
     pub max_speech: u64,
+    /// 0: none.
+    pub data_timeout: u64,
     pub mode: Mode,
     pub post_messages: bool,
     pub post_frames: bool,
@@ -75,6 +77,7 @@ impl Default for Settings {
             min_silence: 100 * MS,
             pad: 30 * MS,
             max_speech: u64::MAX,
+            data_timeout: 2000 * MS,
             mode: Mode::default(),
             post_messages: true,
             post_frames: false,
@@ -138,6 +141,7 @@ impl Settings {
             "min-silence" => take(&mut self.min_silence, value),
             "speech-pad" => take(&mut self.pad, value),
             "max-speech" => take(&mut self.max_speech, value),
+            "data-timeout" => take(&mut self.data_timeout, value),
             "mode" => take(&mut self.mode, value),
             "post-messages" => take(&mut self.post_messages, value),
             "post-frames" => take(&mut self.post_frames, value),
@@ -159,6 +163,7 @@ impl Settings {
             "min-silence" => self.min_silence.to_value(),
             "speech-pad" => self.pad.to_value(),
             "max-speech" => self.max_speech.to_value(),
+            "data-timeout" => self.data_timeout.to_value(),
             "mode" => self.mode.to_value(),
             "post-messages" => self.post_messages.to_value(),
             "post-frames" => self.post_frames.to_value(),
@@ -253,6 +258,14 @@ pub fn properties() -> Vec<glib::ParamSpec> {
             "Longest speech",
             "Segments longer than this are cut, in ns (18446744073709551615 = never)",
             d.max_speech,
+            u64::MAX,
+        ),
+        time(
+            "data-timeout",
+            "Data timeout",
+            "While playing, a segment ends where no data has come for this long by the clock, in \
+             ns, or half as long again (0 = never)",
+            d.data_timeout,
             u64::MAX,
         ),
         glib::ParamSpecEnum::builder_with_default("mode", d.mode)

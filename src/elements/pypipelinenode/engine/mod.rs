@@ -233,6 +233,13 @@ impl Engine {
         );
     }
 
+    /// What is announced holds for all that comes, whatever its time.
+    pub fn take_up_marks(&mut self) {
+        if let Some(stream) = &mut self.stream {
+            stream.chunker.take_up_changes();
+        }
+    }
+
     /// Drops what waits here and in the node.
     pub fn flush(&mut self, env: &Surroundings<'_>) {
         if let Some(stream) = &mut self.stream {

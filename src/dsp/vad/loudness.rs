@@ -1,0 +1,67 @@
+//! Levels of whole segments.
+
+use std::collections::VecDeque;
+
+use super::energy::level_db;
+use super::segments::{Change, Rules};
+
+/// Sums up the frames of the open segment. Those of which it is not known yet whether they are in one
+/// wait, as many as the rules ask for.
+#[derive(Clone, Debug, Default)]
+pub struct SegmentMeter {
+    /// Mean squares of the frames that wait.
+    waiting: VecDeque<f32>,
+    /// Number of the first of them.
+    next: u64,
+    open: bool,
+    sum: f64,
+    frames: u64,
+}
+
+impl SegmentMeter {
+    /// Makes room, so that no frame allocates.
+    pub fn reserve(&mut self, rules: &Rules) {
+        let most = usize::try_from(rules.longest_doubt()).unwrap_or(0);
+        self.waiting
+            .reserve(most.saturating_sub(self.waiting.len()));
+    }
+
+    pub fn reset(&mut self) {
+        self.waiting.clear();
+        (self.next, self.open) = (0, false);
+    }
+
+    /// Takes the mean square of the next frame.
+    pub fn push(&mut self, mean_square: f32) {
+        self.waiting.push_back(mean_square);
+    }
+
+    /// A segment starts, or ends: then `change` gets its level. Changes come in order.
+    pub fn mark(&mut self, change: &mut Change) {
+        self.settle(change.at);
+        if !change.speech {
+            let mean = self.sum / self.frames.max(1) as f64;
+            change.level = Some(level_db(mean.min(f64::from(f32::MAX)) as f32));
+        }
+        self.open = change.speech;
+        (self.sum, self.frames) = (0.0, 0);
+    }
+
+    /// All frames before `frame` are known to be in the open segment, or outside of any.
+    pub fn settle(&mut self, frame: u64) {
+        while self.next < frame
+            && let Some(square) = self.waiting.pop_front()
+        {
+            self.next += 1;
+            if self.open {
+                self.sum += f64::from(square);
+                self.frames += 1;
+            }
+        }
+    }
+
+    /// Bytes held on the heap.
+    pub fn memory(&self) -> usize {
+        self.waiting.capacity() * size_of::<f32>()
+    }
+}
