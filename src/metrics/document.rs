@@ -3,7 +3,8 @@
 //! `{"pipeline_execution": {"pipeline", "total_time_ms", "process_peak_rss_mb", "nodes": [{"id",
 //! "type", "execution_time_ms", "memory_mb", "status", "buffers", "p50_ms", "p95_ms", "p99_ms",
 //! "max_ms", "retries", "failures", "skipped", "timeouts", "dropped", "real_time_factor",
-//! "latency_ms", "last_error"}]}}`, with "breaker_state" and "gil_wait_ms" for Python nodes. Times are in ms with microsecond
+//! "latency_ms", "last_error"}]}}`, with "breaker_state", "gil_wait_ms", "calls", "call_p50_ms",
+//! "call_p95_ms", "call_p99_ms" and "call_max_ms" for Python nodes. Times are in ms with microsecond
 //! precision, sizes in MB (10^6 bytes); what is not known is `null`.
 
 use gst::prelude::*;
@@ -39,6 +40,8 @@ pub struct Node {
     pub breaker_state: Option<String>,
     /// In ns.
     pub gil_wait: Option<u64>,
+    /// Calls of a Python node; only its count and the percentiles are set.
+    pub calls: Option<Summary>,
 }
 
 /// `ns` in ms, to the microsecond.
@@ -73,6 +76,7 @@ impl Node {
             last_error: report.last_error.clone(),
             breaker_state: None,
             gil_wait: None,
+            calls: None,
         }
     }
 
@@ -103,6 +107,13 @@ impl Node {
         if let Some(wait) = self.gil_wait {
             node["gil_wait_ms"] = json!(ms(wait));
         }
+        if let Some(calls) = &self.calls {
+            node["calls"] = json!(calls.count);
+            node["call_p50_ms"] = json!(ms(calls.p50));
+            node["call_p95_ms"] = json!(ms(calls.p95));
+            node["call_p99_ms"] = json!(ms(calls.p99));
+            node["call_max_ms"] = json!(ms(calls.max));
+        }
         node
     }
 }
@@ -130,7 +141,20 @@ pub fn own_node(element: &gst::Element) -> Option<Node> {
     Some(Node {
         breaker_state: stats.get("breaker-state").ok(),
         gil_wait: stats.get("gil-wait").ok(),
+        calls: calls(&stats),
         ..Node::from_report(&report)
+    })
+}
+
+fn calls(stats: &gst::StructureRef) -> Option<Summary> {
+    let field = |name| stats.get::<u64>(name).ok();
+    Some(Summary {
+        count: field("num-calls")?,
+        p50: field("call-time-p50")?,
+        p95: field("call-time-p95")?,
+        p99: field("call-time-p99")?,
+        max: field("call-time-max")?,
+        ..Summary::default()
     })
 }
 

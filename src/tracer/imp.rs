@@ -29,6 +29,9 @@ struct State {
     prune_at: usize,
     /// When each running pipeline went to PAUSED, in the tracer's ns.
     started: HashMap<usize, u64>,
+    /// What the run of each pipeline that is stopping took, in ns, and the elements it had: bins may
+    /// drop theirs on the way down.
+    stopping: HashMap<usize, (u64, Vec<gst::Element>)>,
 }
 
 impl State {
@@ -137,20 +140,27 @@ impl RustAudioMetrics {
         drop(alive);
     }
 
+    /// The run of `pipeline` is over; its elements are about to stop.
     fn ended(&self, ts: u64, pipeline: &gst::Bin) {
         let Some(start) = lock(&self.state).started.remove(&address(pipeline)) else {
             return;
         };
-        let nodes: Vec<Node> = document::elements(pipeline)
+        let run = (ts.saturating_sub(start), document::elements(pipeline));
+        lock(&self.state).stopping.insert(address(pipeline), run);
+    }
+
+    /// The elements of `pipeline` have stopped, so their own figures are those of the whole run.
+    fn stopped(&self, pipeline: &gst::Bin) {
+        let Some((took, elements)) = lock(&self.state).stopping.remove(&address(pipeline)) else {
+            return;
+        };
+        let nodes: Vec<Node> = elements
             .into_iter()
             .filter(|e| !e.is::<gst::Bin>())
             .map(|e| self.node(&e))
             .collect();
         let name = pipeline.name();
-        let text = format!(
-            "{:#}\n",
-            document::document(&name, ts.saturating_sub(start), &nodes)
-        );
+        let text = format!("{:#}\n", document::document(&name, took, &nodes));
         let file = lock(&self.file).clone();
         match file {
             // A closed standard error is nobody's fault, and no reason to panic.
@@ -183,15 +193,21 @@ impl RustAudioMetrics {
             failures: errors,
             ..Node::default()
         };
-        // What an element knows of itself goes beyond what can be seen from outside.
-        if let Some(own) = document::own_node(element) {
-            node = own;
-            node.failures = node.failures.max(errors);
-            if status != Status::Ok {
-                node.status = status;
-            }
+        let seen = (buffers, execution, times);
+        let Some(own) = document::own_node(element) else {
+            (node.buffers, node.execution, node.times) = seen;
+            return node;
+        };
+        // What an element knows of itself goes beyond what can be seen from outside: a node that
+        // waits before it tries again does not work. Without its metrics it knows no times.
+        node = own;
+        if element.property_value("post-metrics").get::<bool>() == Ok(false) {
+            (node.buffers, node.execution, node.times) = seen;
         }
-        (node.buffers, node.execution, node.times) = (buffers, execution, times);
+        node.failures = node.failures.max(errors);
+        if status != Status::Ok {
+            node.status = status;
+        }
         node
     }
 }
@@ -245,6 +261,7 @@ impl ObjectImpl for RustAudioMetrics {
             TracerHook::PadUnlinkPost,
             TracerHook::ElementPostMessagePre,
             TracerHook::ElementChangeStatePre,
+            TracerHook::ElementChangeStatePost,
         ] {
             self.register_hook(hook);
         }
@@ -322,6 +339,18 @@ impl TracerImpl for RustAudioMetrics {
                 self.ended(ts, pipeline.upcast_ref());
             }
             _ => {}
+        }
+    }
+
+    fn element_change_state_post(
+        &self,
+        _: u64,
+        element: &gst::Element,
+        _: gst::StateChange,
+        _: Result<gst::StateChangeSuccess, gst::StateChangeError>,
+    ) {
+        if let Some(pipeline) = element.downcast_ref::<gst::Pipeline>() {
+            self.stopped(pipeline.upcast_ref());
         }
     }
 }

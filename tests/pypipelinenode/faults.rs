@@ -311,3 +311,47 @@ fn nothing_is_lost_with_one_call_in_twenty_failing() {
     assert_eq!(retries, run.metric::<u64>("num-errors"));
     assert!((1000..1100).contains(&retries), "{retries}");
 }
+
+#[test]
+fn failures_that_nobody_reads_are_counted_and_told_later() {
+    let mut rig = crate::Rig::new(
+        "def process(audio, ctx):\n    raise ValueError('no')\n",
+        "breaker-threshold=0 metrics-interval=0",
+        crate::STEREO,
+    );
+    for i in 0..150 {
+        rig.push(i, 0.5).unwrap();
+    }
+    let omitted = |all: &[gst::Structure]| -> Vec<u64> {
+        all.iter().map(|s| s.get("num-omitted").unwrap()).collect()
+    };
+    assert_eq!(omitted(&rig.structures("pypipelinenode-failure")), [0; 100]);
+    rig.push(150, 0.5).unwrap();
+    rig.push(151, 0.5).unwrap();
+    assert_eq!(omitted(&rig.structures("pypipelinenode-failure")), [50, 0]);
+    let stats = rig.element.property::<gst::Structure>("stats");
+    assert_eq!(stats.get::<u64>("num-errors"), Ok(152));
+}
+
+#[test]
+fn percentiles_of_calls_are_of_calls_alone() {
+    // Three calls of 30 ms among buffers that pass by, one of them tried twice.
+    let run = run_ok(
+        4,
+        "import time\n\
+         class N:\n\
+         \x20   def process(self, audio, ctx):\n\
+         \x20       time.sleep(.03)\n\
+         \x20       if ctx.pts == 0 and ctx.attempt == 1: raise TimeoutError('busy')\n",
+        "class=N initial-backoff=200000000",
+    );
+    assert_eq!(run.metric::<u64>("num-calls"), 5);
+    let time = |name: &str| run.metric::<u64>(&format!("call-time-{name}")) / 1_000_000;
+    assert!(time("p50") >= 30 && time("max") >= time("p99"));
+    assert!(time("p50") < 200, "a wait is no call");
+    // The buffer that was tried twice took two calls.
+    assert!(run.metric::<u64>("processing-time-max") >= 60_000_000);
+    assert!(
+        run.metric::<u64>("processing-time") < 5 * run.metric::<u64>("call-time-max") + 50_000_000
+    );
+}

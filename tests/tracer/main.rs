@@ -7,6 +7,15 @@ use serde_json::Value;
 
 /// Plays `line` under the tracer: gst-launch's error output, and the document.
 fn traced(name: &str, line: &str) -> (String, Value) {
+    let (output, document) = traced_with(name, &["-q"], line);
+    (
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+        document,
+    )
+}
+
+/// As [`traced`], with flags of gst-launch and all of its output.
+fn traced_with(name: &str, flags: &[&str], line: &str) -> (std::process::Output, Value) {
     let dir = common::plugin_dir().with_file_name("tracer-test");
     std::fs::create_dir_all(&dir).unwrap();
     let pattern = dir.join(format!("{name}-{{pipeline}}.json"));
@@ -17,13 +26,12 @@ fn traced(name: &str, line: &str) -> (String, Value) {
             "GST_TRACERS",
             format!("rustaudiometrics(file=\"{}\")", pattern.display()),
         )
-        .args(["-q"])
+        .args(flags)
         .args(line.split_whitespace())
         .output()
         .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{e}: {errors}"));
-    (errors, serde_json::from_str(&text).unwrap())
+    let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{e}: {output:?}"));
+    (output, serde_json::from_str(&text).unwrap())
 }
 
 fn node<'a>(document: &'a Value, id: &str) -> &'a Value {
@@ -126,6 +134,59 @@ fn a_pipeline_that_does_not_start_has_a_document_too() {
     );
     assert!(errors.contains("No such file"), "{errors}");
     assert_eq!(node(&doc, "file")["status"], "failed");
+}
+
+#[test]
+fn elements_of_this_plugin_are_told_in_their_own_figures() {
+    let dir = common::plugin_dir().with_file_name("tracer-test");
+    std::fs::create_dir_all(&dir).unwrap();
+    let module = dir.join("waits.py");
+    let text = "class N:\n    def process(self, audio, ctx):\n        \
+                if ctx.attempt == 1: raise TimeoutError('busy')\n";
+    std::fs::write(&module, text).unwrap();
+    let (output, doc) = traced_with(
+        "own",
+        &["-m"],
+        &format!(
+            "audiotestsrc num-buffers=3 ! audio/x-raw,format=F32LE ! rustaudioconvert name=c \
+             ! pypipelinenode name=n module={} class=N initial-backoff=400000000 ! fakesink",
+            module.display()
+        ),
+    );
+    let messages = String::from_utf8_lossy(&output.stdout).into_owned();
+    for id in ["c", "n"] {
+        let own = messages
+            .lines()
+            .rfind(|l| {
+                l.contains(&format!("element=(string){id},")) && l.contains("final=(boolean)true")
+            })
+            .unwrap_or_else(|| panic!("no final message of {id}: {messages}"));
+        let field = |name: &str| -> f64 {
+            let (_, rest) = own.split_once(&format!(" {name}=(guint64)")).unwrap();
+            rest.split([',', ';']).next().unwrap().parse().unwrap()
+        };
+        let n = node(&doc, id);
+        assert_eq!(n["buffers"], 3);
+        for (key, name) in [
+            ("execution_time_ms", "processing-time"),
+            ("p50_ms", "processing-time-p50"),
+            ("p99_ms", "processing-time-p99"),
+            ("max_ms", "processing-time-max"),
+        ] {
+            let ms = n[key].as_f64().unwrap();
+            assert!(
+                (ms - field(name) / 1e6).abs() <= 0.00051,
+                "{id} {key}: {ms}"
+            );
+        }
+        if id == "n" {
+            assert_eq!(n["calls"], 6);
+            let longest = field("call-time-max") / 1e6;
+            assert!((n["call_max_ms"].as_f64().unwrap() - longest).abs() <= 0.00051);
+            assert!(longest < 400.0, "waits are no work");
+        }
+    }
+    assert!(doc["pipeline_execution"]["total_time_ms"].as_f64().unwrap() >= 1200.0);
 }
 
 #[test]

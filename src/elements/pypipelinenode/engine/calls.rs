@@ -189,8 +189,9 @@ impl Engine {
             let moment = self.moment(work, attempts.number());
             let call = self.node.call(lease, &shape, &moment);
             let took = started.elapsed();
-            busy += (took.as_nanos() as u64).saturating_sub(call.gil_wait);
-            env.stats.waited(call.gil_wait);
+            let own = (took.as_nanos() as u64).saturating_sub(call.gil_wait);
+            busy += own;
+            env.stats.called(call.gil_wait, own);
             self.check_time(took, &attempts, &work.place, env);
             let (failure, mut audio) = match call.result {
                 Ok(product) => break End::Done(product),

@@ -7,18 +7,29 @@ use gst::prelude::*;
 use super::{Engine, Surroundings};
 use crate::elements::pypipelinenode::messages::{self, Circumstances, Place};
 use crate::elements::pypipelinenode::settings::OnFailure;
+use crate::elements::support::unread;
 use crate::metrics::Status;
 use crate::python::Failure;
 use crate::resilience::{Attempts, BreakerState};
 
+/// Failure messages of one element that lie unread, at most: a node that fails now and then, each
+/// time with a traceback, would fill the memory of a program that does not read its bus.
+const UNREAD_FAILURES: usize = 100;
+
 impl Surroundings<'_> {
     pub(super) fn post(&self, structure: gst::Structure) {
-        // Without a bus nobody listens.
-        let _ = self.element.post_message(
-            gst::message::Element::builder(structure)
-                .src(self.element)
-                .build(),
-        );
+        unread::post(self.element, structure);
+    }
+
+    /// Posts a failure, or only counts it where so many are unread that nobody seems to read them.
+    fn post_failure(&self, mut structure: gst::Structure) {
+        match self.stats.unread.leave(self.element, UNREAD_FAILURES) {
+            Some(leave) => {
+                structure.set("num-omitted", self.stats.take_omitted());
+                leave.post(self.element, structure);
+            }
+            None => self.stats.omit(),
+        }
     }
 }
 
@@ -49,7 +60,7 @@ impl Engine {
             target: "pypipelinenode", element = %env.element.name(), attempt = told.attempt,
             limit = told.max_attempts, action = told.action, "{text}\n{}", failure.traceback
         );
-        env.post(messages::failure(failure, told));
+        env.post_failure(messages::failure(failure, told));
     }
 
     /// Tells of a call in this process that took too long: it cannot be ended.
@@ -79,7 +90,7 @@ impl Engine {
             retryable: false,
             action: "report",
         };
-        env.post(messages::failure(&failure, &told));
+        env.post_failure(messages::failure(&failure, &told));
     }
 
     /// Warns of the first failure for good since READY or since a reload: who reads nothing but
