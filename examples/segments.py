@@ -31,7 +31,8 @@ def main() -> int:
         pipeline.set_state(Gst.State.PLAYING)
         for s in segments(pipeline):
             end = "end" if s.end is None else f"{s.end / 1e9:.3f}"
-            print(f"{s.segment}\t{s.start / 1e9:.3f}\t{end}\t{s.level:.1f} dBFS", flush=True)
+            level = "-" if s.level is None else f"{s.level:.1f} dBFS"
+            print(f"{s.segment}\t{s.start / 1e9:.3f}\t{end}\t{level}", flush=True)
         now = stats(vad)
     except PipelineError as e:
         print(f"{e}\n{e.debug}", file=sys.stderr)

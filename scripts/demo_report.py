@@ -28,7 +28,8 @@ def main(out):
 
     print("\n== Speech segments (rustvad messages) beside the recording's own, s")
     rows = [
-        [str(s.segment), f"{s.start / 1e9:.3f}", f"{(s.end or 0) / 1e9:.3f}", f"{a:.3f}", f"{b:.3f}", f"{s.level:.1f}"]
+        [str(s.segment), f"{s.start / 1e9:.3f}", f"{(s.end or 0) / 1e9:.3f}", f"{a:.3f}", f"{b:.3f}",
+         "-" if s.level is None else f"{s.level:.1f}"]
         for s, (a, b) in zip(run.segments, known)
     ]
     print("\n".join(table(["segment", "start", "end", "known start", "known end", "dBFS"], rows)))

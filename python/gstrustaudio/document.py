@@ -3,7 +3,7 @@
 The tracer ``rustaudiometrics`` writes the same one for every element of a pipeline."""
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, List, Optional
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from .messages import Metrics
 from .record import Failure, Run
@@ -39,6 +39,12 @@ def _node(m: Metrics, failed: bool) -> Dict[str, Any]:
         node["breaker_state"] = m.breaker_state
     if m.gil_wait is not None:
         node["gil_wait_ms"] = _ms(m.gil_wait)
+    if m.num_calls is not None:
+        node["calls"] = m.num_calls
+        node["call_p50_ms"] = _ms(m.call_time_p50 or 0)
+        node["call_p95_ms"] = _ms(m.call_time_p95 or 0)
+        node["call_p99_ms"] = _ms(m.call_time_p99 or 0)
+        node["call_max_ms"] = _ms(m.call_time_max or 0)
     return node
 
 
@@ -108,6 +114,16 @@ def run_document(run: Run) -> Dict[str, Any]:
         ],
     )
     return document
+
+
+def calls(run: Run) -> List[Tuple[str, List[Optional[float]]]]:
+    """Element, number of calls, and p50, p95, p99 and longest time of a call in ns, of each Python
+    node of ``run``."""
+    return [
+        (name, [m.num_calls, m.call_time_p50, m.call_time_p95, m.call_time_p99, m.call_time_max])
+        for name, m in run.latest.items()
+        if m.num_calls is not None
+    ]
 
 
 _TIMES = ("execution_time_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from typing import Any, Callable, Dict, Iterator, List, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
@@ -50,6 +50,12 @@ _GAUGES: List[Tuple[str, str, Callable[[Metrics], float]]] = [
     ("memory_bytes", "Memory held by the element", lambda m: m.memory),
     ("stalled", "1: no buffer came for a whole metrics interval", lambda m: m.stalled),
 ]
+_CALL_TIMES: List[Tuple[str, str, Callable[[Metrics], Optional[int]]]] = [
+    ("p50", "Median time of a call", lambda m: m.call_time_p50),
+    ("p95", "95th percentile of the time of a call", lambda m: m.call_time_p95),
+    ("p99", "99th percentile of the time of a call", lambda m: m.call_time_p99),
+    ("max", "Longest call", lambda m: m.call_time_max),
+]
 
 
 class _QuietHandler(WSGIRequestHandler):
@@ -83,6 +89,7 @@ class Exporter:
         self._lock = threading.Lock()
         self._latest: Dict[Tuple[str, str], Metrics] = {}
         self._speech: Dict[Tuple[str, str], VadChange] = {}
+        self._levels: Dict[Tuple[str, str], float] = {}
         self._segments: Dict[Tuple[str, str], int] = defaultdict(int)
         self._spoken: Dict[Tuple[str, str], int] = defaultdict(int)
         self._failures: Dict[Tuple[str, str, str, str, str], int] = defaultdict(int)
@@ -101,6 +108,8 @@ class Exporter:
                     self._segments[who] += 1
                 else:
                     self._spoken[who] += event.duration
+                if event.segment_level is not None:
+                    self._levels[who] = event.segment_level
             elif isinstance(event, NodeFailure):
                 kind = (event.exception, "true" if event.retryable else "false", event.action)
                 self._failures[who + kind] += 1
@@ -110,7 +119,7 @@ class Exporter:
     def forget(self, pipeline: str) -> None:
         """Drops what is kept of ``pipeline``, as when a client of a media server is gone."""
         with self._lock:
-            kept: List[Dict[Any, Any]] = [self._latest, self._speech, self._segments, self._spoken,
+            kept: List[Dict[Any, Any]] = [self._latest, self._speech, self._levels, self._segments, self._spoken,
                                           self._failures, self._breakers]
             for by_key in kept:
                 for key in [k for k in by_key if k[0] == pipeline]:
@@ -130,10 +139,11 @@ class Exporter:
         with self._lock:
             latest = [([p, e, m.factory], m) for (p, e), m in sorted(self._latest.items())]
             speech, segments, spoken = dict(self._speech), dict(self._segments), dict(self._spoken)
+            levels = dict(self._levels)
             failures, breakers = dict(self._failures), dict(self._breakers)
         yield from _elements(latest)
         yield from _nodes(latest)
-        yield from _speech_families(speech, segments, spoken)
+        yield from _speech_families(speech, levels, segments, spoken)
         counter = CounterMetricFamily(
             "rustaudio_node_failures", "Failed calls of Python nodes",
             labels=[*_VAD, "exception", "retryable", "action"])
@@ -183,6 +193,13 @@ def _nodes(latest: List[Tuple[List[str], Metrics]]) -> Iterator[Any]:
     p99 = GaugeMetricFamily(
         "rustaudio_gil_wait_p99_seconds", "99th percentile of the wait for the interpreter lock",
         labels=_WHO)
+    made = CounterMetricFamily(
+        "rustaudio_calls", "Calls of Python nodes, each attempt counted", labels=_WHO)
+    times = [
+        (GaugeMetricFamily(f"rustaudio_call_time_{name}_seconds", f"{text} since READY, without waits",
+                           labels=_WHO), value)
+        for name, text, value in _CALL_TIMES
+    ]
     consecutive = GaugeMetricFamily(
         "rustaudio_consecutive_failures", "Calls that failed one after the other", labels=_WHO)
     for labels, m in latest:
@@ -192,7 +209,11 @@ def _nodes(latest: List[Tuple[List[str], Metrics]]) -> Iterator[Any]:
             p99.add_metric(labels, m.gil_wait_p99 / _S)
         if m.consecutive_failures is not None:
             consecutive.add_metric(labels, m.consecutive_failures)
-    yield from (counter, p99, consecutive)
+        if m.num_calls is not None:
+            made.add_metric(labels, m.num_calls)
+            for gauge, value in times:
+                gauge.add_metric(labels, (value(m) or 0) / _S)
+    yield from (counter, p99, consecutive, made, *(gauge for gauge, _ in times))
     yield _states("rustaudio_breaker_state", "State of the circuit breaker", _BREAKER,
                   [(labels, m.breaker_state) for labels, m in latest if m.breaker_state is not None])
 
@@ -208,16 +229,18 @@ def _states(name: str, text: str, states: Tuple[str, ...], now: List[Tuple[List[
 
 def _speech_families(
     speech: Dict[Tuple[str, str], VadChange],
+    levels: Dict[Tuple[str, str], float],
     segments: Dict[Tuple[str, str], int],
     spoken: Dict[Tuple[str, str], int],
 ) -> Iterator[Any]:
     active = GaugeMetricFamily("rustaudio_speech", "1: somebody speaks", labels=_VAD)
     floor = GaugeMetricFamily("rustaudio_noise_floor_dbfs", "Noise floor at the last change", labels=_VAD)
-    level = GaugeMetricFamily("rustaudio_speech_level_dbfs", "Level at the last change", labels=_VAD)
+    level = GaugeMetricFamily("rustaudio_speech_level_dbfs", "Level of the last segment of speech", labels=_VAD)
     for key, change in speech.items():
         active.add_metric(list(key), change.speech)
         floor.add_metric(list(key), change.noise_floor)
-        level.add_metric(list(key), change.level)
+    for key, dbfs in levels.items():
+        level.add_metric(list(key), dbfs)
     count = CounterMetricFamily("rustaudio_speech_segments", "Segments of speech that began", labels=_VAD)
     for key, n in segments.items():
         count.add_metric(list(key), n)

@@ -174,6 +174,13 @@ class Metrics(_Message):
     stalled: bool
     #: The last message of a run; its window is all of it.
     final: bool
+    #: pypipelinenode: calls of ``process``, each attempt counted, and what one took, of all since
+    #: READY; waits for the GIL and between attempts are not in it.
+    num_calls: Optional[int] = None
+    call_time_p50: Optional[int] = None
+    call_time_p95: Optional[int] = None
+    call_time_p99: Optional[int] = None
+    call_time_max: Optional[int] = None
     #: pypipelinenode: waited for the GIL in all.
     gil_wait: Optional[int] = None
     gil_wait_p99: Optional[int] = None
@@ -192,6 +199,7 @@ class VadChange(_Message):
 
     speech: bool
     probability: float
+    #: Of the 10 ms frame at the change.
     level: float
     noise_floor: float
     timestamp: Time
@@ -201,6 +209,10 @@ class VadChange(_Message):
     duration: int
     #: Counts from 1.
     segment: int
+    #: The segment ended because no more data came.
+    timed_out: Optional[bool] = None
+    #: Level of the whole segment that ended; ``None`` at a start.
+    segment_level: Optional[float] = None
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
 
 
@@ -244,6 +256,8 @@ class NodeFailure(_Message):
     stream_time: Time
     running_time: Time
     duration: Time
+    #: Failures before this one that were not posted, since a hundred messages lay unread.
+    num_omitted: Optional[int] = None
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
 
 
@@ -303,8 +317,9 @@ class Segment:
     start: int
     #: ``None`` where the run ended before the speech did.
     end: Time
+    #: Of the whole segment, dBFS; ``None`` where it has no end.
+    level: Optional[float]
     #: dBFS at the start.
-    level: float
     noise_floor: float
     #: Of the change to speech.
     probability: float
@@ -326,22 +341,24 @@ class SegmentJoiner:
             self._open[change.element] = change
             return None
         start = self._open.pop(change.element, None)
-        return None if start is None else self._join(start, change.running_time)
+        if start is None:
+            return None
+        return self._join(start, change.running_time, change.segment_level)
 
     def rest(self) -> List[Segment]:
         """Segments that never ended."""
-        rest = [self._join(start, None) for start in self._open.values()]
+        rest = [self._join(start, None, None) for start in self._open.values()]
         self._open.clear()
         return rest
 
     @staticmethod
-    def _join(start: VadChange, end: Time) -> Segment:
+    def _join(start: VadChange, end: Time, level: Optional[float]) -> Segment:
         return Segment(
             element=start.element,
             segment=start.segment,
             start=start.running_time or 0,
             end=end,
-            level=start.level,
+            level=level,
             noise_floor=start.noise_floor,
             probability=start.probability,
         )

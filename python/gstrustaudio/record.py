@@ -71,7 +71,7 @@ class Run:
             if segment is not None:
                 self._keep(segment)
         elif isinstance(event, NodeFailure):
-            self.num_failures += 1
+            self.num_failures += 1 + (event.num_omitted or 0)
             if len(self.failures) < self.max_kept:
                 self.failures.append(event)
         elif isinstance(event, BreakerChange):

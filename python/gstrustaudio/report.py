@@ -6,7 +6,7 @@ import pkgutil
 from html import escape
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from .document import node_times, run_document
+from .document import calls, node_times, run_document
 from .messages import NodeFailure, Segment
 from .record import Run
 from .svg import LEFT, WIDTH, TimeAxis, drawing, duration, envelope, seconds, sparkline
@@ -157,7 +157,7 @@ def _timeline(run: Run) -> str:
             seconds(s.start),
             "–" if s.end is None else seconds(s.end),
             "–" if s.duration is None else seconds(s.duration),
-            f"{s.level:.1f}",
+            _num(s.level, "{:.1f}"),
             f"{s.noise_floor:.1f}",
             escape(s.element),
         ]
@@ -180,9 +180,11 @@ def _speech_block(axis: TimeAxis, s: Segment, media: int, top: float, height: fl
     end = media if s.end is None else s.end
     x, width = axis.x(s.start), max(axis.x(end) - axis.x(s.start), 1.0)
     told = "until the end" if s.end is None else f"to {seconds(s.end)} s"
+    if s.level is not None:
+        told += f", {s.level:.1f} dBFS"
     return (
         f'<rect class="speech" x="{x:.1f}" y="{top:g}" width="{width:.1f}" height="{height:g}" rx="3">'
-        f"<title>Segment {s.segment}: {seconds(s.start)} {told}, {s.level:.1f} dBFS</title></rect>"
+        f"<title>Segment {s.segment}: {seconds(s.start)} {told}</title></rect>"
     )
 
 
@@ -253,8 +255,20 @@ def _elements(run: Run, nodes: Sequence[Dict[str, Any]]) -> str:
     return _section(
         "elements", "Elements",
         "Time per buffer from p50 (line) over p95 (dark) to p99 (light), on a logarithmic scale.",
-        _percentiles(run, nodes) + table,
+        _percentiles(run, nodes) + table + _calls(run),
     )
+
+
+def _calls(run: Run) -> str:
+    rows = [
+        [escape(name), f"{figures[0]:,}", *map(microseconds, figures[1:])] for name, figures in calls(run)
+    ]
+    if not rows:
+        return ""
+    head = [("Element", True), ("Calls", False), ("p50 µs", False), ("p95 µs", False),
+            ("p99 µs", False), ("Max µs", False)]
+    return _table("Calls of Python nodes, each attempt counted; waits between attempts are not in them",
+                  head, rows)
 
 
 def _percentiles(run: Run, nodes: Sequence[Dict[str, Any]]) -> str:

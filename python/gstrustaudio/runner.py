@@ -210,6 +210,8 @@ def _tap(pipeline: Any) -> Optional[Waveform]:
         buffer, (audio, segment) = info.get_buffer(), state
         if audio is None or segment is None or buffer.pts == Gst.CLOCK_TIME_NONE:
             return Gst.PadProbeReturn.OK
+        if segment.rate < 0 and segment.stop == Gst.CLOCK_TIME_NONE:
+            return Gst.PadProbeReturn.OK  # it has no running time
         at = segment.to_running_time(Gst.Format.TIME, buffer.pts)
         if at == Gst.CLOCK_TIME_NONE:
             return Gst.PadProbeReturn.OK

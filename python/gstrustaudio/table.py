@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import List, Optional, Sequence
 
-from .document import node_times, run_document
+from .document import calls, node_times, run_document
 from .record import Run
 
 
@@ -37,7 +37,7 @@ def summary(run: Run) -> str:
                 f"{s.start / 1e9:.3f}",
                 "-" if s.end is None else f"{s.end / 1e9:.3f}",
                 "-" if s.duration is None else f"{s.duration / 1e9:.3f}",
-                f"{s.level:.1f}",
+                "-" if s.level is None else f"{s.level:.1f}",
                 s.element,
             ]
             for s in run.segments
@@ -68,6 +68,11 @@ def summary(run: Run) -> str:
         head = ["element", "type", "buffers", "total", "p50", "p95", "p99", "max", "% real time",
                 "kB", "retries", "failures", "skipped", "status"]
         out += table(head, rows, left=2)
+        nodes = calls(run)
+        if nodes:
+            out += ["", "Calls of Python nodes, times in us"]
+            rows = [[name, str(figures[0]), *map(microseconds, figures[1:])] for name, figures in nodes]
+            out += table(["element", "calls", "p50", "p95", "p99", "max"], rows)
     else:
         out.append("No metrics: is there an element of the rustaudio plugin in the line, and post-metrics on?")
     return "\n".join(out)

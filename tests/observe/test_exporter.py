@@ -25,13 +25,14 @@ def filled():
     """An exporter that has seen every kind of event."""
     exporter = Exporter()
     node = {**METRICS, "element": "p", "factory": "pypipelinenode", "gil-wait": 2_500_000_000, "gil-wait-p99": 1_000_000,
-            "breaker-state": "open", "consecutive-failures": 5, "stalled": True}
+            "breaker-state": "open", "consecutive-failures": 5, "stalled": True, "num-calls": 7, "call-time-p50": 1_000_000,
+            "call-time-p95": 2_000_000, "call-time-p99": 3_000_000, "call-time-max": 4_000_000}
     exporter.add(Metrics.from_fields(METRICS), "a")
     exporter.add(Metrics.from_fields(node), "a")
     for speech, duration in [(True, 0), (False, 1_500_000_000), (True, 0)]:
         exporter.add(VadChange.from_fields(
             {"speech": speech, "probability": 0.5, "level": -20.0, "noise-floor": -70.0, **TIMES,
-             "duration": duration, "segment": 1}, "vad0"), "a")
+             "duration": duration, "segment": 1, "segment-level": None if speech else -25.0}, "vad0"), "a")
     for n in range(3):
         exporter.add(NodeFailure.from_fields(
             {"attempt": n + 1, "max-attempts": 4, "retryable": True, "exception": 'Odd"\n\\Error', "message": "m",
@@ -65,10 +66,12 @@ class Scrape(unittest.TestCase):
             ("process_peak_rss_bytes", (), 70e6),
             ("status", vad + (("state", "degraded"),), 1), ("status", vad + (("state", "ok"),), 0),
             ("gil_wait_seconds_total", node, 2.5), ("gil_wait_p99_seconds", node, 0.001),
-            ("consecutive_failures", node, 5),
+            ("consecutive_failures", node, 5), ("calls_total", node, 7),
+            ("call_time_p50_seconds", node, 0.001), ("call_time_p95_seconds", node, 0.002),
+            ("call_time_p99_seconds", node, 0.003), ("call_time_max_seconds", node, 0.004),
             ("breaker_state", node + (("state", "open"),), 1), ("breaker_state", node + (("state", "closed"),), 0),
             ("speech", short, 1), ("speech_segments_total", short, 2), ("speech_seconds_total", short, 1.5),
-            ("noise_floor_dbfs", short, -70), ("speech_level_dbfs", short, -20),
+            ("noise_floor_dbfs", short, -70), ("speech_level_dbfs", short, -25),
             ("node_failures_total", (("action", "retry"), ("element", "p"), ("exception", 'Odd"\n\\Error'),
                                      ("pipeline", "a"), ("retryable", "true")), 3),
             ("breaker_changes_total", (("element", "p"), ("pipeline", "a"), ("state", "open")), 1),

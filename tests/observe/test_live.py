@@ -1,6 +1,9 @@
 """Following pipelines from PyGObject."""
+import array
 import itertools
+import math
 import unittest
+import wave
 
 from support import PATIENCE, Gst, InFolder, speech
 
@@ -32,10 +35,13 @@ class Play(InFolder):
             "rustaudioconvert name=c metrics-interval=1000000000 ! rustresample name=r metrics-interval=0 ! "
             "audio/x-raw,rate=16000 ! fakesink")
         got = [e for e in play(pipeline, PATIENCE) if isinstance(e, Metrics)]
-        windows = [m for m in got if m.element == "c" and not m.final]
-        self.assertEqual([(m.running_time, m.duration) for m in windows],
-                         [(0, 10**9), (10**9, 10**9), (2 * 10**9, 10**9)])
-        self.assertEqual([m.num_buffers for m in windows], [100, 200, 300])
+        # As many as there was time to read, one after the other.
+        at = 0
+        for m in (m for m in got if m.element == "c" and not m.final):
+            self.assertEqual((m.running_time, m.duration % 10**9), (at, 0))
+            at += m.duration
+            self.assertGreaterEqual(m.num_buffers, at // 10**7)
+        self.assertIn(at, [10**9, 2 * 10**9, 3 * 10**9])
         final = [m for m in got if m.final]
         self.assertEqual({m.element: (m.num_buffers, m.duration) for m in final},
                          {"c": (300, 3 * 10**9), "r": (300, 3 * 10**9)})
@@ -103,9 +109,21 @@ class Play(InFolder):
         read = list(play(pipeline, PATIENCE))
         disconnect()
         self.assertEqual(called, read)
-        self.assertEqual([m.num_buffers for m in called], [50, 100, 100])
+        self.assertEqual([m.num_buffers for m in called if m.final], [100])
+        self.assertEqual([m.final for m in called], [False] * (len(called) - 1) + [True])
+        before = len(called)
+        self.assertGreater(before, 1)
         list(play(pipeline, PATIENCE))
-        self.assertEqual(len(called), 3)
+        self.assertEqual(len(called), before)
+
+
+def rms(path, start, end):
+    """Level of a mono S16 file between two times in ns, in dBFS."""
+    with wave.open(str(path)) as w:
+        first, last = (round(t * w.getframerate() / 1e9) for t in (start, end))
+        w.setpos(first)
+        samples = array.array("h", w.readframes(last - first))
+    return 10 * math.log10(sum(x * x for x in samples) / len(samples) / 2**30)
 
 
 class Speech(InFolder):
@@ -124,6 +142,7 @@ class Speech(InFolder):
             self.assertLess(abs(s.end / 1e9 - end), 0.3)
             self.assertEqual(s.duration, s.end - s.start)
             self.assertGreater(s.level, s.noise_floor)
+            self.assertAlmostEqual(s.level, rms(self.folder / "speech.wav", s.start, s.end), delta=0.1)
         self.assertEqual(stats(pipeline.get_by_name("v")).factory, "rustvad")
 
     def test_frames_are_read(self):
@@ -167,8 +186,10 @@ class Nodes(InFolder):
         self.assertEqual([f.message for f in failures], [f"call {20 * (i + 1)} <late>" for i in range(52)])
         windows = [e for e in got if isinstance(e, Metrics) and not e.final]
         (final,) = [e for e in got if isinstance(e, Metrics) and e.final]
-        self.assertEqual([m.num_buffers for m in windows], [100 * (i + 1) for i in range(10)])
-        self.assertEqual((final.num_buffers, final.num_samples, final.num_bytes), (1000, 480_000, 4 * 480_000))
+        told = [m.num_buffers for m in windows]
+        self.assertEqual([n % 100 for n in told], [0] * len(told))
+        self.assertEqual(told, sorted(set(told)))
+        self.assertEqual((final.num_calls, final.num_buffers, final.num_samples, final.num_bytes), (1052, 1000, 480_000, 4 * 480_000))
         self.assertEqual((final.num_errors, final.num_retries, final.num_skipped, final.num_dropped), (52, 52, 0, 0))
         self.assertEqual(final.duration, 10**10)
         for m in windows:

@@ -13,14 +13,15 @@ from gstrustaudio.text import TextError, parse_structure, read_launch_output
 
 TIMES = {"timestamp": 5 * 10**8, "stream-time": 2**64 - 1, "running-time": 5 * 10**8}
 VAD = {"speech": True, "probability": 0.75, "level": -20.5, "noise-floor": -70.0, **TIMES,
-       "duration": 0, "segment": 3}
+       "duration": 0, "segment": 3, "timed-out": False, "segment-level": -25.5}
 FAILURE = {"attempt": 1, "max-attempts": 4, "retryable": True, "exception": "TimeoutError",
            "message": 'zu spät "heute"; a=(int)3, b', "file": "a.py", "line": 3, "action": "retry", **TIMES,
-           "traceback": 'Traceback:\n  File "a.py", line 3\n\tcafé \\ {x: [1, 2]}\n', "duration": 10}
+           "traceback": 'Traceback:\n  File "a.py", line 3\n\tcafé \\ {x: [1, 2]}\n', "duration": 10,
+           "num-omitted": 7}
 SAMPLES = {
     "rustaudio-metrics": METRICS,
     "rustvad": VAD,
-    "rustvad-frame": {k: v for k, v in VAD.items() if k != "segment"},
+    "rustvad-frame": {k: v for k, v in VAD.items() if k not in ("segment", "timed-out", "segment-level")},
     "pypipelinenode-failure": FAILURE,
     "pypipelinenode-breaker": {"state": "open", "previous": "closed", "consecutive-failures": 5, **TIMES,
                                "duration": 0},
@@ -86,17 +87,19 @@ class Dataclasses(unittest.TestCase):
 
     def test_segments_are_joined_by_element(self):
         def change(element, speech, at, segment):
-            fields = {**VAD, "speech": speech, "running-time": at, "segment": segment}
+            fields = {**VAD, "speech": speech, "running-time": at, "segment": segment, "segment-level": -at}
+            if speech:
+                del fields["segment-level"]
             return gstrustaudio.VadChange.from_fields(fields, element)
 
         joiner = SegmentJoiner()
         done = [joiner.add(c) for c in (
             change("a", True, 10, 1), change("b", True, 15, 1), change("a", False, 30, 1),
             change("b", False, 40, 1), change("a", False, 45, 1), change("a", True, 50, 2))]
-        self.assertEqual([(s.element, s.segment, s.start, s.end, s.duration) for s in done if s],
-                         [("a", 1, 10, 30, 20), ("b", 1, 15, 40, 25)])
-        self.assertEqual([(s.element, s.start, s.end, s.duration) for s in joiner.rest()],
-                         [("a", 50, None, None)])
+        self.assertEqual([(s.element, s.segment, s.start, s.end, s.duration, s.level) for s in done if s],
+                         [("a", 1, 10, 30, 20, -30.0), ("b", 1, 15, 40, 25, -40.0)])
+        self.assertEqual([(s.element, s.start, s.end, s.duration, s.level) for s in joiner.rest()],
+                         [("a", 50, None, None, None)])
 
 
 class Text(unittest.TestCase):

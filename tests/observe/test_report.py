@@ -92,7 +92,8 @@ def run_of_everything():
     for speech_on, at in [(True, S // 2), (False, S), (True, 3 * S)]:
         run.add(VadChange.from_fields(
             {"speech": speech_on, "probability": 0.5, "level": -20.0, "noise-floor": -70.0, **times,
-             "running-time": at, "duration": 0, "segment": 1 if at <= S else 2}, "vad0"))
+             "running-time": at, "duration": 0, "segment": 1 if at <= S else 2,
+             "segment-level": None if speech_on else -25.0}, "vad0"))
     for at, was, state in [(S, "closed", "open"), (2 * S, "open", "half-open"), (3 * S, "half-open", "closed")]:
         run.add(BreakerChange.from_fields(
             {"state": state, "previous": was, "consecutive-failures": 5, **times, "running-time": at,
@@ -169,12 +170,33 @@ class Page(InFolder):
         for state, times in [("closed", 2), ("open", 1), ("half-open", 1)]:
             self.assertEqual(shown.count("rect", state), times, state)
         self.assertIn("node0: open from 1.000 to 2.000 s", shown.titles)
-        self.assertIn("Segment 1: 0.500 to 1.000 s, -20.0 dBFS", shown.titles)
-        self.assertIn("Segment 2: 3.000 until the end, -20.0 dBFS", shown.titles)
+        self.assertIn("Segment 1: 0.500 to 1.000 s, -25.0 dBFS", shown.titles)
+        self.assertIn("Segment 2: 3.000 until the end", shown.titles)
         self.assertEqual(shown.count("polyline", "line"), 1)
         row = next(r for r in shown.rows if r[0] == "vad0 rustvad")
         self.assertEqual(row, ["vad0 rustvad", "degraded", "100", "1235", "12.0", "20.0", "30.0", "40.5",
                                "0.12", "45", "3", "2", "5"])
+
+    def test_a_number_and_the_text_beside_it_stand_apart(self):
+        # The page itself bears no script: this one is the test's.
+        script = """<script>
+            const text = cell => { const r = document.createRange(); r.selectNodeContents(cell); return r.getBoundingClientRect(); };
+            let least = 1000, pairs = 0;
+            for (const cell of document.querySelectorAll("tr > .t")) {
+                const left = cell.previousElementSibling;
+                if (left === null || left.classList.contains("t")) continue;
+                pairs += 1;
+                least = Math.min(least, text(cell).left - text(left).right);
+            }
+            document.title = `${pairs} pairs, ${Math.floor(least)} px`;
+        </script></body>"""
+        page = self.folder / "all.html"
+        html = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", html_report(run_of_everything()))
+        page.write_text(html.replace("</body>", script))
+        dom = chromium(page, "--dump-dom", "--window-size=1250,1600").stdout
+        pairs, pixels = map(int, re.search(r"<title>(\d+) pairs, (-?\d+) px</title>", dom).groups())
+        self.assertGreaterEqual(pairs, 7)
+        self.assertGreaterEqual(pixels, 20)
 
     def test_is_drawn_in_light_and_dark(self):
         page = self.folder / "all.html"
