@@ -1,0 +1,81 @@
+"""The network: our features of 10 ms and Silero's last window in, one logit per look-ahead out."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from front import FEATURES
+from silero import HIDDEN, HOP, WINDOW
+
+#: Frames between the one that a head decides about and the newest one.
+LOOK_AHEADS = (0, 3, 6, 10)
+#: Units of the dense layer and of the memory.
+DENSE, MEMORY = 64, 48
+#: Scale of Silero's logits among the inputs.
+LOGIT_SCALE = 0.25
+
+
+def newest_windows(frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each frame the index of the newest window that is complete at its end (-1: none) and the
+    samples since then."""
+    end = (np.arange(frames) + 1) * HOP
+    return end // WINDOW - 1, end % WINDOW
+
+
+def silero_inputs(logits: torch.Tensor, frames: int) -> torch.Tensor:
+    """[signals, frames, 3]: the newest window's logit, the one before it, and its age; logits
+    [signals, windows]."""
+    window, age = newest_windows(frames)
+    padded = torch.nn.functional.pad(logits, (2, 0)) * LOGIT_SCALE
+    ages = torch.from_numpy((age / WINDOW).astype(np.float32)).expand(len(logits), -1)
+    return torch.stack([padded[:, window + 2], padded[:, window + 1], ages], 2)
+
+
+class Net(torch.nn.Module):
+    """Dense layer, long short-term memory, linear heads on its output and on the inputs.
+
+    The dense layer also takes Silero's hidden state, whose part changes once per window only."""
+
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        inputs = FEATURES + 3
+        self.register_buffer("mean", torch.zeros(FEATURES))
+        self.register_buffer("deviation", torch.ones(FEATURES))
+        self.dense = torch.nn.Linear(inputs, DENSE)
+        self.window = torch.nn.Linear(HIDDEN, DENSE, bias=False)
+        self.memory = torch.nn.LSTM(DENSE, MEMORY, batch_first=True)
+        self.heads = torch.nn.Linear(MEMORY + inputs, len(LOOK_AHEADS))
+        with torch.no_grad():
+            # Silero's logit is the first guess.
+            self.heads.weight.zero_()
+            self.heads.bias.zero_()
+            self.heads.weight[:, MEMORY + FEATURES] = 0.5 / LOGIT_SCALE
+
+    def inputs(self, own: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """[signals, frames, FEATURES + 3] from features [signals, frames, .] and Silero's logits
+        [signals, windows]."""
+        normal = (own - self.mean) / self.deviation
+        return torch.cat([normal, silero_inputs(logits, own.shape[1])], 2)
+
+    def forward(self, x: torch.Tensor, hidden: torch.Tensor, part: slice = slice(None),
+                state: tuple[torch.Tensor, torch.Tensor] | None = None
+                ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+        """Logits [signals, frames, heads] of the frames in `part` and the state after them, from
+        `inputs` and Silero's hidden states [signals, windows, 128]."""
+        window, _ = newest_windows(x.shape[1])
+        of_window = torch.nn.functional.pad(self.window(hidden), (0, 0, 1, 0))[:, window + 1]
+        x = x[:, part]
+        y, state = self.memory(torch.relu(self.dense(x) + of_window[:, part]), state)
+        return self.heads(torch.cat([y, x], 2)), state
+
+
+def predict(net: Net, view: dict[str, np.ndarray]) -> np.ndarray:
+    """Logits [signals, frames, heads] of what `make.view` gives."""
+    own, logits, hidden = (torch.from_numpy(view[k].astype(np.float32))
+                           for k in ("own", "logit", "hidden"))
+    with torch.no_grad():
+        return net(net.inputs(own, logits), hidden)[0].numpy()
