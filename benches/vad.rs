@@ -24,6 +24,7 @@ fn frames(c: &mut Criterion) {
     let mut group = c.benchmark_group("vad per 10 ms");
     let spectral = DetectorKind::Spectral(LookAhead::Short);
     let silero = DetectorKind::Silero(LookAhead::Short);
+    let neural = DetectorKind::Neural(LookAhead::Short);
     let energy = DetectorKind::Energy {
         threshold_db: -30.0,
     };
@@ -41,6 +42,10 @@ fn frames(c: &mut Criterion) {
         ("silero, digital silence after sound", 16_000, silero, true),
         ("silero, 48 kHz", 48_000, silero, false),
         ("silero, 8 kHz", 8000, silero, false),
+        ("neural", 16_000, neural, false),
+        ("neural, digital silence after sound", 16_000, neural, true),
+        ("neural, 48 kHz", 48_000, neural, false),
+        ("neural, 8 kHz", 8000, neural, false),
         ("energy", 16_000, energy, false),
     ] {
         let config = Config {
@@ -129,6 +134,7 @@ fn elements(c: &mut Criterion) {
         ("rustvad, energy", "rustvad", Some("energy")),
         ("rustvad, spectral", "rustvad", Some("spectral")),
         ("rustvad, silero", "rustvad", Some("silero")),
+        ("rustvad, neural", "rustvad", Some("neural")),
     ] {
         let element = gst::ElementFactory::make(factory).build().unwrap();
         if let Some(detector) = detector {

@@ -15,9 +15,10 @@ pub fn detector(name: &str, ms: u64) -> Result<DetectorKind, String> {
     let kind = match name {
         "spectral" => DetectorKind::Spectral(look_ahead),
         "silero" => DetectorKind::Silero(look_ahead),
+        "neural" => DetectorKind::Neural(look_ahead),
         _ => {
             return Err(format!(
-                "no detector called {name} here: spectral or silero"
+                "no detector called {name} here: spectral, silero or neural"
             ));
         }
     };

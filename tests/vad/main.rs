@@ -5,6 +5,7 @@
 mod common;
 mod cut_off;
 mod flow;
+mod neural;
 mod rig;
 mod silero;
 #[path = "../common/voice.rs"]

@@ -6,8 +6,8 @@ use gstrustaudio::elements::vad::VadFrame;
 
 use super::rig::{Got, Rig, buffers, bytes, changes, spans};
 
-const RATE: usize = 48_000;
-const S16: &str = "audio/x-raw,format=S16LE,rate=48000,channels=1,layout=interleaved";
+pub const RATE: usize = 48_000;
+pub const S16: &str = "audio/x-raw,format=S16LE,rate=48000,channels=1,layout=interleaved";
 /// Silence before, between and after the words.
 const PAUSE: usize = RATE;
 
@@ -21,7 +21,7 @@ fn recording(name: &str) -> Vec<i16> {
 }
 
 /// Two names with pauses of faint noise, and where each is louder than -60 dBFS, in ms.
-fn speech() -> (Vec<i16>, Vec<(u64, u64)>) {
+pub fn speech() -> (Vec<i16>, Vec<(u64, u64)>) {
     let mut seed = 1u32;
     let mut noise = move || {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -48,7 +48,7 @@ fn speech() -> (Vec<i16>, Vec<(u64, u64)>) {
     (x, known)
 }
 
-fn data(x: &[i16]) -> Vec<u8> {
+pub fn data(x: &[i16]) -> Vec<u8> {
     x.iter().flat_map(|x| x.to_le_bytes()).collect()
 }
 

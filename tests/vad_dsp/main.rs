@@ -64,6 +64,7 @@ fn detector(rate: u32, channels: usize, layout: Layout, detector: DetectorKind) 
 
 const SPECTRAL: DetectorKind = DetectorKind::Spectral(LookAhead::Short);
 const SILERO: DetectorKind = DetectorKind::Silero(LookAhead::Medium);
+const NEURAL: DetectorKind = DetectorKind::Neural(LookAhead::Medium);
 
 /// A gliding sawtooth in bursts of a quarter of a second, over noise.
 fn sound(rate: u32, seconds: f32) -> Vec<f32> {
@@ -98,6 +99,9 @@ fn frames_allocate_nothing() {
         DetectorKind::Silero(LookAhead::None),
         SILERO,
         DetectorKind::Silero(LookAhead::Long),
+        DetectorKind::Neural(LookAhead::None),
+        NEURAL,
+        DetectorKind::Neural(LookAhead::Long),
         DetectorKind::Energy {
             threshold_db: -30.0,
         },
@@ -181,6 +185,7 @@ fn nothing_poisons_later_frames() {
     for kind in [
         SPECTRAL,
         SILERO,
+        NEURAL,
         DetectorKind::Energy {
             threshold_db: -30.0,
         },

@@ -21,8 +21,8 @@ START = 8
 #: Speech whose tracked level is below this is brought up to it, by at most MAX_GAIN dB, and no single
 #: frame to more than HEADROOM dB above it.
 TARGET, MAX_GAIN, HEADROOM = -46.0, 45.0, 12.0
-#: Mean of the samples, subtracted before Silero: share of a new frame.
-DC_KEEP = 0.95
+#: Mean of the samples, subtracted before Silero: share of the past; one so far off is followed at once.
+DC_KEEP, DC_JUMP = 0.95, 1.0
 
 FORGET, WARM_UP = 0.995, 50
 BLOCK, BLOCKS, BIAS, SMOOTH = 15, 6, 1.4, 0.6
@@ -176,7 +176,8 @@ def levelled(x: np.ndarray, gain_db: np.ndarray) -> np.ndarray:
     dc = np.empty_like(means)
     tracked = np.zeros(len(x))
     for t in range(frames):
-        tracked = DC_KEEP * tracked + (1 - DC_KEEP) * means[:, t]
+        slow = DC_KEEP * tracked + (1 - DC_KEEP) * means[:, t]
+        tracked = np.where(np.abs(means[:, t] - tracked) > DC_JUMP, means[:, t], slow)
         dc[:, t] = tracked
     gain = 10 ** (gain_db / 20)
     return ((x - ramp(dc, np.zeros(len(x)))) * ramp(gain, gain[:, 0])).astype(np.float32)

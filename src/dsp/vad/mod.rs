@@ -9,11 +9,13 @@
 
 mod decimate;
 mod detector;
+mod double;
 mod energy;
 mod grid;
 mod look_ahead;
 mod loudness;
 mod math;
+pub mod neural;
 mod noise;
 mod ratio;
 mod segments;

@@ -73,18 +73,15 @@ impl Spectral {
     /// A look-ahead of 60 ms counts as 30.
     pub fn new(plan: Plan, look_ahead: LookAhead) -> Self {
         let spectrum = Spectrum::new(plan);
-        let inside = |hz: &f32| (150.0..=4000.0).contains(hz);
-        let first = spectrum.centres().iter().position(inside).unwrap_or(0);
-        let last = spectrum.centres().iter().rposition(inside).unwrap_or(0);
         Self {
             look_ahead: self::look_ahead(look_ahead),
             voicing: Voicing::new(&spectrum),
             tonal: Tonal::default(),
             peak: f32::MIN,
+            speech_bands: spectrum.between(150.0, 4000.0),
             spectrum,
             floor: NoiseFloor::default(),
             ratio: Ratio::default(),
-            speech_bands: first..last + 1,
             past: [[0.0; MAX_BANDS]; FLUX],
             seen: 0,
             scores: [0.0; SCORES],

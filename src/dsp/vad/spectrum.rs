@@ -179,7 +179,7 @@ impl Tables {
 /// Turns 10 ms of samples at a time into a power spectrum and band energies.
 pub struct Spectrum {
     plan: Plan,
-    high_pass: HighPass,
+    high_pass: Option<HighPass>,
     tables: Arc<Tables>,
     /// The last `window` samples.
     history: Vec<f32>,
@@ -194,13 +194,22 @@ pub struct Spectrum {
 }
 
 impl Spectrum {
+    /// Of samples through a high-pass at 70 Hz.
     pub fn new(plan: Plan) -> Self {
+        Self {
+            high_pass: Some(HighPass::new(70.0, f64::from(plan.rate()))),
+            ..Self::unfiltered(plan)
+        }
+    }
+
+    /// Of the samples as they are: the window keeps an offset in the two lowest bins.
+    pub fn unfiltered(plan: Plan) -> Self {
         static TABLES: Shared<Plan, Tables> = Shared::new();
         let tables = TABLES.get_always(plan, || Tables::new(plan));
         let fft = &tables.fft;
         Self {
             plan,
-            high_pass: HighPass::new(70.0, f64::from(plan.rate())),
+            high_pass: None,
             history: vec![0.0; plan.window()],
             filled: 0,
             windowed: fft.make_input_vec(),
@@ -221,6 +230,14 @@ impl Spectrum {
         &self.tables.mel.centres
     }
 
+    /// Bands whose centres lie from `low` to `high` Hz.
+    pub fn between(&self, low: f32, high: f32) -> std::ops::Range<usize> {
+        let inside = |hz: &f32| (low..=high).contains(hz);
+        let first = self.centres().iter().position(inside).unwrap_or(0);
+        let last = self.centres().iter().rposition(inside);
+        first..last.map_or(first, |last| last + 1)
+    }
+
     pub fn window(&self) -> &[f32] {
         &self.tables.window
     }
@@ -234,7 +251,9 @@ impl Spectrum {
 
     /// Forgets all samples.
     pub fn reset(&mut self) {
-        self.high_pass.state = [0.0; 2];
+        if let Some(filter) = &mut self.high_pass {
+            filter.state = [0.0; 2];
+        }
         self.history.fill(0.0);
         self.filled = 0;
     }
@@ -242,6 +261,16 @@ impl Spectrum {
     /// Takes one hop of samples; true if a whole window has been seen and the spectrum is valid.
     /// What is not a number counts as 0 and what is far beyond full scale is clipped.
     pub fn push(&mut self, hop: &[f32]) -> bool {
+        self.take(hop);
+        if self.filled < self.history.len() {
+            return false;
+        }
+        self.transform();
+        true
+    }
+
+    /// Takes one hop of samples as [`push`](Self::push) does, without a spectrum.
+    pub fn take(&mut self, hop: &[f32]) {
         let n = hop.len();
         let start = self.history.len() - n;
         self.history.copy_within(n.., 0);
@@ -250,22 +279,23 @@ impl Spectrum {
             *y = sane(*x);
         }
         let filtered = &mut self.history[start..];
-        self.high_pass.run(fresh, filtered);
+        match &mut self.high_pass {
+            Some(filter) => filter.run(fresh, filtered),
+            None => filtered.copy_from_slice(fresh),
+        }
         // The tail of the filter in digital silence ends in denormals, which take a hundred times
         // as long; what is below the last bit of 24 ends here.
         if filtered.iter().all(|y| y.abs() < INAUDIBLE) {
             filtered.fill(0.0);
-            self.high_pass.state = [0.0; 2];
+            if let Some(filter) = &mut self.high_pass {
+                filter.state = [0.0; 2];
+            }
         }
         self.filled = (self.filled + n).min(self.history.len());
-        if self.filled < self.history.len() {
-            return false;
-        }
-        self.transform();
-        true
     }
 
-    fn transform(&mut self) {
+    /// The spectrum of what the window holds: silence where nothing came yet.
+    pub fn transform(&mut self) {
         for ((y, x), w) in self
             .windowed
             .iter_mut()

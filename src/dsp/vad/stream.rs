@@ -9,6 +9,7 @@ use super::grid::FrameGrid;
 use super::look_ahead::LookAhead;
 use super::loudness::SegmentMeter;
 use super::math::sane;
+use super::neural::Neural;
 use super::segments::{Change, LevelClass, Rules, Segmenter};
 use super::silero::Silero;
 use super::spectral::{self, Spectral};
@@ -32,6 +33,8 @@ pub enum DetectorKind {
     Spectral(LookAhead),
     /// Silero's network.
     Silero(LookAhead),
+    /// Silero's network joined with features of the spectrum by a network of our own.
+    Neural(LookAhead),
     /// Probability 1 at or above this level in dBFS, else 0.
     Energy { threshold_db: f32 },
 }
@@ -41,7 +44,7 @@ impl DetectorKind {
     pub fn look_ahead(self) -> LookAhead {
         match self {
             Self::Spectral(asked) => spectral::look_ahead(asked),
-            Self::Silero(asked) => asked,
+            Self::Silero(asked) | Self::Neural(asked) => asked,
             Self::Energy { .. } => LookAhead::None,
         }
     }
@@ -50,6 +53,7 @@ impl DetectorKind {
         match self {
             Self::Spectral(look_ahead) => Ears::Sound(Box::new(Spectral::new(plan, look_ahead))),
             Self::Silero(look_ahead) => Ears::Sound(Box::new(Silero::new(plan, look_ahead))),
+            Self::Neural(look_ahead) => Ears::Sound(Box::new(Neural::new(plan, look_ahead))),
             Self::Energy { threshold_db } => Ears::Level(threshold_db),
         }
     }

@@ -20,6 +20,11 @@ pub enum DetectorChoice {
     Energy,
     #[enum_value(name = "Silero's neural network", nick = "silero")]
     Silero,
+    #[enum_value(
+        name = "Silero's network, levelled, and features of the spectrum, joined by a network",
+        nick = "neural"
+    )]
+    Neural,
 }
 
 /// What happens to audio that is not speech.
@@ -108,6 +113,7 @@ impl Settings {
                 threshold_db: self.energy_db as f32,
             },
             DetectorChoice::Silero => DetectorKind::Silero(self.look_ahead),
+            DetectorChoice::Neural => DetectorKind::Neural(self.look_ahead),
         }
     }
 
@@ -334,6 +340,7 @@ mod tests {
             for (detector, given) in [
                 (DetectorChoice::Spectral, spectral),
                 (DetectorChoice::Silero, silero),
+                (DetectorChoice::Neural, silero),
             ] {
                 s.detector = detector;
                 let told = s.get("look-ahead").unwrap().get::<u64>().unwrap();

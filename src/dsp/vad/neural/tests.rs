@@ -1,0 +1,160 @@
+use super::*;
+
+const SAMPLES: usize = 24_000;
+const FRAMES: usize = SAMPLES / HOP;
+
+/// Made audio, and the logits of `tools/vad_train/vectors.py` by look-ahead.
+fn vectors() -> (Vec<f32>, Vec<Vec<f32>>) {
+    let (audio, logits) = include_bytes!("vectors.bin").split_at(SAMPLES * 2);
+    let audio = audio.as_chunks().0.iter();
+    let logits = logits.as_chunks().0.iter();
+    let logits: Vec<f32> = logits.map(|x| f32::from_le_bytes(*x)).collect();
+    (
+        audio
+            .map(|x| f32::from(i16::from_le_bytes(*x)) / 32768.0)
+            .collect(),
+        logits.chunks(FRAMES).map(<[f32]>::to_vec).collect(),
+    )
+}
+
+/// Decisions as they come, one per hop, `None` left out.
+fn run(neural: &mut Neural, audio: &[f32]) -> Vec<f32> {
+    let hop = neural.plan.hop();
+    audio
+        .chunks_exact(hop)
+        .filter_map(|x| neural.push(x))
+        .collect()
+}
+
+/// The vowel, 0.2 to 0.65 s, is far more probable than the hiss before it.
+fn assert_vowel(found: &[f32]) {
+    let largest = |p: &[f32]| p.iter().copied().fold(0.0, f32::max);
+    let (hiss, vowel) = (largest(&found[5..15]), largest(&found[25..60]));
+    assert!(vowel > 0.2 && vowel > 10.0 * hiss, "{vowel} after {hiss}");
+}
+
+#[test]
+fn probabilities_are_those_of_the_training_program() {
+    let (audio, wanted) = vectors();
+    assert_eq!(wanted.len(), LookAhead::ALL.len());
+    for (look_ahead, wanted) in LookAhead::ALL.into_iter().zip(&wanted) {
+        for level in Level::available() {
+            let mut neural = Neural::at(level, Plan::Wide, look_ahead);
+            let found = run(&mut neural, &audio);
+            assert_eq!(found.len(), FRAMES - look_ahead.frames());
+            for (t, (found, wanted)) in found.iter().zip(&wanted[look_ahead.frames()..]).enumerate()
+            {
+                let wanted = sigmoid(*wanted);
+                assert!(
+                    (found - wanted).abs() < 0.01,
+                    "{level:?} {look_ahead:?} frame {t}: {found} for {wanted}"
+                );
+            }
+        }
+    }
+    // There is something to tell.
+    let all = wanted.concat();
+    assert!(all.iter().any(|l| *l > 0.0) && all.iter().any(|l| *l < -2.0));
+}
+
+#[test]
+fn instruction_sets_agree() {
+    let (audio, _) = vectors();
+    let of = |level| run(&mut Neural::at(level, Plan::Wide, LookAhead::Short), &audio);
+    let wanted = of(Level::best());
+    for level in Level::available() {
+        for (a, b) in of(level).iter().zip(&wanted) {
+            assert!((a - b).abs() < 1e-4, "{level:?}: {a} for {b}");
+        }
+    }
+}
+
+#[test]
+fn a_reset_forgets_everything() {
+    let (audio, _) = vectors();
+    let mut neural = Neural::new(Plan::Wide, LookAhead::Short);
+    let first = run(&mut neural, &audio);
+    neural.reset();
+    assert_eq!(run(&mut neural, &audio), first);
+}
+
+#[test]
+fn frames_in_gaps_are_no_speech_and_those_before_take_what_there_is() {
+    let (audio, _) = vectors();
+    let mut neural = Neural::new(Plan::Wide, LookAhead::Long);
+    // 30 ms before the end of the vowel.
+    let before = run(&mut neural, &audio[..HOP * 57]);
+    assert_eq!(before.len(), 47);
+    let after: Vec<f32> = (0..20).filter_map(|_| neural.push_gap()).collect();
+    assert_eq!(after.len(), 20);
+    assert_eq!(after[..10], [*before.last().unwrap(); 10]);
+    assert_eq!(after[10..], [0.0; 10]);
+    assert_eq!(neural.push(&audio[..HOP]), Some(0.0));
+}
+
+#[test]
+fn the_end_gives_every_frame() {
+    let (audio, _) = vectors();
+    for look_ahead in LookAhead::ALL {
+        let mut neural = Neural::new(Plan::Wide, look_ahead);
+        let mut found = run(&mut neural, &audio);
+        while found.len() < FRAMES {
+            found.push(neural.push_end().expect("a decision"));
+        }
+        assert!(found.iter().all(|p| (0.0..=1.0).contains(p)));
+    }
+}
+
+#[test]
+fn what_is_no_audio_leaves_numbers_and_does_no_harm() {
+    let (audio, _) = vectors();
+    let hostile: [fn(usize) -> f32; 7] = [
+        |_| 0.0,
+        |_| f32::NAN,
+        |_| f32::INFINITY,
+        |_| f32::NEG_INFINITY,
+        |i| if i / 40 % 2 == 0 { 1.0 } else { -1.0 },
+        |i| if i % 2 == 0 { 1e-40 } else { -1e-40 },
+        |_| 1.0,
+    ];
+    let mut neural = Neural::new(Plan::Wide, LookAhead::None);
+    for sample in hostile {
+        let noise: Vec<f32> = (0..HOP * 50).map(sample).collect();
+        let found = run(&mut neural, &noise);
+        assert!(found.iter().all(|p| (0.0..=1.0).contains(p)), "{found:?}");
+    }
+    // The vowel is still told from the hiss before it.
+    let silence = vec![0.0; HOP * 300];
+    run(&mut neural, &silence);
+    assert_vowel(&run(&mut neural, &audio));
+}
+
+#[test]
+fn the_level_of_the_input_does_not_matter() {
+    let (audio, _) = vectors();
+    let mut found = [0.0, -30.0].map(|db: f32| {
+        let gain = 10f32.powf(db / 20.0);
+        let audio: Vec<f32> = audio.iter().map(|x| x * gain).collect();
+        run(&mut Neural::new(Plan::Wide, LookAhead::Short), &audio)
+    });
+    let [loud, quiet] = found
+        .each_mut()
+        .map(|p| p.drain(25..55).sum::<f32>() / 30.0);
+    assert!((loud - quiet).abs() < 0.15, "{loud} {quiet}");
+}
+
+#[test]
+fn half_the_rate_is_heard_as_well() {
+    let (audio, _) = vectors();
+    let half: Vec<f32> = audio
+        .as_chunks::<2>()
+        .0
+        .iter()
+        .map(|[a, b]| 0.5 * (a + b))
+        .collect();
+    let mut neural = Neural::new(Plan::Narrow, LookAhead::Short);
+    let found = run(&mut neural, &half);
+    assert_eq!(found.len(), FRAMES - 3);
+    assert_vowel(&found);
+    assert!(neural.memory() < 50_000, "{}", neural.memory());
+}
