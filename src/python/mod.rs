@@ -1,7 +1,7 @@
 //! Finding and loading libpython, and the nodes that run in it.
 //!
 //! The plugin has no link to Python. The first node that is opened finds an interpreter
-//! ([`find`]), loads it and the embedded bridge ([`runtime`]), and talks to it through the C ABI in
+//! ([`find`]), loads it and the embedded bridge (`runtime`), and talks to it through the C ABI in
 //! [`abi`].
 
 #![allow(unsafe_code)] // the dynamic linker and the C ABI of the bridge

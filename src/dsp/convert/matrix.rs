@@ -230,7 +230,7 @@ impl Matrix {
     }
 
     /// The default mix between two sets of channels. A channel that the output has too goes there
-    /// at full level; one that it lacks goes to its neighbours (see [`routes`]); an output channel
+    /// at full level; one that it lacks goes to its neighbours (see `routes`); an output channel
     /// that no input channel leads to is silent. The whole is turned down, never up, so that full
     /// scale on all input channels does not clip.
     pub fn between(input: &Channels, output: &Channels) -> Result<Self, MatrixError> {

@@ -17,7 +17,7 @@ use crate::dsp::simd::Level;
 use crate::dsp::simd::resample::DotReal;
 use crate::dsp::simd::resample_pass::Grouped;
 
-/// What goes into a resampler: `f32`, `f64` and, for what [`Fixed`] does, `i16`.
+/// What goes into a resampler: `f32`, `f64` and, for what `Fixed` does, `i16`.
 pub trait Sample: Grouped<Sum: bytemuck::Pod> + bytemuck::Pod {
     /// What `design` says, for this type.
     fn engine(design: Design<'_>) -> Result<Box<dyn Engine<Self>>, ResampleError>;
