@@ -5,7 +5,9 @@ same in both. Knows neither GStreamer nor the transport. One module with texts.p
 event_loop.py, which go before it.
 """
 
+import ast
 import importlib
+import importlib.machinery
 import importlib.util
 import inspect
 import itertools
@@ -67,6 +69,57 @@ def _call_forms(function, *forms):
 
 
 _files = {}
+# By the file of a node: what about its modules is not as its author may think.
+_surprises = {}
+
+
+def _surprises_of_file(path, name, text):
+    """What a file's name and its imports lead to, where it is not what they say."""
+    if name in sys.stdlib_module_names:
+        yield (f"{path} is named as a module of Python's own, {name}: others that import that may get "
+               "this file. Give it another name")
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        # Loading it will say so.
+        return
+    for wanted in sorted(_imported(tree)):
+        choices = (os.path.join(os.path.dirname(path), wanted + end)
+                   for end in (".py", os.sep + "__init__.py"))
+        own = next(filter(os.path.exists, choices), None)
+        if own is not None and wanted in sys.modules:
+            yield from _other(f"{path} imports {wanted}, and", own, sys.modules[wanted])
+
+
+def _imported(tree):
+    """Names of the modules and packages that a text imports, other than relatively."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def _other(who, own, loaded):
+    """Says that `loaded` is there in the place of the module in the file `own`, if it is."""
+    there = getattr(loaded, "__file__", None)
+    if there is None:
+        there = "the one that is built into Python"
+    elif os.path.realpath(there) == os.path.realpath(own):
+        return
+    yield (f"{who} gets {there}, which is loaded by that name already, not {own}. Give one of them "
+           "another name, make both part of packages (python-path, and a dotted name in module), or "
+           "set isolation=process")
+
+
+def _surprises_of_name(name):
+    """The same of a module that is named without a path."""
+    top = name.partition(".")[0]
+    if top in sys.modules:
+        importlib.invalidate_caches()
+        found = importlib.machinery.PathFinder.find_spec(top)
+        if found is not None and found.has_location:
+            yield from _other(f"module={name}", found.origin, sys.modules[top])
 
 
 def _load_file(path, fresh):
@@ -86,6 +139,7 @@ def _load_file(path, fresh):
     name = os.path.splitext(base)[0]
     module = types.ModuleType(name)
     module.__file__ = path
+    _surprises[path] = list(_surprises_of_file(path, name, text))
     # A module of the same name from elsewhere stays what it is to others.
     known = sys.modules.get(name)
     _execute(module, name, text, path, known is None or known is _files.get(path))
@@ -112,7 +166,10 @@ def _load_module(name, fresh):
     if name.endswith(".py") or os.sep in name:
         return _load_file(os.path.expanduser(name), fresh)
     if not fresh or name not in sys.modules:
-        return importlib.import_module(name)
+        surprises = list(_surprises_of_name(name))
+        module = importlib.import_module(name)
+        _surprises[getattr(module, "__file__", None)] = surprises
+        return module
     importlib.invalidate_caches()
     found = importlib.util.find_spec(name)
     if found is None or not found.origin or not found.origin.endswith(".py"):
@@ -146,6 +203,7 @@ class Node:
             raise NodeError("`module` is not set: the name of a module or the path of a .py file")
         module = _load_module(module_name, fresh)
         file = getattr(module, "__file__", None)
+        self.surprises = _surprises.get(file, [])
         kwargs = spec.get("kwargs") or {}
         wanted = spec.get("class") or spec.get("function") or "process"
         target = module
@@ -201,6 +259,7 @@ class Node:
             "output-caps": self.caps_hook is not None,
             "drain": self.drain_hook is not None,
             "cancellable": self.cancellable,
+            "surprises": [clean(text) for text in self.surprises],
         })
 
     def start(self, info):

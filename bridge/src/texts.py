@@ -5,6 +5,7 @@ One module with event_loop.py and node.py, which follow it.
 
 import enum
 import json
+import os
 import re
 import traceback
 
@@ -164,6 +165,7 @@ def describe(error, file=None):
     frames = [(frame.f_code.co_filename, line, frame.f_code.co_name)
               for frame, line in traceback.walk_tb(stack) if frame.f_code.co_filename not in _OWN]
     found, line = _place(error, frames, file)
+    message += _mend(kind, message, found)
     status = _attempt(_status, error) if issubclass(kind, Exception) else None
     retryable = _read(error, "retryable")
     return json.dumps({
@@ -186,9 +188,29 @@ def _message(error):
         message = clean(str(error))
     except BaseException as inner:
         return f"(its text raised {type(inner).__name__})"
-    if issubclass(type(error), ValueError) and "read-only" in message:
-        message += " (the buffer is shared: set in_place = True on the node to get a copy to write)"
     return message
+
+
+def _mend(kind, message, file):
+    """What helps, where Python's own text does not say."""
+    if issubclass(kind, ValueError) and "read-only" in message:
+        return " (the buffer is shared: set in_place = True on the node to get a copy to write)"
+    if issubclass(kind, ImportError) and "no known parent package" in message and file:
+        root, name = _as_part_of_package(file)
+        return (" (a file that is named by its path is part of no package: set "
+                f"python-path={root} and module={name})")
+    return ""
+
+
+def _as_part_of_package(file):
+    """The folder above the outermost package that `file` is in, and its name from there."""
+    root, base = os.path.split(file)
+    parts = [os.path.splitext(base)[0]]
+    while True:
+        root, folder = os.path.split(root)
+        parts.insert(0, folder)
+        if not os.path.exists(os.path.join(root, "__init__.py")):
+            return root, ".".join(parts)
 
 
 def _place(error, frames, file):

@@ -129,6 +129,14 @@ fn minor_of_prefix(home: &Path) -> Option<u32> {
         .find(|minor| home.join(format!("lib/python3.{minor}")).is_dir())
 }
 
+impl Candidates {
+    /// The version and where it was asked for.
+    pub fn version(&self) -> String {
+        let minor = self.minor.map_or("?".into(), |minor| minor.to_string());
+        format!("3.{minor} of {}", self.origin)
+    }
+}
+
 /// The interpreter of the virtualenv, conda environment or installation at `home`.
 pub fn at_home(home: &Path, origin: &str) -> Candidates {
     let mut found = Candidates {
@@ -189,14 +197,25 @@ fn on_path() -> Option<Vec<String>> {
         })
 }
 
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|v| !v.is_empty())
+}
+
+/// The active environment, and the variable that says so. One of conda may be there for other
+/// things than Python.
+fn active() -> Option<(&'static str, PathBuf)> {
+    let home = |name| variable(name).map(|home| (name, PathBuf::from(home)));
+    home("VIRTUAL_ENV").or_else(|| {
+        home("CONDA_PREFIX")
+            .filter(|(_, home)| program_in(home).is_some() || minor_of_prefix(home).is_some())
+    })
+}
+
 /// Where to look, given the `python-home` property.
 pub fn candidates(python_home: Option<&str>) -> Candidates {
-    let variable = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
     let home = match python_home {
         Some(home) => Some(at_home(Path::new(home), "python-home")),
-        None => variable("VIRTUAL_ENV")
-            .or_else(|| variable("CONDA_PREFIX"))
-            .map(|home| at_home(Path::new(&home), "the active virtual environment")),
+        None => active().map(|(name, home)| at_home(&home, name)),
     };
     let mut found = home.unwrap_or_else(system);
     if let Some(library) = variable(LIBPYTHON_VARIABLE) {
@@ -206,29 +225,98 @@ pub fn candidates(python_home: Option<&str>) -> Candidates {
     found
 }
 
+/// Whether the standard library of 3.`minor` is below `prefix`.
+fn has_library(prefix: &Path, minor: u32) -> bool {
+    let folders = variable("PYTHONPLATLIBDIR");
+    folders
+        .as_deref()
+        .into_iter()
+        .chain(["lib", "lib64"])
+        .map(|lib| prefix.join(lib))
+        .any(|lib| has_encodings(&lib.join(format!("python3.{minor}"))))
+        || prefix.join(format!("lib/python3{minor}.zip")).exists()
+}
+
+/// What Python needs before all else is there.
+fn has_encodings(folder: &Path) -> bool {
+    ["__init__.py", "__init__.pyc"]
+        .iter()
+        .any(|file| folder.join("encodings").join(file).exists())
+}
+
+/// Why an interpreter of 3.`minor` would not find its standard library, and so end the process that
+/// starts it; `None` where nothing speaks against it.
+pub fn without_library(wanted: &Candidates, minor: u32) -> Option<String> {
+    if std::env::split_paths(&variable("PYTHONPATH").unwrap_or_default())
+        .any(|folder| has_encodings(&folder))
+    {
+        return None;
+    }
+    let missing = format!("no standard library of Python 3.{minor} (lib/python3.{minor})");
+    if let Some(home) = variable("PYTHONHOME") {
+        let prefix = Path::new(home.split(':').next().unwrap_or_default());
+        return (!has_library(prefix, minor)).then(|| {
+            format!("PYTHONHOME is {home}, where there is {missing}: unset it, or correct it")
+        });
+    }
+    // Python takes a prefix by its first file, whatever of the rest is there.
+    let home = wanted.home.as_deref()?;
+    let base = venv_config(home).and_then(|config| config.home?.parent().map(Path::to_owned));
+    let prefix = base.as_deref().unwrap_or(home);
+    let taken = prefix.join(format!("lib/python3.{minor}/os.py")).exists();
+    (taken && !has_library(prefix, minor)).then(|| {
+        format!(
+            "{} leads to {}, where there is {missing} that is whole",
+            wanted.origin,
+            prefix.display()
+        )
+    })
+}
+
+/// The variables of the environment that Python goes by, for messages.
+pub fn variables() -> String {
+    let set: Vec<String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+        .filter(|(name, _)| name.starts_with("PYTHON"))
+        .map(|(name, value)| format!("{name}={}", value.to_string_lossy()))
+        .collect();
+    if set.is_empty() {
+        return "No variable of the environment says how it shall".into();
+    }
+    format!("It was told by {}", set.join(", "))
+}
+
 /// Site directory of the environment at `home`, for an interpreter that was started without it.
 pub fn site_packages(home: &Path, minor: u32) -> Option<PathBuf> {
     let path = home.join(format!("lib/python3.{minor}/site-packages"));
     path.is_dir().then_some(path)
 }
 
-/// Executable that a worker process is started with; the message of an error where `python_home`
-/// has none.
+/// Executable that a worker process is started with; the message of an error where there is none,
+/// or none that can start.
 pub fn executable(python_home: Option<&str>) -> Result<PathBuf, String> {
-    if let Some(home) = python_home {
-        return program_in(Path::new(home)).ok_or_else(|| {
-            format!("python-home {home} has neither bin/python3 nor bin/python in it")
-        });
+    let home = match python_home {
+        Some(home) => Some(("python-home", PathBuf::from(home))),
+        None => active(),
+    };
+    let program = match &home {
+        Some((name, home)) => program_in(home).ok_or_else(|| {
+            format!(
+                "{name} {} has neither bin/python3 nor bin/python in it",
+                home.display()
+            )
+        })?,
+        None => Some(PathBuf::from("/usr/bin/python3"))
+            .filter(|system| system.exists())
+            .unwrap_or_else(|| PathBuf::from("python3")),
+    };
+    let wanted = home.map(|(name, home)| at_home(&home, name));
+    match minor_of_program(&program)
+        .and_then(|minor| without_library(&wanted.unwrap_or_default(), minor))
+    {
+        Some(text) => Err(text),
+        None => Ok(program),
     }
-    let home = std::env::var_os("VIRTUAL_ENV").or_else(|| std::env::var_os("CONDA_PREFIX"));
-    let found = home
-        .and_then(|home| program_in(Path::new(&home)))
-        .or_else(|| {
-            let system = PathBuf::from("/usr/bin/python3");
-            system.exists().then_some(system)
-        })
-        .unwrap_or_else(|| PathBuf::from("python3"));
-    Ok(found)
 }
 
 #[cfg(test)]

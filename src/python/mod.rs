@@ -64,6 +64,8 @@ pub struct About {
     pub has_drain: bool,
     /// Its calls await: they end when they are asked to.
     pub is_cancellable: bool,
+    /// What its author may not expect of the modules that it gets.
+    pub surprises: Vec<String>,
 }
 
 /// Format of a stream, as node.py knows it.
@@ -235,6 +237,12 @@ pub(crate) fn parse_about(json: &str) -> About {
         has_output_caps: v["output-caps"].as_bool().unwrap_or(false),
         has_drain: v["drain"].as_bool().unwrap_or(false),
         is_cancellable: v["cancellable"].as_bool().unwrap_or(false),
+        surprises: v["surprises"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|text| text.as_str().map(without_nul))
+            .collect(),
     }
 }
 

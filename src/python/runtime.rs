@@ -25,8 +25,20 @@ pub enum LoadError {
         looked_for: String,
         package: String,
     },
-    #[error("{0} has no version of Python that could be told; is it a virtualenv or a prefix?")]
+    #[error(
+        "{0} leads to no Python: it has neither bin/python3 nor lib/python3.X in it. Name a \
+         virtualenv or the prefix of an installation"
+    )]
     NoVersion(String),
+    #[error("{0}")]
+    NoStandardLibrary(String),
+    #[error("Python {version} of {origin} does not start: {cause}. {variables}")]
+    NotStarted {
+        version: String,
+        origin: String,
+        cause: String,
+        variables: String,
+    },
     #[error(
         "Python 3.{running} runs in this process already, and {origin} needs Python 3.{needed}; \
          use isolation=process"
@@ -36,7 +48,9 @@ pub enum LoadError {
         needed: u32,
         origin: String,
     },
-    #[error("Python {0} is older than 3.10, the oldest that is supported")]
+    #[error(
+        "Python {0} is older than 3.10, the oldest that is supported; name another with python-home"
+    )]
     TooOld(String),
     #[error("Python {0} is a free-threaded build, which the stable ABI does not cover")]
     FreeThreaded(String),
@@ -155,44 +169,190 @@ impl Library {
         Ok(text.to_string_lossy().into_owned())
     }
 
-    /// Starts the interpreter, unless it runs, and lets go of the GIL.
-    fn initialise(&self, program: Option<&Path>) -> Result<bool, LoadError> {
+    /// Starts the interpreter, unless it runs, and lets go of the GIL. One that could not be
+    /// started stays so: what it has set up until then cannot be taken back.
+    fn initialise(&self, wanted: &Candidates, version: &str, minor: u32) -> Result<(), LoadError> {
+        static FAILED: OnceLock<LoadError> = OnceLock::new();
         type IsInitialized = unsafe extern "C" fn() -> c_int;
-        type InitializeEx = unsafe extern "C" fn(c_int);
         type SaveThread = unsafe extern "C" fn() -> *mut c_void;
-        type DecodeLocale = unsafe extern "C" fn(*const c_char, *mut usize) -> *mut c_void;
-        type SetProgramName = unsafe extern "C" fn(*mut c_void);
         let is_initialized = self.function(c"Py_IsInitialized")?;
-        let initialize = self.function(c"Py_InitializeEx")?;
         let save_thread = self.function(c"PyEval_SaveThread")?;
-        // SAFETY: signatures of Python's stable ABI. The program name is never freed, as Python
-        // asks. No signal handlers are installed: Ctrl-C belongs to the host. The GIL, which the
-        // initialisation takes, is released for whichever thread comes first.
+        // SAFETY: the signature is part of Python's stable ABI.
+        let is_initialized: IsInitialized = unsafe { std::mem::transmute(is_initialized) };
+        // SAFETY: may be called at any time.
+        if unsafe { is_initialized() } != 0 {
+            return Ok(());
+        }
+        if let Some(error) = FAILED.get() {
+            return Err(error.clone());
+        }
+        if let Some(text) = find::without_library(wanted, minor) {
+            return Err(LoadError::NoStandardLibrary(text));
+        }
+        let utf8 = utf8_mode();
+        if let Some(program) = &wanted.program {
+            self.set_program(program, utf8);
+        }
+        self.start(utf8).map_err(|cause| {
+            let error = LoadError::NotStarted {
+                version: version.split(' ').next().unwrap_or(version).into(),
+                origin: wanted.origin.clone(),
+                cause,
+                variables: find::variables(),
+            };
+            FAILED.get_or_init(|| error).clone()
+        })?;
+        // SAFETY: as above. The GIL, which the initialisation has taken on this thread, is released
+        // for whichever thread comes first.
         unsafe {
-            let is_initialized: IsInitialized = std::mem::transmute(is_initialized);
-            if is_initialized() != 0 {
-                return Ok(false);
-            }
-            let name = program.and_then(|p| CString::new(p.as_os_str().as_bytes()).ok());
-            // Gone in Python 3.15; the environment's site directory is added later anyway.
-            if let (Some(name), Some(decode), Some(set)) = (
-                name,
-                self.symbol(c"Py_DecodeLocale"),
-                self.symbol(c"Py_SetProgramName"),
-            ) {
+            let save_thread: SaveThread = std::mem::transmute(save_thread);
+            save_thread();
+        }
+        Ok(())
+    }
+
+    /// Tells Python what executable to take itself for.
+    fn set_program(&self, program: &Path, utf8: bool) {
+        type DecodeLocale = unsafe extern "C" fn(*const c_char, *mut usize) -> *mut libc::wchar_t;
+        type SetProgramName = unsafe extern "C" fn(*const libc::wchar_t);
+        // Gone in Python 3.15; the environment's site directory is added later anyway.
+        let Some(set) = self.symbol(c"Py_SetProgramName") else {
+            return;
+        };
+        let text = program.to_str().filter(|_| utf8).map(|text| {
+            let wide = text.chars().map(|c| c as libc::wchar_t);
+            wide.chain([0]).collect::<Vec<_>>()
+        });
+        // SAFETY: signatures of Python's stable ABI; the text is never freed, as Python asks.
+        unsafe {
+            let set: SetProgramName = std::mem::transmute(set);
+            if let Some(text) = text {
+                set(text.leak().as_ptr());
+            } else if let Ok(name) = CString::new(program.as_os_str().as_bytes())
+                && let Some(decode) = self.symbol(c"Py_DecodeLocale")
+            {
                 let decode: DecodeLocale = std::mem::transmute(decode);
-                let set: SetProgramName = std::mem::transmute(set);
                 let wide = decode(name.as_ptr(), std::ptr::null_mut());
                 if !wide.is_null() {
                     set(wide);
                 }
             }
-            let initialize: InitializeEx = std::mem::transmute(initialize);
-            initialize(0);
-            let save_thread: SaveThread = std::mem::transmute(save_thread);
-            save_thread();
         }
-        Ok(true)
+    }
+
+    /// Starts the interpreter as `python3` itself does, but without handlers of signals (Ctrl-C
+    /// belongs to the host), and in UTF-8 mode with the host's locale left alone. What keeps it
+    /// from starting is an error; `Py_InitializeEx` would end the process.
+    fn start(&self, utf8: bool) -> Result<(), String> {
+        type Init = unsafe extern "C" fn(*mut Config);
+        type Start = unsafe extern "C" fn(*const Config) -> Outcome;
+        type InitializeEx = unsafe extern "C" fn(c_int);
+        let symbol = |name| self.symbol(name).ok_or_else(|| no_symbol(name));
+        let mut pre = Config([0; 1024]);
+        let mut config = Config([0; 1024]);
+        // SAFETY: signatures of CPython's initconfig.h since 3.8. Both structures are larger here
+        // than any version has them. Only their heads are written to, and only where they hold
+        // what CPython's own initialisation puts there in the layout that is known.
+        unsafe {
+            let fill: Init = std::mem::transmute(symbol(c"PyPreConfig_InitPythonConfig")?);
+            fill(&mut pre);
+            let fill: Init = std::mem::transmute(symbol(c"PyConfig_InitPythonConfig")?);
+            fill(&mut config);
+            if !pre.0.starts_with(&PRE_HEAD) || !config.0.starts_with(&CONFIG_HEAD) {
+                // A version that is not known: started as any can be.
+                let start: InitializeEx = std::mem::transmute(symbol(c"Py_InitializeEx")?);
+                start(0);
+                return Ok(());
+            }
+            pre.0[PRE_PARSE_ARGV] = 0;
+            pre.0[PRE_CONFIGURE_LOCALE] = c_int::from(!utf8);
+            pre.0[PRE_COERCE_C_LOCALE] = 0;
+            pre.0[PRE_COERCE_C_LOCALE_WARN] = 0;
+            pre.0[PRE_UTF8_MODE] = c_int::from(utf8);
+            let start: Start = std::mem::transmute(symbol(c"Py_PreInitialize")?);
+            start(&pre).result()?;
+            // Reads what the first has settled.
+            fill(&mut config);
+            config.0[CONFIG_SIGNAL_HANDLERS] = 0;
+            let start: Start = std::mem::transmute(symbol(c"Py_InitializeFromConfig")?);
+            let clear: Init = std::mem::transmute(symbol(c"PyConfig_Clear")?);
+            let outcome = start(&config);
+            clear(&mut config);
+            outcome.result()
+        }
+    }
+}
+
+/// Room for CPython's `PyPreConfig` and `PyConfig`, which begin with ints. Neither is part of the
+/// stable ABI; these parts are the same in 3.10 to 3.14.
+#[repr(C, align(16))]
+struct Config([c_int; 1024]);
+
+/// What they begin with as they are initialised.
+const PRE_HEAD: [c_int; 8] = [2, 1, 0, 1, 1, -1, -1, -1];
+const CONFIG_HEAD: [c_int; 5] = [2, 0, 1, -1, 1];
+
+const PRE_PARSE_ARGV: usize = 1;
+const PRE_CONFIGURE_LOCALE: usize = 4;
+const PRE_COERCE_C_LOCALE: usize = 5;
+const PRE_COERCE_C_LOCALE_WARN: usize = 6;
+const PRE_UTF8_MODE: usize = 7;
+const CONFIG_SIGNAL_HANDLERS: usize = 4;
+
+/// CPython's `PyStatus`.
+#[repr(C)]
+struct Outcome {
+    /// 0 done, 1 error, 2 exit.
+    kind: c_int,
+    function: *const c_char,
+    message: *const c_char,
+    exit_code: c_int,
+}
+
+impl Outcome {
+    fn result(&self) -> Result<(), String> {
+        match self.kind {
+            0 => Ok(()),
+            1 if !self.message.is_null() => {
+                // SAFETY: a static string of CPython's.
+                let text = unsafe { CStr::from_ptr(self.message) };
+                Err(text.to_string_lossy().into_owned())
+            }
+            _ => Err(format!("it exits with {}", self.exit_code)),
+        }
+    }
+}
+
+fn no_symbol(name: &CStr) -> String {
+    format!("it has no {}", name.to_string_lossy())
+}
+
+/// Whether text is UTF-8 in a Python of our own: as in `python3`, which takes the C locale of an
+/// empty environment so, and where the locale says so anyway.
+fn utf8_mode() -> bool {
+    match std::env::var("PYTHONUTF8").as_deref() {
+        Ok("1") => true,
+        Ok("0") => false,
+        _ => matches!(
+            codeset().as_str(),
+            "UTF-8" | "ANSI_X3.4-1968" | "US-ASCII" | ""
+        ),
+    }
+}
+
+/// Encoding of text in the environment's locale, which need not be the one that the host has set;
+/// empty where the system does not have that locale.
+fn codeset() -> String {
+    // SAFETY: a locale object of our own, which is set nowhere, and a string that lives as long.
+    unsafe {
+        let locale = libc::newlocale(libc::LC_CTYPE_MASK, c"".as_ptr(), std::ptr::null_mut());
+        if locale.is_null() {
+            return String::new();
+        }
+        let text = CStr::from_ptr(libc::nl_langinfo_l(libc::CODESET, locale));
+        let text = text.to_string_lossy().into_owned();
+        libc::freelocale(locale);
+        text
     }
 }
 
@@ -293,6 +453,9 @@ impl Runtime {
     fn load(wanted: &Candidates) -> Result<Self, LoadError> {
         let library = match Library::loaded() {
             Some(library) => library,
+            None if wanted.minor.is_some_and(|m| m < *find::MINORS.start()) => {
+                return Err(LoadError::TooOld(wanted.version()));
+            }
             None if wanted.libraries.is_empty() => {
                 return Err(LoadError::NoVersion(wanted.origin.clone()));
             }
@@ -313,7 +476,7 @@ impl Runtime {
                 origin: wanted.origin.clone(),
             });
         }
-        library.initialise(wanted.program.as_deref())?;
+        library.initialise(wanted, &version, minor)?;
         let api = open_bridge()?;
         // The host's own interpreter does not know the environment that was asked for.
         let site: Vec<PathBuf> = wanted

@@ -7,6 +7,7 @@ mod asynchronous;
 mod chunks;
 mod data;
 mod ends;
+mod environment;
 mod faults;
 mod forked;
 mod hostile;

@@ -327,6 +327,9 @@ impl PyPipelineNode {
                 Box::new(node)
             }
         };
+        for text in &node.about().surprises {
+            gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{text}"));
+        }
         self.own_caps.store(node.about().has_output_caps, Relaxed);
         *lock(&self.engine) = Some(Box::new(Engine::new(node)));
         Ok(())

@@ -185,6 +185,13 @@ def main(socket_fd, audio_fd, page_fd, parent, watch_ns, source):
     # Ctrl-C is for the pipeline, which then ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=watch_parent, args=(parent,), daemon=True).start()
+    if sys.version_info < (3, 10):
+        text(b"E", json.dumps({
+            "exception": "ConfigurationError", "types": ["ConfigurationError"],
+            "message": f"Python {sys.version.split()[0]} at {sys.prefix} is older than 3.10, the "
+                       "oldest that is supported; name another with python-home",
+            "traceback": "", "configuration": True}))
+        return
     try:
         load_helper(source)
     except ModuleNotFoundError as error:
