@@ -22,7 +22,6 @@ _INTERRUPTED, _TOO_LATE = 1, 2
 _exiting = False
 
 
-@atexit.register
 def _exit():
     global _exiting
     _exiting = True
@@ -126,6 +125,9 @@ class EventLoop:
         if self.loop is None:
             import asyncio
 
+            # Last in, first out: before the bridge waits for calls in flight.
+            atexit.unregister(_exit)
+            atexit.register(_exit)
             self.loop = asyncio.new_event_loop()
             threading.Thread(target=_serve, args=(self, self.loop), name="rustaudio-asyncio",
                              daemon=True).start()

@@ -80,6 +80,12 @@ fn a_pygobject_host_shares_its_interpreter() {
 }
 
 #[test]
+fn a_host_that_exits_cancels_what_is_awaited() {
+    let (ok, text) = output(script("exit_in_await.py"));
+    assert!(ok && text.contains("cleaned up"), "{text}");
+}
+
+#[test]
 fn a_host_may_exit_in_mid_call() {
     // Two at a time, a hundred in all.
     let fifty = || {
