@@ -8,7 +8,7 @@ set -euo pipefail
 . "$(dirname "$0")/setup.sh"
 
 need_rust
-need_packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
+need_packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static alsa-utils
 set_up
 
 target=aarch64-unknown-linux-gnu
