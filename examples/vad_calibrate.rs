@@ -1,7 +1,7 @@
 //! Finds the threshold for a wished rate of false alarms on recordings of one's own:
 //!
 //! ```text
-//! cargo run --release --example vad_calibrate -- PATH [false-alarms=0.05] [detector=spectral]
+//! cargo run --release --example vad_calibrate -- PATH [false-alarms=0.05] [detector=silero]
 //!   [look-ahead=30] [plot=calibration.svg]
 //! ```
 //!
@@ -25,7 +25,7 @@ fn share(sorted: &[f32], p: f32) -> f64 {
 fn run() -> Result<(), String> {
     let mut args = std::env::args().skip(1);
     let path = PathBuf::from(args.next().ok_or("which recordings?")?);
-    let (mut wish, mut detector, mut look_ahead) = (0.05f64, "spectral".to_owned(), 30);
+    let (mut wish, mut detector, mut look_ahead) = (0.05f64, "silero".to_owned(), 30);
     let mut plot = PathBuf::from("calibration.svg");
     for arg in args {
         match arg.split_once('=') {

@@ -1,7 +1,7 @@
 //! Draws waveform, probability and segments of a WAV file as SVG:
 //!
 //! ```text
-//! cargo run --release --example vad_plot -- FILE.wav [OUT.svg] [detector=spectral] [look-ahead=MS]
+//! cargo run --release --example vad_plot -- FILE.wav [OUT.svg] [detector=silero] [look-ahead=MS]
 //!   [threshold=P] [min-speech=MS] [min-silence=MS] [speech-pad=MS] [max-speech=MS] [from=S] [to=S]
 //! ```
 
@@ -24,7 +24,7 @@ fn run() -> Result<(), String> {
     let file = PathBuf::from(args.next().ok_or("which file?")?);
     let mut out = file.with_extension("svg");
     let mut rules = Rules::default();
-    let (mut detector, mut look_ahead) = ("spectral".to_owned(), 30);
+    let (mut detector, mut look_ahead) = ("silero".to_owned(), 30);
     let (mut from, mut to) = (0.0, f64::MAX);
     for arg in args {
         let Some((key, value)) = arg.split_once('=') else {

@@ -1,7 +1,7 @@
 //! How good the detector is on labelled recordings, clean and in noise:
 //!
 //! ```text
-//! cargo run --release --example vad_eval -- DIR [--detector spectral|silero] [--look-ahead 0|30|60|100] \
+//! cargo run --release --example vad_eval -- DIR [--detector silero|spectral] [--look-ahead 0|30|60|100] \
 //!   [--energy DBFS] [--csv OUT_DIR]
 //! cargo run --release --example vad_eval -- --share PATH... [--detector ...] [--look-ahead ...]
 //! ```
@@ -37,7 +37,7 @@ struct Options {
 fn options() -> Result<Options, String> {
     let mut args = std::env::args().skip(1);
     let (mut paths, mut csv, mut share) = (Vec::new(), None, false);
-    let (mut name, mut look_ahead, mut energy) = ("spectral".to_owned(), 30, None);
+    let (mut name, mut look_ahead, mut energy) = ("silero".to_owned(), 30, None);
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or(format!("{arg} needs a value"));
         match arg.as_str() {

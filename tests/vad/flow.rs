@@ -39,9 +39,10 @@ fn rates_formats_and_layouts_make_the_same_segments() {
         }
         spans(&rig.finish())
     };
-    let direct = run("rustvad name=vad");
+    let direct = run("rustvad name=vad detector=spectral");
     let converted = run("rustaudioconvert ! rustresample ! \
-         audio/x-raw,format=F32LE,rate=16000,channels=1,layout=interleaved ! rustvad name=vad");
+         audio/x-raw,format=F32LE,rate=16000,channels=1,layout=interleaved ! rustvad name=vad \
+         detector=spectral");
     assert_eq!(direct.len(), 4, "{direct:?}");
     assert_eq!(converted.len(), 4, "{converted:?}");
     for (a, b) in direct.iter().zip(&converted) {
@@ -191,14 +192,14 @@ fn a_discontinuity_ends_the_segment_and_starts_afresh() {
         .flat_map(|x| ((x * 32_767.0) as i16).to_le_bytes())
         .collect();
     let fresh = {
-        let mut rig = Rig::new("post-frames=true", MONO);
+        let mut rig = Rig::new("detector=spectral post-frames=true", MONO);
         rig.feed(&data, 2, RATE, 160, ms(60_000));
         rig.finish();
         rig.frames()
     };
     // By the flag, or by its timestamp alone.
     for flagged in [true, false] {
-        let mut rig = Rig::new("post-frames=true", MONO);
+        let mut rig = Rig::new("detector=spectral post-frames=true", MONO);
         // Ends in the voice.
         rig.feed(&data[..3 * 32_000 + 16_000], 2, RATE, 160, ms(0));
         assert!(rig.element.property::<bool>("speech"));
@@ -286,7 +287,7 @@ fn the_latency_is_what_buffers_wait() {
         .collect();
     for (look_ahead, least) in [(0, 60), (30, 90), (100, 160)] {
         for samples in [160, 441, 320, 1000] {
-            let settings = format!("look-ahead={}", look_ahead * 1_000_000);
+            let settings = format!("detector=spectral look-ahead={}", look_ahead * 1_000_000);
             let mut rig = Rig::new(&settings, MONO);
             rig.harness.set_upstream_latency(ms(20));
             let (mut pushed, mut out, mut longest) = (0, 0, 0);

@@ -10,7 +10,6 @@ use crate::dsp::vad::{DetectorKind, LookAhead, Rules};
 #[enum_type(name = "GstRustVadDetector")]
 #[repr(i32)]
 pub enum DetectorChoice {
-    #[default]
     #[enum_value(
         name = "Features of the spectrum over an adaptive noise floor",
         nick = "spectral"
@@ -18,6 +17,7 @@ pub enum DetectorChoice {
     Spectral,
     #[enum_value(name = "Level against a fixed threshold", nick = "energy")]
     Energy,
+    #[default]
     #[enum_value(name = "Silero's neural network", nick = "silero")]
     Silero,
     #[enum_value(
