@@ -22,8 +22,9 @@ pub struct Response {
     fill: Fill,
 }
 
-/// What the window is a polynomial of.
+/// What the window is a polynomial of. One of each filter: its size is of no account.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)]
 enum Window {
     /// `1 - (x * scale)^2`.
     Parabola { scale: f64 },
@@ -103,9 +104,9 @@ pub fn fill(response: &Response, first: f64, taps: &mut [f64]) {
         let mut u = [0.0; LANES];
         match &response.window {
             Window::Parabola { scale } => {
-                for i in 0..LANES {
+                for (i, u) in u.iter_mut().enumerate() {
                     let w = (start + i as f64) * scale;
-                    u[i] = 1.0 - w * w;
+                    *u = 1.0 - w * w;
                 }
             }
             Window::Cosine { turn, turns } => {
