@@ -132,7 +132,16 @@ impl Worker {
     fn spawn(&mut self) -> Result<(), Failure> {
         let limit = self.start_limit();
         let process = self.fork(limit).map_err(|e| {
-            let mut failure = system(&self.executable.display().to_string(), &e);
+            let executable = self.executable.display();
+            let mut failure = if e.kind() == io::ErrorKind::NotFound {
+                system(&executable.to_string(), &e)
+            } else {
+                let text = format!(
+                    "no worker of {executable} starts: {e}. {}",
+                    find::variables()
+                );
+                Failure::new("OSError", without_nul(&text))
+            };
             failure.configuration = e.kind() == io::ErrorKind::NotFound;
             failure.fault.retryable = Some(!failure.configuration);
             failure
