@@ -1,5 +1,6 @@
 """Ends while a call awaits: it is cancelled, and its clean-up runs."""
 
+import ctypes
 import os
 import sys
 import tempfile
@@ -26,5 +27,6 @@ pipeline.set_state(Gst.State.PLAYING)
 message = pipeline.get_bus().timed_pop_filtered(
     30 * Gst.SECOND, Gst.MessageType.ELEMENT | Gst.MessageType.ERROR)
 assert message is not None and message.type == Gst.MessageType.ELEMENT
-# The pipeline runs on.
+# The pipeline runs on. It is never given up: GStreamer warns of one that is while it plays.
+ctypes.pythonapi.Py_IncRef(ctypes.py_object(pipeline))
 sys.exit(0)
