@@ -1,6 +1,7 @@
 //! Worker processes: how they come to be, what they share, and what they leave when they crash.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::{Run, STEREO, common, run_ok};
@@ -127,8 +128,67 @@ fn a_server_that_dies_is_replaced_like_its_workers() {
     assert!(said.contains("status=(string)degraded"), "{said}");
 }
 
+/// What a gst-launch says of two buffers through `elements`; `begin` is the start of its line of sh.
+fn launched(begin: &str, elements: &str, environment: &[(&str, &Path)]) -> String {
+    let line = format!("{begin} audiotestsrc num-buffers=2 ! {elements} ! fakesink");
+    let mut shell = common::tool("sh");
+    shell.args(["-c", &line]);
+    shell.envs(environment.iter().copied());
+    let out = shell.output().unwrap();
+    let said = [out.stdout, out.stderr].map(|t| String::from_utf8_lossy(&t).into_owned());
+    let said = said.concat();
+    assert!(out.status.success(), "{begin}: {said}");
+    said
+}
+
 #[test]
-fn where_other_threads_run_workers_are_started_not_forked() {
+fn a_worker_gets_no_descriptor_but_its_own() {
+    let path = crate::node(
+        "import os\n\
+         def process(audio, ctx):\n\
+         \x20   fds = [int(n) for n in os.listdir('/proc/self/fd')]\n\
+         \x20   there = [(n, f'/proc/self/fd/{n}') for n in fds if n > 2]\n\
+         \x20   others = [os.readlink(at) for _, at in there if os.path.islink(at)]\n\
+         \x20   kinds = [at.split(':')[0] for at in others if 'memfd' not in at]\n\
+         \x20   ctx.post('open', others='/'.join(kinds))\n",
+    );
+    let node = format!("pypipelinenode {IN} module={}", path.display());
+    let site = threaded_site();
+    for environment in [&[][..], &[("PYTHONPATH", &*site)]] {
+        let said = launched("exec 7</dev/zero; gst-launch-1.0 -m", &node, environment);
+        // Its socket.
+        let own = "open, others=(string)socket;";
+        assert_eq!(said.matches(own).count(), 2, "{environment:?}: {said}");
+    }
+}
+
+#[test]
+fn a_program_that_ignores_the_ends_of_its_children_has_workers() {
+    let path = crate::node(
+        "import os\ndef process(audio, ctx):\n    if ctx.pts: os.kill(os.getpid(), 9)\n",
+    );
+    let node = format!(
+        "pypipelinenode {IN} module={} max-retries=0",
+        path.display()
+    );
+    let said = launched("env --ignore-signal=CHLD gst-launch-1.0 -m", &node, &[]);
+    assert!(said.contains("died: killed by signal 9"), "{said}");
+}
+
+#[test]
+fn a_program_with_closed_streams_has_workers() {
+    let log = crate::node("").with_extension("seen");
+    let _ = std::fs::remove_file(&log);
+    let path = crate::node(&format!(
+        "def process(audio, ctx):\n    print(1)\n    open({log:?}, 'a').write(f'{{audio.max() > 0}} ')\n"
+    ));
+    let node = format!("pypipelinenode {IN} module={}", path.display());
+    launched("exec <&- >&- 2>&-; gst-launch-1.0 -q", &node, &[]);
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "True True ");
+}
+
+/// A folder with a site customisation that starts a thread.
+fn threaded_site() -> PathBuf {
     let site = crate::node("").with_extension("site");
     std::fs::create_dir_all(&site).unwrap();
     std::fs::write(
@@ -137,6 +197,12 @@ fn where_other_threads_run_workers_are_started_not_forked() {
          threading.Thread(target=time.sleep, args=(3600,), daemon=True, name='of-the-site').start()\n",
     )
     .unwrap();
+    site
+}
+
+#[test]
+fn where_other_threads_run_workers_are_started_not_forked() {
+    let site = threaded_site();
     let path = crate::node(
         "import threading\n\
          def process(audio, ctx):\n\

@@ -14,7 +14,7 @@ node = os.path.join(folder, "node.py")
 with open(node, "w") as file:
     file.write("""import os
 def process(audio, ctx):
-    print(os.environ.get("WHO"), os.getcwd(), flush=True)
+    print(os.environ.get("WHO"), os.getcwd(), os.umask(0), flush=True)
 """)
 
 
@@ -45,9 +45,12 @@ two = redirected("two")
 os.environ["WHO"] = "second"
 os.chdir(folder)
 three = redirected("three")
-for pipeline in (one, two, three):
+os.umask(0o77)
+four = redirected("four")
+for pipeline in (one, two, three, four):
     pipeline.set_state(Gst.State.NULL)
-said = [open(os.path.join(folder, name)).read().split() for name in ("one", "two", "three")]
+said = [open(os.path.join(folder, name)).read().split() for name in ("one", "two", "three", "four")]
 assert said[0] == said[1] and said[0][0] == "first", said
-assert said[2] == ["second", os.path.realpath(folder)], said
+assert said[2][:2] == ["second", os.path.realpath(folder)], said
+assert said[3] == [*said[2][:2], str(0o77)] != said[2], said
 print("all good")

@@ -10,6 +10,7 @@ import sys
 # `-c` puts the current directory first: a json.py there must not be taken for the library's.
 sys.path[:] = [folder for folder in sys.path if folder]
 
+import array
 import gc
 import os
 import signal
@@ -23,10 +24,13 @@ REQUEST = struct.Struct("<cI")
 STACK, END = 0.5, 2.0
 
 server = socket.socket(fileno=int(sys.argv[1]))
+server.set_inheritable(False)
 watch_ns, worker_source, node_source = int(sys.argv[2]), sys.argv[3], sys.argv[4]
 sys.argv[:] = [""]
 # The workers are in groups of their own: Ctrl-C is for the pipeline, which then ends them.
 signal.signal(signal.SIGINT, signal.SIG_IGN)
+# A program that ignores its children's ends hands that down, and nobody could be waited for.
+signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 worker = {"__name__": "_rustaudio_worker"}
 exec(compile(worker_source, "<rustaudio>/worker.py", "exec"), worker)
@@ -50,6 +54,16 @@ def is_alone():
         return len(os.listdir("/proc/self/task")) == 1
     except OSError:
         return False
+
+
+def receive():
+    """A packet and the descriptors with it, which a program that is started does not get."""
+    space = socket.CMSG_SPACE(8 * array.array("i").itemsize)
+    packet, ancillary, _, _ = server.recvmsg(64, space, socket.MSG_CMSG_CLOEXEC)
+    fds = array.array("i")
+    for _, _, data in ancillary:
+        fds.frombytes(data)
+    return packet, list(fds)
 
 
 def settle(pid):
@@ -115,12 +129,14 @@ def end(pid, dump):
 def serve():
     """Answers requests; returns in each fork, with the descriptors of its worker."""
     forks = is_alone()
-    # What is there now is not looked at again, so that its pages stay shared.
-    gc.collect()
-    gc.freeze()
+    if sys.version_info >= (3, 10):
+        # What is there now is not looked at again, so that its pages stay shared. (The worker tells
+        # that an older one is not supported.)
+        gc.collect()
+        gc.freeze()
     me = os.getpid()
     while True:
-        packet, fds, _, _ = socket.recv_fds(server, 64, 8)
+        packet, fds = receive()
         if not packet:
             sys.exit()
         kind, number = REQUEST.unpack(packet)

@@ -4,8 +4,9 @@
 //! server serves all workers that would be started alike; it ends with the last of them.
 
 use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -15,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 
-use super::{NODE, SLICE, WATCH_FOR_REQUESTS, control, process::socket_pair};
+use super::memory::above_standard;
+use super::{GRACE, NODE, SLICE, WATCH_FOR_REQUESTS, control};
 use crate::sync::lock;
 
 const SERVER: &str = include_str!("forkserver.py");
@@ -30,6 +32,7 @@ struct Key {
     python: PathBuf,
     environment: Vec<(OsString, OsString)>,
     directory: Option<PathBuf>,
+    rights: String,
 }
 
 impl Key {
@@ -40,7 +43,53 @@ impl Key {
             python: python.to_owned(),
             environment,
             directory: std::env::current_dir().ok(),
+            rights: rights(),
         }
+    }
+}
+
+/// Whose this process is, and what it may do: a program may give up rights once it has started.
+fn rights() -> String {
+    let read = |name: &str| std::fs::read_to_string(name).unwrap_or_default();
+    let handed_down = [
+        "Uid:",
+        "Gid:",
+        "Groups:",
+        "Umask:",
+        "Cap",
+        "NoNewPrivs:",
+        "Seccomp",
+    ];
+    let mut rights: String = read("/proc/self/status")
+        .lines()
+        .filter(|line| handed_down.iter().any(|name| line.starts_with(name)))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    rights.push_str(&read("/proc/self/limits"));
+    rights
+}
+
+/// Whether a program that is started gets this descriptor. Where a standard stream is closed, what
+/// is opened next has its number, and seldom is for others.
+fn is_handed_down(fd: RawFd) -> bool {
+    // SAFETY: no memory involved.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+    flags >= 0 && flags & libc::FD_CLOEXEC == 0
+}
+
+/// Takes the numbers of standard streams that are closed, so that nothing else gets them as long as
+/// this is kept.
+fn fill_standard() -> io::Result<Vec<File>> {
+    let mut filled = Vec::new();
+    loop {
+        let null = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open("/dev/null")?;
+        if null.as_raw_fd() > libc::STDERR_FILENO {
+            return Ok(filled);
+        }
+        filled.push(null);
     }
 }
 
@@ -76,6 +125,7 @@ impl ForkServer {
     }
 
     fn start(python: &Path) -> io::Result<Self> {
+        let _filled = fill_standard()?;
         let (socket, theirs) = socket_pair()?;
         let inherited = theirs.as_raw_fd();
         let watch = if control::is_parallel() {
@@ -89,9 +139,19 @@ impl ForkServer {
             .args([&watch.as_nanos().to_string(), WORKER, NODE])
             .stdin(Stdio::null())
             .process_group(0);
+        if !is_handed_down(libc::STDOUT_FILENO) {
+            command.stdout(Stdio::null());
+        }
+        if !is_handed_down(libc::STDERR_FILENO) {
+            command.stderr(Stdio::null());
+        }
         // SAFETY: only async-signal-safe calls between fork and exec.
         unsafe {
             command.pre_exec(move || {
+                // What this program left open is not for workers. (Before Linux 5.11 it is kept.)
+                let first = libc::STDERR_FILENO as libc::c_uint + 1;
+                let how = libc::CLOSE_RANGE_CLOEXEC;
+                libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, how);
                 if libc::fcntl(inherited, libc::F_SETFD, 0) < 0 {
                     return Err(io::Error::last_os_error());
                 }
@@ -117,8 +177,7 @@ impl ForkServer {
         let mut given = fds.to_vec();
         let mut streams = 0;
         for fd in [libc::STDOUT_FILENO, libc::STDERR_FILENO] {
-            // SAFETY: no memory involved.
-            if unsafe { libc::fcntl(fd, libc::F_GETFD) } >= 0 {
+            if is_handed_down(fd) {
                 given.push(fd);
                 streams |= 1 << fd;
             }
@@ -131,11 +190,15 @@ impl ForkServer {
     }
 
     /// Whether worker `pid` has ended; it stays a zombie until [`end`](Self::end), so that its
-    /// number and its group's are nobody else's. Of a server that is gone, all have.
+    /// number and its group's are nobody else's. Of a server that is gone, all have; where others
+    /// keep it busy, it is asked again later.
     pub fn has_ended(&self, pid: u32) -> bool {
         let since = Instant::now();
         self.request(b'E', pid, &[], || since.elapsed() < PATIENCE)
-            .map_or(true, |answer| *answer == *b"1")
+            .map_or_else(
+                |error| error.kind() != io::ErrorKind::TimedOut,
+                |answer| *answer == *b"1",
+            )
     }
 
     /// Ends worker `pid` and what it started, where it has not ended by itself; how it ended.
@@ -162,15 +225,37 @@ impl ForkServer {
             return Err(gone());
         }
         let answer = self.exchange(kind, number, fds, &goes_on);
-        if answer.is_err() {
-            // Answers would no longer be those of the requests. Workers see its end, and end.
-            self.broken.store(true, Relaxed);
-            let _ = lock(&self.child).kill();
-        }
-        match answer?.as_slice() {
+        let answer = answer.map_err(|error| self.give_up(error))?;
+        match answer.as_slice() {
             [b'!', text @ ..] => Err(io::Error::other(String::from_utf8_lossy(text).into_owned())),
             answer => Ok(answer.to_vec()),
         }
+    }
+
+    /// Answers would no longer be those of the requests. Workers see its end, and end. Why it gave
+    /// none.
+    fn give_up(&self, error: io::Error) -> io::Error {
+        self.broken.store(true, Relaxed);
+        let mut child = lock(&self.child);
+        let why = if error.kind() == io::ErrorKind::TimedOut {
+            error
+        } else {
+            // It has closed its socket, and ends.
+            let since = Instant::now();
+            let ended = loop {
+                match child.try_wait() {
+                    Ok(None) if since.elapsed() < GRACE => {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                    done => break done.ok().flatten(),
+                }
+            };
+            ended.map_or_else(gone, |how| {
+                io::Error::other(format!("{}: {}", gone(), said(how)))
+            })
+        };
+        let _ = child.kill();
+        why
     }
 
     fn take_turn(&self, goes_on: &impl Fn() -> bool) -> io::Result<MutexGuard<'_, ()>> {
@@ -253,6 +338,28 @@ fn strange() -> io::Error {
     io::Error::other("a strange answer")
 }
 
+/// How a process ended.
+pub fn said(status: ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("killed by signal {signal}"),
+        (_, Some(code)) => format!("exit status {code}"),
+        _ => "ended".into(),
+    }
+}
+
+pub fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut fds: [RawFd; 2] = [-1; 2];
+    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+    // SAFETY: room for two descriptors, which belong to us on success.
+    unsafe {
+        if libc::socketpair(libc::AF_UNIX, kind, 0, fds.as_mut_ptr()) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let [ours, theirs] = fds.map(|fd| above_standard(OwnedFd::from_raw_fd(fd)));
+        Ok((ours?, theirs?))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,6 +376,10 @@ mod tests {
         assert!(key() != other);
         let mut other = key();
         other.directory = Some("/".into());
+        assert!(key() != other);
+        let mut other = key();
+        assert!(other.rights.contains("Uid:") && other.rights.contains("Max open files"));
+        other.rights.push('x');
         assert!(key() != other);
     }
 }

@@ -14,11 +14,27 @@ pub fn memfd(name: &CStr) -> io::Result<OwnedFd> {
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
-        let fd = OwnedFd::from_raw_fd(fd);
+        let fd = above_standard(OwnedFd::from_raw_fd(fd))?;
         if libc::fcntl(fd.as_raw_fd(), libc::F_ADD_SEALS, libc::F_SEAL_SHRINK) < 0 {
             return Err(io::Error::last_os_error());
         }
         Ok(fd)
+    }
+}
+
+/// `fd` under a number that is not of a standard stream, which it gets where those are closed: it
+/// would be written to as one.
+pub fn above_standard(fd: OwnedFd) -> io::Result<OwnedFd> {
+    if fd.as_raw_fd() > libc::STDERR_FILENO {
+        return Ok(fd);
+    }
+    // SAFETY: an open descriptor; the new one belongs to us on success.
+    unsafe {
+        let first = libc::STDERR_FILENO + 1;
+        match libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, first) {
+            -1 => Err(io::Error::last_os_error()),
+            higher => Ok(OwnedFd::from_raw_fd(higher)),
+        }
     }
 }
 

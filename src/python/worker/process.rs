@@ -1,15 +1,13 @@
 //! The worker's process: its start, its end, and packets to and from it.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::GRACE;
 use super::control::{Control, is_parallel};
-use super::forkserver::ForkServer;
+use super::forkserver::{ForkServer, said, socket_pair};
 
 /// A running worker.
 pub struct Process {
@@ -164,14 +162,6 @@ impl Process {
     }
 }
 
-fn said(status: ExitStatus) -> String {
-    match (status.signal(), status.code()) {
-        (Some(signal), _) => format!("killed by signal {signal}"),
-        (_, Some(code)) => format!("exit status {code}"),
-        _ => "ended".into(),
-    }
-}
-
 impl Drop for Process {
     fn drop(&mut self) {
         if self.over {
@@ -182,17 +172,5 @@ impl Drop for Process {
         unsafe { libc::shutdown(self.socket.as_raw_fd(), libc::SHUT_RDWR) };
         self.wait_for_end();
         let _ = self.server.end(self.pid, false);
-    }
-}
-
-pub fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    let mut fds: [RawFd; 2] = [-1; 2];
-    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
-    // SAFETY: room for two descriptors, which belong to us on success.
-    unsafe {
-        if libc::socketpair(libc::AF_UNIX, kind, 0, fds.as_mut_ptr()) < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok((OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])))
     }
 }
