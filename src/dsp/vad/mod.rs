@@ -15,6 +15,7 @@ mod grid;
 mod look_ahead;
 mod loudness;
 mod math;
+mod model;
 pub mod neural;
 mod noise;
 mod ratio;

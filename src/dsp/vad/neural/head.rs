@@ -4,17 +4,17 @@
 use std::sync::Arc;
 
 use super::weights::{
-    DENSE, Floats, GATES, INPUT, INPUTS, MEMORY, Matrices, Matrix, Model, OF_FRAME, OF_WINDOW,
-    RECURRENT,
+    DENSE, Floats, GATES, INPUT, INPUTS, MEMORY, Matrix, OF_FRAME, OF_WINDOW, RECURRENT, model,
 };
 use crate::dsp::simd::Level;
 use crate::dsp::simd::network::{self, BLOCK, Outputs};
 use crate::dsp::vad::look_ahead::LookAhead;
+use crate::dsp::vad::model::{Matrices, Model};
 use crate::dsp::vad::silero;
 
 /// The head's state. Allocates nothing after `new`.
 pub struct Head {
-    model: Arc<Model>,
+    model: Arc<Model<Floats>>,
     /// Which of the model's heads is asked.
     head: usize,
     state: State,
@@ -35,7 +35,7 @@ impl Head {
     /// this machine must have.
     pub fn at(level: Level, look_ahead: LookAhead) -> Self {
         Self {
-            model: Model::at(level),
+            model: model(level),
             head: match look_ahead {
                 LookAhead::None => 0,
                 LookAhead::Short => 1,
@@ -121,7 +121,7 @@ fn add<W: Clone>(
     outputs: &mut [f32],
 ) {
     let outputs = outputs.as_chunks_mut().0;
-    for (block, outputs) in matrices.blocks(matrix).zip(outputs) {
+    for (block, outputs) in matrix.blocks(matrices).zip(outputs) {
         (matrices.kernels.add)(block, inputs, outputs);
     }
 }

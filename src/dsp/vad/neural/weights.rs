@@ -1,17 +1,13 @@
 //! The head's weights: `weights.bin`, made by `tools/vad_train/export.py`.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::front::FEATURES;
 use crate::dsp::shared::Shared;
 use crate::dsp::simd::Level;
-use crate::dsp::simd::network::{self, BLOCK, Kernels, from_half};
+use crate::dsp::simd::network::BLOCK;
+use crate::dsp::vad::model::{self, Aligned, Matrices, Model};
 use crate::dsp::vad::silero;
-
-/// At an address that vectors like, and that halves can be read from in place.
-#[repr(C, align(64))]
-struct Aligned<T: ?Sized>(T);
 
 static FILE: &Aligned<[u8]> = &Aligned(*include_bytes!("weights.bin"));
 
@@ -46,6 +42,12 @@ impl Matrix {
     const fn end(self) -> usize {
         self.at + self.inputs * self.outputs
     }
+
+    /// Its blocks.
+    pub fn blocks<W: Clone>(self, of: &Matrices<W>) -> impl Iterator<Item = &[W]> {
+        of.weights(self.at..self.end())
+            .chunks_exact(self.inputs * BLOCK)
+    }
 }
 
 /// From the inputs of a frame to the dense layer.
@@ -76,65 +78,24 @@ pub struct Floats {
 
 impl Floats {
     fn new(bytes: &[u8]) -> Self {
-        let mut floats = bytes.as_chunks().0.iter().map(|x| f32::from_le_bytes(*x));
+        let mut floats = model::Floats::new(bytes);
         Self {
-            dense: next(&mut floats),
-            gates: next(&mut floats),
+            dense: floats.take(),
+            gates: floats.take(),
             heads: std::array::from_fn(|_| Head {
-                memory: next(&mut floats),
-                inputs: next(&mut floats),
-                offset: floats.next().unwrap_or_default(),
+                memory: floats.take(),
+                inputs: floats.take(),
+                offset: floats.one(),
             }),
         }
     }
 }
 
-fn next<const N: usize>(floats: &mut impl Iterator<Item = f32>) -> [f32; N] {
-    std::array::from_fn(|_| floats.next().unwrap_or_default())
-}
-
-/// The matrices in one form, and the kernels that read it.
-pub struct Matrices<W: Clone + 'static> {
-    pub kernels: Kernels<W>,
-    weights: Cow<'static, [W]>,
-}
-
-impl<W: Clone> Matrices<W> {
-    /// The blocks of `matrix`.
-    pub fn blocks(&self, matrix: Matrix) -> impl Iterator<Item = &[W]> {
-        self.weights[matrix.at..matrix.end()].chunks_exact(matrix.inputs * BLOCK)
-    }
-}
-
-/// The head as one level computes it.
-pub enum Model {
-    /// In halves, read from the file where it lies.
-    Half(Matrices<u16>, Floats),
-    /// For who has no instruction for halves.
-    Single(Matrices<f32>, Floats),
-}
-
-impl Model {
-    /// The model for `level`, which this machine must have. All users share what is not in the
-    /// file.
-    pub fn at(level: Level) -> Arc<Self> {
-        static MODELS: Shared<Level, Model> = Shared::new();
-        MODELS.get_always(level, || Self::new(level))
-    }
-
-    fn new(level: Level) -> Self {
+/// The head as `level` computes it. All users share what is not in the file.
+pub fn model(level: Level) -> Arc<Model<Floats>> {
+    static MODELS: Shared<Level, Model<Floats>> = Shared::new();
+    MODELS.get_always(level, || {
         let (halves, floats) = FILE.0.split_at(HALVES * 2);
-        let floats = Floats::new(floats);
-        if let Some(kernels) = network::half(level) {
-            let weights = Cow::Borrowed(bytemuck::cast_slice(halves));
-            return Self::Half(Matrices { kernels, weights }, floats);
-        }
-        let (halves, _) = halves.as_chunks();
-        let exact = |half: &[u8; 2]| from_half(u16::from_le_bytes(*half));
-        let matrices = Matrices {
-            kernels: network::single(level),
-            weights: halves.iter().map(exact).collect(),
-        };
-        Self::Single(matrices, floats)
-    }
+        Model::new(level, halves, Floats::new(floats))
+    })
 }

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use rustfft::num_complex::Complex32;
 use rustfft::{Fft, FftPlanner};
 
-use super::weights::{
-    Biases, CONV1, CONV2, CONV3, CONV4, INPUT, Layer, Matrices, Model, RECURRENT,
-};
+use super::weights::{Biases, CONV1, CONV2, CONV3, CONV4, INPUT, Layer, RECURRENT, model};
 use crate::dsp::shared::Shared;
 use crate::dsp::simd::Level;
 use crate::dsp::simd::network::{BLOCK, Inputs, Outputs};
 use crate::dsp::vad::math::sane;
+use crate::dsp::vad::model::{Matrices, Model};
 
 /// Samples before a window that it also hears.
 const CONTEXT: usize = 64;
@@ -49,7 +48,7 @@ const INAUDIBLE: f32 = 3e-8;
 /// as soon as that is there. [`hidden`](Self::hidden) is what to build on besides the logit. Pieces
 /// do not matter to the bits of either.
 pub struct Network {
-    model: Arc<Model>,
+    model: Arc<Model<Biases>>,
     state: Box<State>,
 }
 
@@ -69,7 +68,7 @@ impl Network {
     /// As [`new`](Self::new) with the instruction set of `level`.
     pub fn at(level: Level) -> Self {
         Self {
-            model: Model::at(level),
+            model: model(level),
             state: Box::new(State::new()),
         }
     }
@@ -240,7 +239,7 @@ impl State {
         }
         let x = self.magnitudes.each_ref().map(|m| &m[..]);
         for b in 0..2 {
-            let taps = [0, 1, 2].map(|tap| matrices.block(CONV1, b, tap));
+            let taps = [0, 1, 2].map(|tap| CONV1.weights(matrices, b, tap));
             let [c0, c1, c2, _] = &mut self.columns;
             (matrices.kernels.columns)(taps, x, [&mut c0[b], &mut c1[b], &mut c2[b]]);
         }
@@ -257,7 +256,7 @@ impl State {
         // Backwards, where the end is the beginning.
         let [third, last] = &self.magnitudes;
         for b in 0..2 {
-            let taps = [2, 1, 0].map(|tap| matrices.block(CONV1, b, tap));
+            let taps = [2, 1, 0].map(|tap| CONV1.weights(matrices, b, tap));
             let [_, c1, c2, c3] = &mut self.columns;
             (matrices.kernels.columns)(taps, [last, third], [&mut c3[b], &mut c2[b], &mut c1[b]]);
         }
@@ -343,7 +342,7 @@ fn add<W: Clone>(
     outputs: &mut [f32],
 ) {
     for (b, outputs) in outputs.as_chunks_mut().0.iter_mut().enumerate() {
-        (matrices.kernels.add)(matrices.block(layer, b, tap), inputs, outputs);
+        (matrices.kernels.add)(layer.weights(matrices, b, tap), inputs, outputs);
     }
 }
 

@@ -1,15 +1,11 @@
 //! The network's weights: `weights.bin`, made by `tools/silero_weights.py`.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::dsp::shared::Shared;
 use crate::dsp::simd::Level;
-use crate::dsp::simd::network::{self, BLOCK, Kernels, from_half};
-
-/// At an address that vectors like, and that halves can be read from in place.
-#[repr(C, align(64))]
-struct Aligned<T: ?Sized>(T);
+use crate::dsp::simd::network::BLOCK;
+use crate::dsp::vad::model::{Aligned, Floats, Matrices, Model};
 
 static FILE: &Aligned<[u8]> = &Aligned(*include_bytes!("weights.bin"));
 
@@ -43,6 +39,13 @@ impl Layer {
     const fn end(self) -> usize {
         self.at + self.outputs * self.inputs * self.taps
     }
+
+    /// The weights of tap `tap` for block `block` of the outputs.
+    pub fn weights<W: Clone>(self, of: &Matrices<W>, block: usize, tap: usize) -> &[W] {
+        let len = self.inputs * BLOCK;
+        let at = self.at + (block * self.taps + tap) * len;
+        of.weights(at..at + len)
+    }
 }
 
 pub const CONV1: Layer = Layer::first(128, 129, 3);
@@ -70,72 +73,27 @@ pub struct Biases {
 
 impl Biases {
     fn new(floats: &[u8]) -> Self {
-        let mut floats = floats
-            .as_chunks()
-            .0
-            .iter()
-            .map(|float| f32::from_le_bytes(*float));
+        let mut floats = Floats::new(floats);
         Self {
-            conv1: next(&mut floats),
-            conv2: next(&mut floats),
-            conv3: next(&mut floats),
-            conv4: next(&mut floats),
-            gates: next(&mut floats),
-            output: next(&mut floats),
-            offset: floats.next().unwrap_or_default(),
+            conv1: floats.take(),
+            conv2: floats.take(),
+            conv3: floats.take(),
+            conv4: floats.take(),
+            gates: floats.take(),
+            output: floats.take(),
+            offset: floats.one(),
         }
     }
-}
-
-fn next<const N: usize>(floats: &mut impl Iterator<Item = f32>) -> [f32; N] {
-    std::array::from_fn(|_| floats.next().unwrap_or_default())
 }
 
 const HALVES: usize = RECURRENT.end();
 const _: () = assert!(FILE.0.len() == HALVES * 2 + size_of::<Biases>());
 
-/// The matrices in one form, and the kernels that read it.
-pub struct Matrices<W: Clone + 'static> {
-    pub kernels: Kernels<W>,
-    weights: Cow<'static, [W]>,
-}
-
-impl<W: Clone> Matrices<W> {
-    /// Weights of tap `tap` for block `block` of the outputs of `layer`.
-    pub fn block(&self, layer: Layer, block: usize, tap: usize) -> &[W] {
-        let len = layer.inputs * BLOCK;
-        &self.weights[layer.at + (block * layer.taps + tap) * len..][..len]
-    }
-}
-
-/// The network as one level computes it.
-pub enum Model {
-    /// In halves, read from the file where it lies.
-    Half(Matrices<u16>, Biases),
-    /// For who has no instruction for halves.
-    Single(Matrices<f32>, Biases),
-}
-
-impl Model {
-    /// The model for `level`. All users share what is not in the file.
-    pub fn at(level: Level) -> Arc<Self> {
-        static MODELS: Shared<Level, Model> = Shared::new();
-        MODELS.get_always(level, || Self::new(level))
-    }
-
-    fn new(level: Level) -> Self {
+/// The network as `level` computes it. All users share what is not in the file.
+pub fn model(level: Level) -> Arc<Model<Biases>> {
+    static MODELS: Shared<Level, Model<Biases>> = Shared::new();
+    MODELS.get_always(level, || {
         let (halves, floats) = FILE.0.split_at(HALVES * 2);
-        let biases = Biases::new(floats);
-        if let Some(kernels) = network::half(level) {
-            let weights = Cow::Borrowed(bytemuck::cast_slice(halves));
-            return Self::Half(Matrices { kernels, weights }, biases);
-        }
-        let (halves, _) = halves.as_chunks();
-        let exact = |half: &[u8; 2]| from_half(u16::from_le_bytes(*half));
-        let matrices = Matrices {
-            kernels: network::single(level),
-            weights: halves.iter().map(exact).collect(),
-        };
-        Self::Single(matrices, biases)
-    }
+        Model::new(level, halves, Biases::new(floats))
+    })
 }
