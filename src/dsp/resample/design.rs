@@ -161,12 +161,12 @@ impl Prototype {
             Method::BlackmanNuttall => {
                 let [a, b, c, d] = [0.3635819, 0.4891775, 0.1365995, 0.0106411];
                 // Cosines of multiples as powers of the cosine.
-                let series = vec![a - c, b - 3.0 * d, 2.0 * c, 4.0 * d];
+                let series = [a - c, b - 3.0 * d, 2.0 * c, 4.0 * d];
                 let window = 2.0 * PI / n;
                 Some(Response::under_cosine(
                     turn,
                     window,
-                    series,
+                    &series,
                     fill_taps(Level::best()),
                 ))
             }
@@ -235,7 +235,8 @@ impl Evaluator {
         }
         let sum = sum(taps);
         if sum != 0.0 {
-            taps.iter_mut().for_each(|tap| *tap /= sum);
+            let gain = 1.0 / sum;
+            taps.iter_mut().for_each(|tap| *tap *= gain);
         }
     }
 }
@@ -258,7 +259,7 @@ pub fn kaiser_response(cutoff: f64, beta: f64, half: f64) -> Response {
     Response::under_parabola(
         PI * cutoff,
         1.0 / half,
-        bessel_series(beta),
+        &bessel_series(beta),
         fill_taps(Level::best()),
     )
 }

@@ -249,17 +249,24 @@ impl<T: Copy + Default + FromF64> Exact<T> {
 
     /// Writes block `block` into zeros.
     fn write_block(&self, block: usize, to: &mut [T]) {
-        let per_block = self.phases.per_block();
+        let (per_block, len) = (self.phases.per_block(), self.phases.len);
+        let mut rows = vec![T::default(); to.len()];
         let mut taps = vec![0.0; self.evaluator.taps() as usize];
         let write = |row: usize, shift: usize, exact: &[f64]| {
-            let to = to[row % per_block..].iter_mut().step_by(per_block);
-            for (to, from) in to.skip(shift).zip(exact) {
+            let to = &mut rows[row % per_block * len..][..len];
+            for (to, from) in to[shift..].iter_mut().zip(exact) {
                 *to = T::nearest(*from);
             }
         };
         let (evaluator, ratio) = (&self.evaluator, self.ratio);
         self.phases
             .each_row_of(block, evaluator, ratio, &mut taps, write);
+        // Side by side, in the order in which memory is written best.
+        for (i, to) in to.chunks_exact_mut(per_block).enumerate() {
+            for (to, row) in to.iter_mut().zip(rows.chunks_exact(len)) {
+                *to = row[i];
+            }
+        }
     }
 
     /// A group of rows, or, where they are not grouped, a row.

@@ -352,10 +352,9 @@ pub(crate) mod tests {
         for first in [-31.0, -31.25, -0.5, 0.0, 3.0, -700.999] {
             for len in [1, 8, 16, 63, 1400] {
                 let all = |level| {
-                    let of = series.clone();
                     let responses = [
-                        Response::under_parabola(2.9, 1.0 / 701.0, of.clone(), fill_taps(level)),
-                        Response::under_cosine(2.9, 0.0044, of, fill_taps(level)),
+                        Response::under_parabola(2.9, 1.0 / 701.0, &series, fill_taps(level)),
+                        Response::under_cosine(2.9, 0.0044, &series, fill_taps(level)),
                     ];
                     responses.map(|response| {
                         let mut taps = vec![7.0; len];

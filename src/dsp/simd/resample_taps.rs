@@ -4,7 +4,9 @@
 //! machine.
 
 /// Taps side by side.
-pub const LANES: usize = 16;
+const LANES: usize = 16;
+/// Blocks of taps after which an angle is taken anew; within them it is turned on.
+const BLOCKS: usize = 4;
 
 /// A kernel: [`fill`], compiled for some instruction set.
 pub type Fill = fn(response: &Response, first: f64, taps: &mut [f64]);
@@ -12,57 +14,81 @@ pub type Fill = fn(response: &Response, first: f64, taps: &mut [f64]);
 /// `sin(turn * x) / x` under a window that is a polynomial.
 #[derive(Clone, Debug)]
 pub struct Response {
-    /// Radians per input frame.
-    turn: f64,
-    /// Sine and cosine of `turn` times each lane.
-    turns: [[f64; LANES]; 2],
+    /// Per input frame.
+    turn: Turn,
     window: Window,
-    /// Of the window, the lowest power first.
-    series: Vec<f64>,
+    /// Of the window, the lowest power first: even powers beside the odd ones after them.
+    series: Vec<[f64; 2]>,
     fill: Fill,
 }
 
-/// What the window is a polynomial of. One of each filter: its size is of no account.
+/// What the window is a polynomial of.
 #[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant)]
+#[allow(clippy::large_enum_variant)] // One of each filter: its size is of no account.
 enum Window {
     /// `1 - (x * scale)^2`.
     Parabola { scale: f64 },
-    /// `cos(turn * x)`, with the sine and cosine of `turn` times each lane.
-    Cosine { turn: f64, turns: [[f64; LANES]; 2] },
+    /// `cos(turn * x)`.
+    Cosine(Turn),
 }
 
-/// Sine and cosine of `turn` times each lane.
-fn turns(turn: f64) -> [[f64; LANES]; 2] {
-    [
-        std::array::from_fn(|i| (turn * i as f64).sin()),
-        std::array::from_fn(|i| (turn * i as f64).cos()),
-    ]
+/// The sine and the cosine of an angle.
+type SinCos = (f64, f64);
+
+/// An angle, with what sines and cosines of its multiples are made from.
+#[derive(Clone, Debug)]
+struct Turn {
+    /// Radians.
+    angle: f64,
+    /// Sines of 0, 1 and so on times the angle.
+    sines: [f64; LANES],
+    cosines: [f64; LANES],
+    /// Of `LANES` times the angle.
+    block: SinCos,
+}
+
+impl Turn {
+    fn new(angle: f64) -> Self {
+        Self {
+            angle,
+            sines: std::array::from_fn(|i| (angle * i as f64).sin()),
+            cosines: std::array::from_fn(|i| (angle * i as f64).cos()),
+            block: (angle * LANES as f64).sin_cos(),
+        }
+    }
+
+    #[inline(always)]
+    fn at(&self, x: f64) -> SinCos {
+        (self.angle * x).sin_cos()
+    }
+
+    /// A block after `from`.
+    #[inline(always)]
+    fn next(&self, (sin, cos): SinCos) -> SinCos {
+        let (s, c) = self.block;
+        (sin * c + cos * s, cos * c - sin * s)
+    }
 }
 
 impl Response {
-    fn new(turn: f64, window: Window, series: Vec<f64>, fill: Fill) -> Self {
+    fn new(turn: f64, window: Window, series: &[f64], fill: Fill) -> Self {
+        let pair = |terms: &[f64]| [terms[0], terms.get(1).copied().unwrap_or(0.0)];
         Self {
-            turn,
-            turns: turns(turn),
+            turn: Turn::new(turn),
             window,
-            series,
+            series: series.chunks(2).map(pair).collect(),
             fill,
         }
     }
 
     /// Under `sum_k series[k] * (1 - (x * scale)^2)^k`.
-    pub fn under_parabola(turn: f64, scale: f64, series: Vec<f64>, fill: Fill) -> Self {
+    pub fn under_parabola(turn: f64, scale: f64, series: &[f64], fill: Fill) -> Self {
         Self::new(turn, Window::Parabola { scale }, series, fill)
     }
 
     /// Under `sum_k series[k] * cos(window * x)^k`.
-    pub fn under_cosine(turn: f64, window: f64, series: Vec<f64>, fill: Fill) -> Self {
-        let of = Window::Cosine {
-            turn: window,
-            turns: turns(window),
-        };
-        Self::new(turn, of, series, fill)
+    pub fn under_cosine(turn: f64, window: f64, series: &[f64], fill: Fill) -> Self {
+        Self::new(turn, Window::Cosine(Turn::new(window)), series, fill)
     }
 
     /// The response at `first`, `first + 1` and so on.
@@ -72,63 +98,91 @@ impl Response {
         let nearest = -first.round();
         if nearest >= 0.0 && nearest < taps.len() as f64 {
             let x = first + nearest;
-            let sinc = if x == 0.0 {
-                self.turn
-            } else {
-                (self.turn * x).sin() / x
-            };
+            let turn = self.turn.angle;
+            let sinc = if x == 0.0 { turn } else { (turn * x).sin() / x };
             taps[nearest as usize] = sinc * self.window(x);
         }
     }
 
     /// The window at `x`.
     fn window(&self, x: f64) -> f64 {
-        let u = match self.window {
+        let u = match &self.window {
             Window::Parabola { scale } => 1.0 - (x * scale) * (x * scale),
-            Window::Cosine { turn, .. } => (turn * x).cos(),
+            Window::Cosine(turn) => turn.at(x).1,
         };
-        self.series
-            .iter()
-            .rev()
-            .fold(0.0, |sum, term| sum * u + term)
+        let terms = self.series.iter().rev();
+        terms.fold(0.0, |sum, [even, odd]| (sum * u + odd) * u + even)
     }
 }
 
 /// All taps, those near the centre with a loss of digits; portable.
 #[inline(always)]
 pub fn fill(response: &Response, first: f64, taps: &mut [f64]) {
-    for (block, taps) in taps.chunks_mut(LANES).enumerate() {
-        let start = first + (block * LANES) as f64;
-        let (sin, cos) = (response.turn * start).sin_cos();
-        let [sins, coss] = &response.turns;
-        let mut u = [0.0; LANES];
-        match &response.window {
-            Window::Parabola { scale } => {
-                for (i, u) in u.iter_mut().enumerate() {
-                    let w = (start + i as f64) * scale;
-                    *u = 1.0 - w * w;
-                }
-            }
-            Window::Cosine { turn, turns } => {
-                let (sin, cos) = (turn * start).sin_cos();
-                for i in 0..LANES {
-                    u[i] = cos * turns[1][i] - sin * turns[0][i];
-                }
+    let mut start = first;
+    for taps in taps.chunks_mut(BLOCKS * LANES) {
+        let mut sinc = response.turn.at(start);
+        let mut window = match &response.window {
+            Window::Parabola { .. } => (0.0, 0.0),
+            Window::Cosine(turn) => turn.at(start),
+        };
+        let (blocks, rest) = taps.as_chunks_mut::<LANES>();
+        for taps in blocks {
+            fill_block(response, start, sinc, window, taps);
+            start += LANES as f64;
+            sinc = response.turn.next(sinc);
+            if let Window::Cosine(turn) = &response.window {
+                window = turn.next(window);
             }
         }
-        let mut window = [0.0; LANES];
-        for term in response.series.iter().rev() {
-            for i in 0..LANES {
-                window[i] = window[i] * u[i] + term;
+        if !rest.is_empty() {
+            let mut last = [0.0; LANES];
+            fill_block(response, start, sinc, window, &mut last);
+            rest.copy_from_slice(&last[..rest.len()]);
+        }
+    }
+}
+
+/// The taps from `start` on, where `sinc` is of the sinc's angle, and `window` of the window's.
+///
+/// Plain loops: closures would not be compiled for the caller's instruction set.
+#[inline(always)]
+fn fill_block(
+    response: &Response,
+    start: f64,
+    sinc: SinCos,
+    window: SinCos,
+    taps: &mut [f64; LANES],
+) {
+    let mut u = [0.0; LANES];
+    match &response.window {
+        Window::Parabola { scale } => {
+            for (i, u) in u.iter_mut().enumerate() {
+                let w = (start + i as f64) * scale;
+                *u = 1.0 - w * w;
             }
         }
-        let mut y = [0.0; LANES];
+        Window::Cosine(turn) => {
+            for (i, u) in u.iter_mut().enumerate() {
+                *u = window.1 * turn.cosines[i] - window.0 * turn.sines[i];
+            }
+        }
+    }
+    let mut square = [0.0; LANES];
+    for i in 0..LANES {
+        square[i] = u[i] * u[i];
+    }
+    // Two sums, as neither has to wait for the other.
+    let (mut even, mut odd) = ([0.0; LANES], [0.0; LANES]);
+    for terms in response.series.iter().rev() {
         for i in 0..LANES {
-            let sine = sin * coss[i] + cos * sins[i];
-            y[i] = sine / (start + i as f64) * window[i];
+            even[i] = even[i] * square[i] + terms[0];
+            odd[i] = odd[i] * square[i] + terms[1];
         }
-        let len = taps.len();
-        taps.copy_from_slice(&y[..len]);
+    }
+    let turn = &response.turn;
+    for i in 0..LANES {
+        let sine = sinc.0 * turn.cosines[i] + sinc.1 * turn.sines[i];
+        taps[i] = sine / (start + i as f64) * (even[i] + odd[i] * u[i]);
     }
 }
 
@@ -136,20 +190,27 @@ pub fn fill(response: &Response, first: f64, taps: &mut [f64]) {
 mod tests {
     use super::*;
 
+    /// Also where an angle is taken anew, and in the last, short block.
     #[test]
     fn taps_are_those_of_the_formula() {
-        let (turn, scale) = (2.7, 1.0 / 32.0);
-        let series = vec![0.5, 1.5, -0.25];
-        let response = Response::under_parabola(turn, scale, series, fill);
-        for first in [-31.0, -30.5, -30.75, -31.0 + 1e-9, 2.0] {
-            let mut taps = vec![0.0; 64];
-            response.fill(first, &mut taps);
-            for (i, tap) in taps.iter().enumerate() {
-                let x = first + i as f64;
-                let u = 1.0 - (x * scale).powi(2);
-                let sinc = if x == 0.0 { turn } else { (turn * x).sin() / x };
-                let exact = sinc * (0.5 + u * (1.5 - 0.25 * u));
-                assert!((tap - exact).abs() < 1e-14, "{first} {i}: {tap} {exact}");
+        let (turn, scale, angle) = (2.7, 1.0 / 76.0, 0.04);
+        let series = [0.5, 1.5, -0.25];
+        let responses = [
+            Response::under_parabola(turn, scale, &series, fill),
+            Response::under_cosine(turn, angle, &series, fill),
+        ];
+        for first in [-75.0, -74.5, -74.75, -75.0 + 1e-9, -0.25, 2.0] {
+            for (kind, response) in responses.iter().enumerate() {
+                let mut taps = vec![0.0; 151];
+                response.fill(first, &mut taps);
+                for (i, tap) in taps.iter().enumerate() {
+                    let x = first + i as f64;
+                    let u = [1.0 - (x * scale).powi(2), (angle * x).cos()][kind];
+                    let sinc = if x == 0.0 { turn } else { (turn * x).sin() / x };
+                    let exact = sinc * (0.5 + u * (1.5 - 0.25 * u));
+                    let error = (tap - exact).abs();
+                    assert!(error < 1e-14, "{kind} {first} {i}: {tap} {exact}");
+                }
             }
         }
     }
