@@ -106,22 +106,7 @@ impl Process {
 
     /// Takes a packet into `to`, if one has come: its length, 0 where the worker is gone.
     pub fn take(&self, to: &mut [u8]) -> Option<usize> {
-        // SAFETY: an open socket and room for as much as is said.
-        let got = unsafe {
-            libc::recv(
-                self.socket.as_raw_fd(),
-                to.as_mut_ptr().cast(),
-                to.len(),
-                libc::MSG_DONTWAIT,
-            )
-        };
-        if let Ok(n) = usize::try_from(got) {
-            return Some(n);
-        }
-        match io::Error::last_os_error().kind() {
-            io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => None,
-            _ => Some(0),
-        }
+        take_from(&self.socket, to)
     }
 
     /// Whether it has ended. Its socket may still be open then, in a process that it started.
@@ -172,5 +157,60 @@ impl Drop for Process {
         unsafe { libc::shutdown(self.socket.as_raw_fd(), libc::SHUT_RDWR) };
         self.wait_for_end();
         let _ = self.server.end(self.pid, false);
+    }
+}
+
+/// Takes a packet that has come on `socket` into `to`: its length, 0 where the other side is gone.
+fn take_from(socket: &OwnedFd, to: &mut [u8]) -> Option<usize> {
+    let mut was_reset = false;
+    loop {
+        // SAFETY: an open socket and room for as much as is said.
+        let got = unsafe {
+            libc::recv(
+                socket.as_raw_fd(),
+                to.as_mut_ptr().cast(),
+                to.len(),
+                libc::MSG_DONTWAIT,
+            )
+        };
+        if let Ok(n) = usize::try_from(got) {
+            return Some(n);
+        }
+        match io::Error::last_os_error().kind() {
+            io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => return None,
+            // Said once, before what it sent last, where it left a packet of this side unread.
+            io::ErrorKind::ConnectionReset if !was_reset => was_reset = true,
+            _ => return Some(0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn send(socket: &OwnedFd, packet: &[u8]) {
+        // SAFETY: an open socket and a valid slice.
+        let sent = unsafe {
+            let (data, len) = (packet.as_ptr().cast(), packet.len());
+            libc::send(socket.as_raw_fd(), data, len, 0)
+        };
+        assert_eq!(usize::try_from(sent), Ok(packet.len()));
+    }
+
+    #[test]
+    fn what_a_worker_sent_last_arrives_whatever_it_left_unread() {
+        let (ours, theirs) = socket_pair().unwrap();
+        let mut packet = [0; 8];
+        assert_eq!(take_from(&ours, &mut packet), None);
+        send(&ours, b"W");
+        send(&theirs, b"Pone");
+        send(&theirs, b"Ptwo");
+        drop(theirs);
+        assert_eq!(take_from(&ours, &mut packet), Some(4));
+        assert_eq!(&packet[..4], b"Pone");
+        assert_eq!(take_from(&ours, &mut packet), Some(4));
+        assert_eq!(&packet[..4], b"Ptwo");
+        assert_eq!(take_from(&ours, &mut packet), Some(0));
     }
 }
