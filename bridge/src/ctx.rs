@@ -136,7 +136,7 @@ impl Ctx {
         fields: Option<Bound<'_, PyDict>>,
     ) -> PyResult<()> {
         let fields = fields.unwrap_or_else(|| PyDict::new(py));
-        let json: String = crate::node::helper(py)?
+        let json: String = crate::helper::helper(py)?
             .call_method1("posted", (name, fields))?
             .extract()?;
         let name: String = name.extract()?;
@@ -152,7 +152,7 @@ impl Ctx {
                 "log level {level:?}; expected error, warning, info, debug or trace"
             )));
         }
-        let line: String = crate::node::helper(py)?
+        let line: String = crate::helper::helper(py)?
             .call_method1("clean", (text.str()?,))?
             .extract()?;
         let host = self.calls.clone();

@@ -8,6 +8,7 @@ mod abi;
 mod array;
 mod ctx;
 mod gate;
+mod helper;
 mod node;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,39 +1,19 @@
 //! The functions of the ABI: a node from its construction to its end.
 
-use std::ffi::{CStr, CString, c_void};
+use std::ffi::c_void;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList};
 
 use crate::abi::{Block, Host, Moment, Outcome, Output, OwnedText, Status, Text};
 use crate::array::{self, View};
 use crate::ctx::{Calls, Ctx, Limits, Stream};
+use crate::helper::helper;
 use crate::{Answer, Trouble, gate, guarded, panic_text};
-
-const SOURCE: &str = concat!(
-    include_str!("texts.py"),
-    include_str!("event_loop.py"),
-    include_str!("node.py")
-);
-
-/// The helper module that these files become.
-static HELPER: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
-
-pub fn helper(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
-    let module = HELPER.get_or_try_init(py, || -> PyResult<_> {
-        let source = CString::new(SOURCE).map_err(|e| {
-            pyo3::exceptions::PyValueError::new_err(format!("the helper has a NUL: {e}"))
-        })?;
-        let file: &CStr = c"<rustaudio>/node.py";
-        Ok(PyModule::from_code(py, &source, file, c"_rustaudio_node")?.unbind())
-    })?;
-    Ok(module.bind(py))
-}
 
 /// One node; the plugin calls it from one thread at a time.
 struct Node {

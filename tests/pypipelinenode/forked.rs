@@ -209,22 +209,8 @@ fn where_other_threads_run_workers_are_started_not_forked() {
          \x20   ctx.post('threads', names=' '.join(t.name for t in threading.enumerate()))\n\
          \x20   audio *= 0\n",
     );
-    let mut launch = common::tool("gst-launch-1.0");
-    launch
-        .env("PYTHONPATH", &site)
-        .args([
-            "-m",
-            "audiotestsrc",
-            "num-buffers=2",
-            "!",
-            "pypipelinenode",
-            IN,
-        ])
-        .arg(format!("module={}", path.display()))
-        .args(["!", "fakesink"]);
-    let out = launch.output().unwrap();
-    let said = String::from_utf8_lossy(&out.stdout);
-    assert!(out.status.success(), "{said}");
+    let node = format!("pypipelinenode {IN} module={}", path.display());
+    let said = launched("gst-launch-1.0 -m", &node, &[("PYTHONPATH", &*site)]);
     // A fork would know of it no more.
     assert_eq!(said.matches("of-the-site").count(), 2, "{said}");
     assert!(said.contains("status=(string)ok"), "{said}");

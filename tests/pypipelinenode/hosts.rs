@@ -58,6 +58,8 @@ fn what_a_node_prints_arrives_under_gst_launch() {
     let path = crate::node("def process(audio, ctx):\n    print('printed', len(audio))\n");
     let mut launch = common::tool("gst-launch-1.0");
     launch
+        // Unbuffered, a line is written in pieces, and gst-launch writes in between.
+        .env_remove("PYTHONUNBUFFERED")
         .args(["audiotestsrc", "num-buffers=3", "!", "pypipelinenode"])
         .arg(format!("module={}", path.display()))
         .args(["!", "fakesink"]);

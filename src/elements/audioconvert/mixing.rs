@@ -1,7 +1,66 @@
 //! What the properties say of channels, and the mix that they make between two sides.
 
-use super::settings::{ChannelsReorder, ChannelsReorderMode};
+use gst::glib;
+
 use crate::dsp::convert::{ChannelOrder, Channels, Matrix, MatrixError, Position};
+
+/// Which positions channels are given, by their index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstRustAudioConvertInputChannelsReorder")]
+#[repr(i32)]
+pub enum ChannelsReorder {
+    #[default]
+    #[enum_value(
+        name = "Reorder the input channels using the default GStreamer order",
+        nick = "gst"
+    )]
+    Gst,
+    #[enum_value(
+        name = "Reorder the input channels using the SMPTE order",
+        nick = "smpte"
+    )]
+    Smpte,
+    #[enum_value(
+        name = "Reorder the input channels using the CINE order",
+        nick = "cine"
+    )]
+    Cine,
+    #[enum_value(name = "Reorder the input channels using the AC3 order", nick = "ac3")]
+    Ac3,
+    #[enum_value(name = "Reorder the input channels using the AAC order", nick = "aac")]
+    Aac,
+    #[enum_value(
+        name = "Reorder and mix all input channels to a single mono channel",
+        nick = "mono"
+    )]
+    Mono,
+    #[enum_value(
+        name = "Reorder and mix all input channels to a single left and a single right stereo \
+                channels alternately",
+        nick = "alternate"
+    )]
+    Alternate,
+}
+
+/// When input channels are given positions by their index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstRustAudioConvertInputChannelsReorderMode")]
+#[repr(i32)]
+pub enum ChannelsReorderMode {
+    #[default]
+    #[enum_value(name = "Never reorder the input channels", nick = "none")]
+    None,
+    #[enum_value(
+        name = "Reorder the input channels only if they are unpositioned",
+        nick = "unpositioned"
+    )]
+    Unpositioned,
+    #[enum_value(
+        name = "Always reorder the input channels according to the selected configuration",
+        nick = "force"
+    )]
+    Force,
+}
 
 /// The properties that decide how channels are mixed.
 #[derive(Clone, Debug, Default, PartialEq)]

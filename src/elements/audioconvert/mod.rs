@@ -16,7 +16,7 @@ mod mixing;
 mod negotiate;
 mod settings;
 
-pub use settings::{ChannelsReorder, ChannelsReorderMode};
+pub use mixing::{ChannelsReorder, ChannelsReorderMode};
 
 glib::wrapper! {
     /// The element.

@@ -7,64 +7,6 @@ use super::mixing::{InUse, Mixing};
 use crate::dsp::convert::{Converter, Dither, MatrixError, NoiseShaping, Quantisation, Side};
 use crate::elements::support::format::sample_format;
 
-/// Which positions channels are given, by their index.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
-#[enum_type(name = "GstRustAudioConvertInputChannelsReorder")]
-#[repr(i32)]
-pub enum ChannelsReorder {
-    #[default]
-    #[enum_value(
-        name = "Reorder the input channels using the default GStreamer order",
-        nick = "gst"
-    )]
-    Gst,
-    #[enum_value(
-        name = "Reorder the input channels using the SMPTE order",
-        nick = "smpte"
-    )]
-    Smpte,
-    #[enum_value(
-        name = "Reorder the input channels using the CINE order",
-        nick = "cine"
-    )]
-    Cine,
-    #[enum_value(name = "Reorder the input channels using the AC3 order", nick = "ac3")]
-    Ac3,
-    #[enum_value(name = "Reorder the input channels using the AAC order", nick = "aac")]
-    Aac,
-    #[enum_value(
-        name = "Reorder and mix all input channels to a single mono channel",
-        nick = "mono"
-    )]
-    Mono,
-    #[enum_value(
-        name = "Reorder and mix all input channels to a single left and a single right stereo \
-                channels alternately",
-        nick = "alternate"
-    )]
-    Alternate,
-}
-
-/// When they are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
-#[enum_type(name = "GstRustAudioConvertInputChannelsReorderMode")]
-#[repr(i32)]
-pub enum ChannelsReorderMode {
-    #[default]
-    #[enum_value(name = "Never reorder the input channels", nick = "none")]
-    None,
-    #[enum_value(
-        name = "Reorder the input channels only if they are unpositioned",
-        nick = "unpositioned"
-    )]
-    Unpositioned,
-    #[enum_value(
-        name = "Always reorder the input channels according to the selected configuration",
-        nick = "force"
-    )]
-    Force,
-}
-
 /// The properties of the element.
 #[derive(Clone, Debug)]
 pub struct Settings {
