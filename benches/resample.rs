@@ -12,8 +12,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
+use gstrustaudio::dsp::Level;
 use gstrustaudio::dsp::resample::{EngineChoice, Spec};
-use gstrustaudio::dsp::simd::Level;
 use rig::meter::{Quality, measure};
 use rig::peers::{Gst, Own, Soxr, engine, free};
 use rig::rubato::Rubato;

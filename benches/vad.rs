@@ -2,8 +2,8 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use gst::prelude::*;
+use gstrustaudio::dsp::Level;
 use gstrustaudio::dsp::convert::SampleFormat;
-use gstrustaudio::dsp::simd::Level;
 use gstrustaudio::dsp::vad::silero::Network;
 use gstrustaudio::dsp::vad::{Config, DetectorKind, Layout, LookAhead, Planes, Rules, Vad};
 

@@ -1,4 +1,4 @@
-//! Fits the weights of the spectral detector, as in `src/dsp/vad/spectral.rs`:
+//! Fits the weights of the spectral detector, as in `dsp/src/vad/spectral.rs`:
 //!
 //! ```text
 //! cargo run --release --example vad_fit -- DIR [look-ahead=0|30|100] [folds=5]

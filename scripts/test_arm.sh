@@ -12,7 +12,7 @@ need_packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static alsa-
 set_up
 
 target=aarch64-unknown-linux-gnu
-mkdir -p "${CARGO_TARGET_DIR:-target}/arm/crate/src"
+mkdir -p "${CARGO_TARGET_DIR:-target}/arm"
 work=$(realpath "${CARGO_TARGET_DIR:-target}/arm")
 
 if [ ! -d "$(rustc --print target-libdir --target $target)" ]; then
@@ -37,32 +37,8 @@ if [ ! -d "$(rustc --print target-libdir --target $target)" ]; then
 fi
 "${RUSTC:-rustc}" --version
 
-# The signal processing knows nothing of GStreamer, so it builds without an Arm GStreamer.
-{
-  echo '[package]'
-  echo 'name = "dsp-alone"'
-  echo 'edition = "2024"'
-  echo '[lib]'
-  echo 'name = "gstrustaudio"'
-  echo '[dependencies]'
-  grep -E '^(bytemuck|realfft|rubato|rustfft|thiserror|tracing) = ' Cargo.toml
-  echo '[[test]]'
-  echo 'name = "vad_dsp"'
-  echo "path = \"$PWD/tests/vad_dsp/main.rs\""
-  echo '[profile.dev]'
-  echo 'opt-level = 2'
-  echo '[workspace]'
-} >"$work/crate/Cargo.toml"
-{
-  echo "#[path = \"$PWD/src/dsp/mod.rs\"]"
-  echo 'pub mod dsp;'
-  echo "#[path = \"$PWD/src/sync.rs\"]"
-  echo 'mod sync;'
-} >"$work/crate/src/lib.rs"
-cp Cargo.lock "$work/crate/"
-
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64-static -L /usr/aarch64-linux-gnu"
 say "Tests of the signal processing on emulated 64-bit Arm"
-RUSTFLAGS="-D warnings" CARGO_TARGET_DIR=$work/build cargo test --lib --tests \
-  --manifest-path "$work/crate/Cargo.toml" --target $target
+# The crate knows nothing of GStreamer, so it builds without an Arm GStreamer.
+RUSTFLAGS="-D warnings" CARGO_TARGET_DIR=$work/build cargo test --locked -p rustaudio-dsp --target $target

@@ -1,12 +1,13 @@
 //! GStreamer elements for speech and AI audio: `rustaudioconvert`, `rustresample`, `rustvad` and
 //! `pypipelinenode`.
 //!
-//! The signal processing in [`dsp`] and the retry machinery in [`resilience`] are plain Rust and
-//! can be used without GStreamer; [`elements`] is the glue.
+//! The signal processing ([`dsp`]) is a crate of its own, `rustaudio-dsp`; the retry machinery in
+//! [`resilience`] is plain Rust, too; [`elements`] is the glue.
 
 #![deny(unsafe_code)]
 
-pub mod dsp;
+pub use rustaudio_dsp as dsp;
+
 pub mod elements;
 pub mod logging;
 pub mod metrics;

@@ -2,7 +2,7 @@
 
     pip download --no-deps silero-vad==6.2.3 && unzip silero_vad-6.2.3-*.whl
     pip install onnx==1.23.2 numpy
-    silero_weights.py silero_vad/data/silero_vad_16k_op15.onnx src/dsp/vad/silero/weights.bin
+    silero_weights.py silero_vad/data/silero_vad_16k_op15.onnx dsp/src/vad/silero/weights.bin
 
 They are the 16 kHz network's, rounded to half floats (biases stay float), as `weights.rs` reads them:
 matrices in blocks of 64 outputs, in a block one matrix a tap, in that the weights of all 64 outputs

@@ -2,9 +2,9 @@
 
 use std::ffi::{c_char, c_double, c_int, c_uint, c_ulong, c_void};
 
+use gstrustaudio::dsp::Level;
 use gstrustaudio::dsp::convert::SampleFormat;
 use gstrustaudio::dsp::resample::{EngineChoice, Layout, Output, Resampler, Source, Spec, Stream};
-use gstrustaudio::dsp::simd::Level;
 
 use super::Converter;
 

@@ -8,7 +8,7 @@ mod flow;
 mod neural;
 mod rig;
 mod silero;
-#[path = "../common/voice.rs"]
+#[path = "../../dsp/tests/vad/voice.rs"]
 mod voice;
 
 use common::{assert_continuous, capture, launch, play_ok, structures};

@@ -68,7 +68,7 @@ fn each_look_ahead_is_told_as_latency() {
 
 #[test]
 fn the_weights_are_those_that_the_tool_wrote() {
-    let weights = include_bytes!("../../src/dsp/vad/neural/weights.bin");
+    let weights = include_bytes!("../../dsp/src/vad/neural/weights.bin");
     let sum = gst::glib::compute_checksum_for_data(gst::glib::ChecksumType::Sha256, weights);
     // What tools/vad_train/export.py printed.
     let wanted = "f6ea7f3c6b2012bde06542fa0c1bda7267ded200253e63992d2fa6b9914cf325";

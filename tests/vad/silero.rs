@@ -182,11 +182,11 @@ fn every_rate_finds_the_words() {
 
 #[test]
 fn the_weights_are_those_that_the_tool_makes() {
-    let weights = include_bytes!("../../src/dsp/vad/silero/weights.bin");
+    let weights = include_bytes!("../../dsp/src/vad/silero/weights.bin");
     let sum = gst::glib::compute_checksum_for_data(gst::glib::ChecksumType::Sha256, weights);
     // What tools/silero_weights.py prints.
     let wanted = "80bc73ae031eaf8baef5a05c280d9f65e76cd342e0154749818a52baec64cc16";
     assert_eq!(sum.unwrap(), wanted);
-    let notice = include_str!("../../src/dsp/vad/silero/LICENSE");
+    let notice = include_str!("../../dsp/src/vad/silero/LICENSE");
     assert!(notice.contains("Copyright (c) 2020-present Silero Team"));
 }

@@ -1,4 +1,4 @@
-"""Writes the trained head for the crate: src/dsp/vad/neural/weights.bin.
+"""Writes the trained head for the crate: dsp/src/vad/neural/weights.bin.
 
     python export.py MODEL.pt WEIGHTS.bin
 

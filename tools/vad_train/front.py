@@ -1,4 +1,4 @@
-"""The front end of the detector in numpy: what src/dsp/vad/neural computes frame by frame, here for a
+"""The front end of the detector in numpy: what dsp/src/vad/neural computes frame by frame, here for a
 batch of signals at once.
 
 Per 10 ms: 16 mel bands of the last 32 ms, a level tracker, the noise floor (minimum statistics), the

@@ -1,0 +1,60 @@
+//! Audio in memory, as conversions see it: what one side looks like, and where its samples lie.
+
+use super::SampleFormat;
+
+/// Samples of one side of a conversion, in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Side {
+    /// How a sample is held.
+    pub format: SampleFormat,
+    /// Samples of a frame, at least 1.
+    pub channels: usize,
+    /// Each channel by itself, rather than frame by frame. With one channel the two are the same.
+    pub planar: bool,
+}
+
+impl Side {
+    /// Bytes of one frame.
+    pub fn frame_size(&self) -> usize {
+        self.format.size() * self.channels
+    }
+
+    pub(super) fn is_planar(&self) -> bool {
+        self.planar && self.channels > 1
+    }
+}
+
+/// Input samples: interleaved, or planes that start at `offsets`, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// Samples in the format of the [`Side`] that they belong to.
+    pub data: &'a [u8],
+    /// One per channel; empty where planes follow each other without gaps, and for interleaved
+    /// data.
+    pub offsets: &'a [usize],
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn plane(&self, channel: usize, bytes: usize) -> Result<&'a [u8], ConvertError> {
+        let start = match self.offsets.get(channel) {
+            Some(start) => *start,
+            None => channel * bytes,
+        };
+        start
+            .checked_add(bytes)
+            .and_then(|end| self.data.get(start..end))
+            .ok_or(ConvertError::Short)
+    }
+}
+
+/// Why samples could not be converted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConvertError {
+    /// Input or output holds fewer frames than asked for.
+    #[error("the buffers are shorter than the frames that were to be converted")]
+    Short,
+    /// Samples change size or mix: see [`Converter::is_in_place`](super::Converter::is_in_place).
+    #[error("this conversion cannot be done in place")]
+    NotInPlace,
+}

@@ -1,0 +1,22 @@
+//! Sample formats, conversion kernels, channel mixing, dither and noise shaping.
+//!
+//! [`Unpack`] and [`Pack`] take samples of any format to native ones and back.
+
+mod audio;
+mod converter;
+mod format;
+mod matrix;
+mod pipeline;
+mod position;
+mod quantise;
+
+pub use crate::simd::convert::{Pack, Unpack, Work};
+pub use audio::{ConvertError, Side, Source};
+pub use converter::Converter;
+pub use format::{Endianness, SampleFormat, SampleKind};
+pub use matrix::{Channels, Matrix, MatrixError};
+pub use position::{ChannelOrder, Position};
+pub use quantise::{Dither, NoiseShaping, Quantisation};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,366 @@
+//! Unpack, remix, quantise, pack: block by block, leaving out what a conversion does not need.
+
+use super::audio::{ConvertError, Side, Source};
+use super::quantise::{Dither, Noise};
+use super::{Pack, SampleFormat, Unpack, Work};
+use crate::simd::Level;
+use crate::simd::convert_mix::Mix;
+use crate::simd::convert_shape::{Filter, Shape};
+
+/// Samples of a block: all blocks of a conversion stay in the first cache.
+const BLOCK: usize = 1024;
+
+/// What becomes of the channels.
+pub(super) enum Remix<W> {
+    Identity,
+    /// Each output channel repeats one input channel, or is silent.
+    Select(Vec<Option<usize>>),
+    Mix(Mix<W>),
+}
+
+impl<W> Remix<W> {
+    pub fn select(identity: bool, selection: Option<Vec<Option<usize>>>) -> Self {
+        match selection {
+            Some(selection) if !identity => Self::Select(selection),
+            _ => Self::Identity,
+        }
+    }
+}
+
+/// What the three kinds of native samples do differently.
+pub(super) trait Blend: Work {
+    /// The format whose samples these are.
+    const NATIVE: SampleFormat;
+    fn mix(mix: &Mix<Self>, src: &[Self], dst: &mut [Self]);
+    fn shape(shape: &mut Shape, block: &mut [Self], noise: &[f32]);
+}
+
+const fn native(format_le: SampleFormat, format_be: SampleFormat) -> SampleFormat {
+    if cfg!(target_endian = "big") {
+        format_be
+    } else {
+        format_le
+    }
+}
+
+impl Blend for i32 {
+    const NATIVE: SampleFormat = native(SampleFormat::S32LE, SampleFormat::S32BE);
+    // Whole numbers are chosen only where nothing is computed.
+    fn mix(_: &Mix<i32>, _: &[i32], _: &mut [i32]) {}
+    fn shape(_: &mut Shape, _: &mut [i32], _: &[f32]) {}
+}
+
+impl Blend for f32 {
+    const NATIVE: SampleFormat = native(SampleFormat::F32LE, SampleFormat::F32BE);
+    fn mix(mix: &Mix<f32>, src: &[f32], dst: &mut [f32]) {
+        mix.run(src, dst);
+    }
+    // Shaping is done in `f64`.
+    fn shape(_: &mut Shape, _: &mut [f32], _: &[f32]) {}
+}
+
+impl Blend for f64 {
+    const NATIVE: SampleFormat = native(SampleFormat::F64LE, SampleFormat::F64BE);
+    fn mix(mix: &Mix<f64>, src: &[f64], dst: &mut [f64]) {
+        mix.run(src, dst);
+    }
+    fn shape(shape: &mut Shape, block: &mut [f64], noise: &[f32]) {
+        shape.run(block, noise);
+    }
+}
+
+/// What does not depend on the kind of native samples.
+pub(super) struct Shared {
+    pub input: Side,
+    pub output: Side,
+    pub dither: Dither,
+    pub filter: Option<Filter>,
+    pub seed: u64,
+    pub level: Level,
+}
+
+enum Quantise {
+    Round,
+    Dither(Noise),
+    Shape(Noise, Shape),
+}
+
+pub(super) struct Pipeline<W> {
+    input: Side,
+    output: Side,
+    unpack: Unpack<W>,
+    pack: Pack<W>,
+    remix: Remix<W>,
+    quantise: Quantise,
+    /// Samples are treated one by one, in the order of memory.
+    flat: bool,
+    /// Frames of a block.
+    frames: usize,
+    unpacked: Vec<W>,
+    remixed: Vec<W>,
+    plane: Vec<W>,
+    noise_plane: Vec<f32>,
+}
+
+impl<W: Blend> Pipeline<W> {
+    pub fn new(shared: Shared, remix: Remix<W>) -> Self {
+        let Shared {
+            input,
+            output,
+            dither,
+            filter,
+            seed,
+            level,
+        } = shared;
+        let widest = input.channels.max(output.channels).max(1);
+        let frames = (BLOCK / widest).max(1);
+        let samples = (frames * widest).max(BLOCK);
+        let noise = |dither| Noise::new(dither, output.channels, samples, seed, level);
+        let quantise = match (dither, filter) {
+            (dither, Some(filter)) => Quantise::Shape(
+                noise(dither),
+                Shape::new(filter, output.channels, output.format.depth, level),
+            ),
+            (Dither::None, None) => Quantise::Round,
+            (dither, None) => Quantise::Dither(noise(dither)),
+        };
+        let flat = matches!(remix, Remix::Identity)
+            && input.is_planar() == output.is_planar()
+            // These two know their channels.
+            && filter.is_none()
+            && (dither != Dither::TpdfHf || !output.is_planar());
+        let block = || vec![W::default(); samples];
+        let needs_plane = !flat && (input.is_planar() || output.is_planar());
+        Self {
+            input,
+            output,
+            unpack: Unpack::with_level(input.format, level),
+            pack: Pack::with_level(output.format, level),
+            flat,
+            frames,
+            unpacked: block(),
+            remixed: match remix {
+                Remix::Identity => Vec::new(),
+                _ => block(),
+            },
+            remix,
+            plane: vec![W::default(); if needs_plane { frames } else { 0 }],
+            noise_plane: vec![0.0; if needs_plane { frames } else { 0 }],
+            quantise,
+        }
+    }
+
+    pub fn memory(&self) -> usize {
+        let noise = match &self.quantise {
+            Quantise::Round => 0,
+            Quantise::Dither(noise) | Quantise::Shape(noise, _) => noise.memory(),
+        };
+        (self.unpacked.len() + self.remixed.len() + self.plane.len()) * size_of::<W>() + noise
+    }
+
+    /// `dst` is as long as `frames` need; `src` is checked.
+    pub fn run(
+        &mut self,
+        src: Source<'_>,
+        dst: &mut [u8],
+        frames: usize,
+    ) -> Result<(), ConvertError> {
+        if !self.flat {
+            return self.run_frames(src, dst, frames);
+        }
+        let planes = if self.input.is_planar() {
+            self.input.channels
+        } else {
+            1
+        };
+        let bytes = frames * self.input.frame_size() / planes;
+        let out = dst.len() / planes;
+        for (c, dst) in dst.chunks_exact_mut(out).enumerate() {
+            self.run_flat(src.plane(c, bytes)?, dst);
+        }
+        Ok(())
+    }
+
+    /// One pass where either end is native, else two by blocks.
+    fn run_flat(&mut self, src: &[u8], dst: &mut [u8]) {
+        let rounds = matches!(self.quantise, Quantise::Round);
+        if rounds
+            && self.output.format == W::NATIVE
+            && let Ok(dst) = bytemuck::try_cast_slice_mut(dst)
+        {
+            return self.unpack.run(src, dst);
+        }
+        let (from, to) = (self.input.format.size(), self.output.format.size());
+        let whole: Option<&[W]> = (self.input.format == W::NATIVE)
+            .then(|| bytemuck::try_cast_slice(src).ok())
+            .flatten();
+        if rounds && let Some(src) = whole {
+            return self.pack.run(src, dst);
+        }
+        // Noise that knows its channels needs whole frames in a block.
+        let block = if self.input.is_planar() {
+            BLOCK
+        } else {
+            self.frames * self.input.channels
+        };
+        for (k, (src, dst)) in src
+            .chunks(block * from)
+            .zip(dst.chunks_mut(block * to))
+            .enumerate()
+        {
+            let n = dst.len() / to;
+            let samples = match whole {
+                Some(all) => &all[k * block..k * block + n],
+                None => {
+                    self.unpack.run(src, &mut self.unpacked[..n]);
+                    &self.unpacked[..n]
+                }
+            };
+            match &mut self.quantise {
+                Quantise::Dither(noise) => self.pack.run_dithered(samples, noise.next(n), dst),
+                _ => self.pack.run(samples, dst),
+            }
+        }
+    }
+
+    /// Whole frames: unpacked and interleaved, remixed, shaped, packed.
+    fn run_frames(
+        &mut self,
+        src: Source<'_>,
+        dst: &mut [u8],
+        frames: usize,
+    ) -> Result<(), ConvertError> {
+        let (from, ins) = (self.input.format.size(), self.input.channels);
+        let (to, outs) = (self.output.format.size(), self.output.channels);
+        let identity = matches!(self.remix, Remix::Identity);
+        let shapes = matches!(self.quantise, Quantise::Shape(..));
+        let interleaved = match self.input.is_planar() {
+            false => Some(src.plane(0, frames * ins * from)?),
+            true => None,
+        };
+        // Shaping works in place, which must not be on the input itself.
+        let native: Option<&[W]> = interleaved
+            .filter(|_| self.input.format == W::NATIVE && !(shapes && identity))
+            .and_then(|all| bytemuck::try_cast_slice(all).ok());
+        for at in (0..frames).step_by(self.frames) {
+            let n = (frames - at).min(self.frames);
+            let unpacked = &mut self.unpacked[..n * ins];
+            match (native, interleaved) {
+                (Some(_), _) => {}
+                (None, Some(all)) => self
+                    .unpack
+                    .run(&all[at * ins * from..(at + n) * ins * from], unpacked),
+                (None, None) => {
+                    for c in 0..ins {
+                        let plane = src.plane(c, frames * from)?;
+                        let plane = &plane[at * from..(at + n) * from];
+                        self.unpack.run(plane, &mut self.plane[..n]);
+                        interleave(&self.plane[..n], unpacked, c, ins);
+                    }
+                }
+            }
+            let samples: &[W] = match native {
+                Some(all) => &all[at * ins..(at + n) * ins],
+                None => unpacked,
+            };
+            if matches!(self.quantise, Quantise::Round)
+                && self.output.format == W::NATIVE
+                && !self.output.is_planar()
+                && let Ok(dst) = bytemuck::try_cast_slice_mut(&mut *dst)
+            {
+                let dst = &mut dst[at * outs..(at + n) * outs];
+                remix(&self.remix, samples, dst, ins, outs);
+                continue;
+            }
+            if !identity {
+                remix(
+                    &self.remix,
+                    samples,
+                    &mut self.remixed[..n * outs],
+                    ins,
+                    outs,
+                );
+            }
+            if let Quantise::Shape(noise, shape) = &mut self.quantise {
+                let block = if identity {
+                    &mut self.unpacked
+                } else {
+                    &mut self.remixed
+                };
+                W::shape(shape, &mut block[..n * outs], noise.next(n * outs));
+            }
+            let block: &[W] = match (identity, native) {
+                (true, Some(all)) => &all[at * ins..(at + n) * ins],
+                (true, None) => &self.unpacked[..n * outs],
+                (false, _) => &self.remixed[..n * outs],
+            };
+            let noise = match &mut self.quantise {
+                Quantise::Dither(noise) => Some(noise.next(n * outs)),
+                _ => None,
+            };
+            let pack = |block: &[W], noise: Option<&[f32]>, dst: &mut [u8]| match noise {
+                Some(noise) => self.pack.run_dithered(block, noise, dst),
+                None => self.pack.run(block, dst),
+            };
+            if !self.output.is_planar() {
+                pack(block, noise, &mut dst[at * outs * to..(at + n) * outs * to]);
+                continue;
+            }
+            for (c, dst) in dst.chunks_exact_mut(frames * to).enumerate() {
+                deinterleave(block, &mut self.plane[..n], c, outs);
+                let noise = noise.map(|noise| {
+                    deinterleave(noise, &mut self.noise_plane[..n], c, outs);
+                    &self.noise_plane[..n]
+                });
+                pack(&self.plane[..n], noise, &mut dst[at * to..(at + n) * to]);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn remix<W: Blend>(remix: &Remix<W>, src: &[W], dst: &mut [W], ins: usize, outs: usize) {
+    match remix {
+        Remix::Identity => dst.copy_from_slice(src),
+        Remix::Mix(mix) => W::mix(mix, src, dst),
+        Remix::Select(selection) => {
+            for (x, y) in src.chunks_exact(ins).zip(dst.chunks_exact_mut(outs)) {
+                for (y, i) in y.iter_mut().zip(selection) {
+                    *y = i.map_or(W::default(), |i| x[i]);
+                }
+            }
+        }
+    }
+}
+
+/// `plane` to channel `c` of the frames in `dst`.
+fn interleave<W: Copy>(plane: &[W], dst: &mut [W], c: usize, channels: usize) {
+    match channels {
+        2 => {
+            for (d, s) in dst.as_chunks_mut::<2>().0.iter_mut().zip(plane) {
+                d[c] = *s;
+            }
+        }
+        _ => {
+            for (d, s) in dst.chunks_exact_mut(channels).zip(plane) {
+                d[c] = *s;
+            }
+        }
+    }
+}
+
+/// Channel `c` of the frames in `src` to `plane`.
+fn deinterleave<W: Copy>(src: &[W], plane: &mut [W], c: usize, channels: usize) {
+    match channels {
+        2 => {
+            for (d, s) in plane.iter_mut().zip(src.as_chunks::<2>().0) {
+                *d = s[c];
+            }
+        }
+        _ => {
+            for (d, s) in plane.iter_mut().zip(src.chunks_exact(channels)) {
+                *d = s[c];
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The kernels against a plain reading of the format table, on every level of this machine.
+
+use super::*;
+use crate::simd::Level;
+
+/// Left-aligned 32-bit value or float of one sample, read bit by bit.
+enum Plain {
+    Int(i64),
+    Float(f64),
+}
+
+fn bits(format: SampleFormat, raw: &[u8]) -> u64 {
+    let mut v = 0u64;
+    for i in 0..format.size() {
+        let byte = match format.endianness {
+            Endianness::Big => raw[format.size() - 1 - i],
+            Endianness::Little => raw[i],
+        };
+        v |= u64::from(byte) << (8 * i);
+    }
+    v
+}
+
+fn read(format: SampleFormat, raw: &[u8]) -> Plain {
+    let v = bits(format, raw);
+    let depth = u32::from(format.depth);
+    let v = if depth < 64 {
+        v & ((1 << depth) - 1)
+    } else {
+        v
+    };
+    match (format.kind, format.bytes) {
+        (SampleKind::Float, 4) => Plain::Float(f32::from_bits(v as u32).into()),
+        (SampleKind::Float, _) => Plain::Float(f64::from_bits(v)),
+        (SampleKind::Unsigned, _) => Plain::Int((v as i64 - (1 << (depth - 1))) << (32 - depth)),
+        (SampleKind::Signed, _) => {
+            let sign = 1i64 << (depth - 1);
+            Plain::Int(((v as i64 ^ sign) - sign) << (32 - depth))
+        }
+    }
+}
+
+/// A whole number within the depth of `format`, or a float, written bit by bit.
+fn write(format: SampleFormat, value: &Plain) -> Vec<u8> {
+    let v = match (value, format.kind, format.bytes) {
+        (Plain::Float(x), _, 4) => u64::from((*x as f32).to_bits()),
+        (Plain::Float(x), _, _) => x.to_bits(),
+        (Plain::Int(q), SampleKind::Unsigned, _) => (q + (1 << (format.depth - 1))) as u64,
+        (Plain::Int(q), _, _) => *q as u64,
+    };
+    let mut raw = v.to_le_bytes()[..format.size()].to_vec();
+    if format.endianness == Endianness::Big {
+        raw.reverse();
+    }
+    raw
+}
+
+/// Edges of every depth, halves between steps, beyond full scale, denormals, NaN, infinities.
+fn awkward() -> Vec<f64> {
+    let mut v = vec![
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        1.5,
+        -1.5,
+        1e30,
+        -1e30,
+        f64::NAN,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        1e-310,
+        f64::from(f32::MIN_POSITIVE) / 2.0,
+    ];
+    for depth in [8, 16, 18, 20, 24, 32] {
+        let lsb = 1.0 / (1u64 << (depth - 1)) as f64;
+        for k in [0.5, 1.0, 1.5, 2.5, 3.5, 100.5] {
+            v.extend([k * lsb, -k * lsb, 1.0 - k * lsb, -1.0 + k * lsb]);
+        }
+    }
+    let mut state = 7u64;
+    while v.len() < 1021 {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1);
+        v.push((state >> 32) as u32 as i32 as f64 / 2_000_000_000.0);
+    }
+    v
+}
+
+/// Rounded half to even into the depth of `format`, saturated, NaN as 0.
+fn quantised(format: SampleFormat, x: f64) -> i64 {
+    let full = (1i64 << (format.depth - 1)) as f64;
+    if x.is_nan() {
+        0
+    } else {
+        (x * full).round_ties_even().clamp(-full, full - 1.0) as i64
+    }
+}
+
+fn patterns(format: SampleFormat) -> Vec<u8> {
+    let mut raw: Vec<u8> = Vec::new();
+    for x in awkward() {
+        raw.extend(write(
+            format,
+            &if format.is_float() {
+                Plain::Float(x)
+            } else {
+                Plain::Int(quantised(format, x))
+            },
+        ));
+    }
+    // Padding bits may hold anything.
+    let mut state = 99u32;
+    while !format.is_float() && raw.len() < 2000 * format.size() {
+        state = state.wrapping_mul(1664525).wrapping_add(1013904223);
+        raw.push((state >> 24) as u8);
+    }
+    raw
+}
+
+fn same(a: f64, b: f64) -> bool {
+    a == b || (a.is_nan() && b.is_nan())
+}
+
+#[test]
+fn unpacking_is_exact_in_every_format() {
+    for level in Level::available() {
+        for (name, format) in SampleFormat::ALL {
+            let raw = patterns(format);
+            let n = raw.len() / format.size();
+            let (mut i, mut f, mut d) = (vec![1i32; n], vec![1f32; n], vec![1f64; n]);
+            Unpack::with_level(format, level).run(&raw, &mut i);
+            Unpack::with_level(format, level).run(&raw, &mut f);
+            Unpack::with_level(format, level).run(&raw, &mut d);
+            for (k, raw) in raw.chunks(format.size()).enumerate() {
+                let (wi, wd) = match read(format, raw) {
+                    Plain::Int(q) => (q as i32, q as f64 / 2f64.powi(31)),
+                    Plain::Float(x) => (quantised(SampleFormat::S32LE, x) as i32, x),
+                };
+                assert_eq!(i[k], wi, "{name} {level:?} {raw:?}");
+                assert!(same(d[k], wd), "{name} {level:?} {raw:?} {}", d[k]);
+                assert!(
+                    same(f[k].into(), (wd as f32).into()),
+                    "{name} {level:?} {raw:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn packing_rounds_and_saturates_in_every_format() {
+    let values = awkward();
+    let f32s: Vec<f32> = values.iter().map(|x| *x as f32).collect();
+    let i32s: Vec<i32> = values
+        .iter()
+        .map(|x| quantised(SampleFormat::S32LE, *x) as i32)
+        .collect();
+    for level in Level::available() {
+        for (name, format) in SampleFormat::ALL {
+            let size = format.size();
+            let mut raw = vec![0xaa; values.len() * size];
+            let check = |raw: &[u8], k: usize, x: f64| {
+                let want = if format.is_float() {
+                    match read(format, &write(format, &Plain::Float(x))) {
+                        Plain::Float(x) => x,
+                        Plain::Int(_) => 0.0,
+                    }
+                } else {
+                    let want = write(format, &Plain::Int(quantised(format, x)));
+                    assert_eq!(&raw[k * size..][..size], want, "{name} {level:?} {x}");
+                    return;
+                };
+                let Plain::Float(got) = read(format, &raw[k * size..]) else {
+                    unreachable!()
+                };
+                assert!(same(got, want), "{name} {level:?} {x}: {got}");
+            };
+            Pack::with_level(format, level).run(&values, &mut raw);
+            for (k, x) in values.iter().enumerate() {
+                check(&raw, k, *x);
+            }
+            Pack::with_level(format, level).run(&f32s, &mut raw);
+            for (k, x) in f32s.iter().enumerate() {
+                check(&raw, k, (*x).into());
+            }
+            Pack::with_level(format, level).run(&i32s, &mut raw);
+            for (k, x) in i32s.iter().enumerate() {
+                if format.is_float() {
+                    check(&raw, k, f64::from(*x) / 2f64.powi(31));
+                } else {
+                    // Half up, as the sign of an integer gives no reason to do otherwise.
+                    let step = 1i64 << (32 - format.depth);
+                    let max = (1i64 << (format.depth - 1)) - 1;
+                    let want = (i64::from(*x) + step / 2).div_euclid(step).min(max);
+                    let want = write(format, &Plain::Int(want));
+                    assert_eq!(&raw[k * size..][..size], want, "{name} {level:?} {x}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn noise_is_added_before_rounding() {
+    let values: Vec<f64> = awkward();
+    let f32s: Vec<f32> = values.iter().map(|x| *x as f32).collect();
+    let noise: Vec<f32> = (0..values.len())
+        .map(|i| ((i * 37) % 101) as f32 / 50.5 - 1.0)
+        .collect();
+    for (name, format) in SampleFormat::ALL {
+        if format.is_float() {
+            continue;
+        }
+        let lsb = 1.0 / (1u64 << (format.depth - 1)) as f64;
+        for level in Level::available() {
+            let mut raw = vec![0; values.len() * format.size()];
+            let context = format!("{name} {level:?}");
+            Pack::with_level(format, level).run_dithered(&values, &noise, &mut raw);
+            for (k, x) in values.iter().enumerate() {
+                let want = quantised(format, x + f64::from(noise[k]) * lsb);
+                let want = write(format, &Plain::Int(want));
+                assert_eq!(
+                    &raw[k * format.size()..][..format.size()],
+                    want,
+                    "{context}"
+                );
+            }
+            if format.depth > 16 {
+                continue;
+            }
+            Pack::with_level(format, level).run_dithered(&f32s, &noise, &mut raw);
+            for (k, x) in f32s.iter().enumerate() {
+                let y = x * (1u64 << (format.depth - 1)) as f32 + noise[k];
+                let want = quantised(format, f64::from(y) * lsb);
+                let want = write(format, &Plain::Int(want));
+                assert_eq!(
+                    &raw[k * format.size()..][..format.size()],
+                    want,
+                    "{context}"
+                );
+            }
+        }
+    }
+}

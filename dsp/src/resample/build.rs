@@ -1,0 +1,70 @@
+//! From a plan to its engine.
+
+use super::design::Prototype;
+use super::engine::Engine;
+use super::fft::Blocks;
+use super::fixed::Fixed;
+use super::floats::Floats;
+use super::planner::Plan;
+use super::polyphase::Polyphase;
+use super::ratio::Ratio;
+use super::sinc::Sinc;
+use super::spec::{INTEGER_QUALITY, ResampleError, Spec};
+use crate::simd::Level;
+use crate::simd::resample_pass::Grouped;
+
+/// What goes into a resampler: `f32`, `f64` and, for what `Fixed` does, `i16`.
+pub trait Sample: Grouped<Sum: bytemuck::Pod> + bytemuck::Pod {
+    /// What `design` says, for this type.
+    fn engine(design: Design<'_>) -> Result<Box<dyn Engine<Self>>, ResampleError>;
+}
+
+/// What an engine is made from.
+pub struct Design<'a> {
+    pub plan: &'a Plan,
+    /// The filter.
+    pub prototype: Prototype,
+    pub spec: &'a Spec,
+    pub ratio: Ratio,
+    pub level: Level,
+}
+
+macro_rules! real {
+    ($t:ty) => {
+        impl Sample for $t {
+            fn engine(design: Design<'_>) -> Result<Box<dyn Engine<Self>>, ResampleError> {
+                let Design {
+                    prototype,
+                    ratio,
+                    level,
+                    ..
+                } = design;
+                Ok(match *design.plan {
+                    Plan::Polyphase => {
+                        let rows = Floats::<$t>::new(&prototype, ratio, level)?;
+                        Box::new(Polyphase::new(prototype, ratio, rows))
+                    }
+                    Plan::Fft(size) => Box::new(Blocks::new(ratio, size, design.spec.channels)),
+                    Plan::Sinc { cubic } => Box::new(Sinc::new(prototype, ratio, cubic, level)?),
+                })
+            }
+        }
+    };
+}
+
+real!(f32);
+real!(f64);
+
+impl Sample for i16 {
+    fn engine(design: Design<'_>) -> Result<Box<dyn Engine<Self>>, ResampleError> {
+        if *design.plan != Plan::Polyphase || design.spec.quality > INTEGER_QUALITY {
+            return Err(ResampleError::NoIntegers);
+        }
+        let rows = Fixed::new(&design.prototype, design.ratio, design.level)?;
+        Ok(Box::new(Polyphase::new(
+            design.prototype,
+            design.ratio,
+            rows,
+        )))
+    }
+}

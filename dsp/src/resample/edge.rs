@@ -1,0 +1,570 @@
+//! Samples of any format in and out of a [`Resampler`], converted in the same pass.
+
+use super::build::Sample;
+use super::engine::Output;
+use super::planner::Plan;
+use super::spec::{EngineKind, ResampleError, Spec};
+use super::stream::Resampler;
+use crate::convert::{Endianness, Pack, SampleFormat, Unpack, Work};
+use crate::simd::Level;
+use crate::simd::convert_noise::{Generators, LANES};
+use crate::simd::resample_fixed::is_fast;
+use crate::simd::split::{Split, Split16};
+
+/// How the channels of a buffer lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Layout {
+    /// Frame after frame.
+    Interleaved,
+    /// One channel after another.
+    Planar,
+}
+
+/// Input of a stretch of frames.
+#[derive(Clone, Copy)]
+pub enum Source<'a> {
+    /// Frame after frame.
+    Interleaved(&'a [u8]),
+    /// Gives the samples of a channel.
+    Planar(&'a dyn Fn(usize) -> &'a [u8]),
+    /// No samples: silence.
+    Silence,
+}
+
+/// A [`Resampler`] between bytes: `f32` inside for formats up to 20 bits and `f32`, `f64` for all
+/// others; integers come out with triangular dither of two last bits peak to peak. 16-bit samples are
+/// filtered in integers where that is faster and what is lost stays below the dither; once settings
+/// ask for more, in `f32`, until the next reset with settings that do not.
+pub struct Stream {
+    inner: Inner,
+    /// Number of the input frame after the last that was not silent.
+    quiet_from: i64,
+    /// Integers are wanted wherever they will do.
+    integers: bool,
+    /// The last settings that they would not do for.
+    refused: Option<Spec>,
+}
+
+enum Inner {
+    Fixed(Edge<i16>),
+    Single(Edge<f32>),
+    Double(Edge<f64>),
+}
+
+/// Runs `$body` for whichever precision it is.
+macro_rules! either {
+    ($inner:expr, $edge:ident => $body:expr) => {
+        match $inner {
+            Inner::Fixed($edge) => $body,
+            Inner::Single($edge) => $body,
+            Inner::Double($edge) => $body,
+        }
+    };
+}
+
+/// A sample type that the bytes of a buffer are read as.
+trait Input: Sample<Sum: Work> {
+    /// Reads samples of one format.
+    type Reader: Copy;
+
+    fn reader(format: SampleFormat) -> Self::Reader;
+
+    /// As many samples as `to` has.
+    fn read(reader: Self::Reader, bytes: &[u8], to: &mut [Self]);
+
+    /// Whether samples of `format` are this type as they lie.
+    fn is_native(format: SampleFormat) -> bool;
+
+    /// The reader of 16-bit stereo, where there is one.
+    fn split16() -> Option<Split16<Self>>;
+}
+
+macro_rules! input {
+    ($t:ty, $split:expr) => {
+        impl Input for $t {
+            type Reader = Unpack<$t>;
+
+            fn reader(format: SampleFormat) -> Self::Reader {
+                Unpack::new(format)
+            }
+
+            fn read(reader: Self::Reader, bytes: &[u8], to: &mut [Self]) {
+                reader.run(bytes, to);
+            }
+
+            fn is_native(format: SampleFormat) -> bool {
+                native(format)
+            }
+
+            fn split16() -> Option<Split16<Self>> {
+                $split
+            }
+        }
+    };
+}
+
+input!(f32, Some(<f32 as Split>::split16(Level::best())));
+input!(f64, None);
+
+/// Only for native 16-bit samples.
+impl Input for i16 {
+    type Reader = ();
+
+    fn reader(_: SampleFormat) {}
+
+    fn read((): (), bytes: &[u8], to: &mut [Self]) {
+        for (to, bytes) in to.iter_mut().zip(bytes.as_chunks().0) {
+            *to = i16::from_ne_bytes(*bytes);
+        }
+    }
+
+    fn is_native(format: SampleFormat) -> bool {
+        format == SampleFormat::S16LE && Endianness::NATIVE == Endianness::Little
+    }
+
+    fn split16() -> Option<Split16<Self>> {
+        Some(<i16 as Split>::split16(Level::best()))
+    }
+}
+
+struct Edge<T: Input> {
+    resampler: Resampler<T>,
+    reader: T::Reader,
+    pack: Pack<T::Sum>,
+    format: SampleFormat,
+    layout: Layout,
+    /// Input as it lies in the buffer, between conversion and deinterleaving.
+    unpacked: Vec<T>,
+    /// Output as it lies in the buffer, before conversion.
+    scratch: Vec<T::Sum>,
+    /// Noise sources: one for interleaved output, else one per channel. Empty without dither.
+    noise: Vec<Noise>,
+    noise_scratch: Vec<f32>,
+    reversed: bool,
+}
+
+impl Stream {
+    /// A stream of `format` samples in `layout`. With `reversed`, time runs backwards from buffer
+    /// to buffer: each is consumed from its end, and each output stretch is written from its end.
+    pub fn new(
+        spec: &Spec,
+        format: SampleFormat,
+        layout: Layout,
+        reversed: bool,
+    ) -> Result<Self, ResampleError> {
+        Self::with_integers(spec, format, layout, reversed, is_fast(Level::best()))
+    }
+
+    /// The same, in integers where they will do and are `wanted`.
+    pub(super) fn with_integers(
+        spec: &Spec,
+        format: SampleFormat,
+        layout: Layout,
+        reversed: bool,
+        wanted: bool,
+    ) -> Result<Self, ResampleError> {
+        let single = if format.is_float() {
+            format.bytes == 4
+        } else {
+            format.depth <= 20
+        };
+        let integers = wanted && i16::is_native(format);
+        let fixed = if integers {
+            match Edge::new(spec, format, layout, reversed) {
+                Err(ResampleError::NoIntegers) => None,
+                edge => Some(edge?),
+            }
+        } else {
+            None
+        };
+        let refused = (integers && fixed.is_none()).then(|| spec.clone());
+        let inner = match fixed {
+            Some(edge) => Inner::Fixed(edge),
+            None if single => Inner::Single(Edge::new(spec, format, layout, reversed)?),
+            None => Inner::Double(Edge::new(spec, format, layout, reversed)?),
+        };
+        Ok(Self {
+            inner,
+            quiet_from: 0,
+            integers,
+            refused,
+        })
+    }
+
+    /// Returns to integers, if the settings have changed since they would not do.
+    fn return_to_integers(&mut self) {
+        let Inner::Single(edge) = &mut self.inner else {
+            return;
+        };
+        let spec = edge.resampler.spec();
+        // A filter that followed corrections stays.
+        let exact = *edge.resampler.plan() == Plan::Polyphase;
+        if !self.integers || !exact || self.refused.as_ref() == Some(spec) {
+            return;
+        }
+        match Resampler::new(spec) {
+            Ok(resampler) => self.inner = Inner::Fixed(edge.with(resampler)),
+            Err(_) => self.refused = Some(spec.clone()),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_in_integers(&self) -> bool {
+        matches!(self.inner, Inner::Fixed(_))
+    }
+
+    /// Who does the work now.
+    pub fn kind(&self) -> EngineKind {
+        either!(&self.inner, e => e.resampler.kind())
+    }
+
+    /// Input frames that an output waits for, at worst.
+    pub fn latency(&self) -> u64 {
+        either!(&self.inner, e => e.resampler.latency())
+    }
+
+    /// Input frames since the last reset.
+    pub fn frames_in(&self) -> u64 {
+        either!(&self.inner, e => e.resampler.frames_in())
+    }
+
+    /// Output frames since the last reset.
+    pub fn frames_out(&self) -> u64 {
+        either!(&self.inner, e => e.resampler.frames_out())
+    }
+
+    /// Output frames that stand for the input so far; with a constant nominal ratio,
+    /// `frames_in * out_rate / in_rate`.
+    pub fn frames_due(&self) -> f64 {
+        either!(&self.inner, e => e.resampler.frames_due())
+    }
+
+    /// Output frames that can be pulled now.
+    pub fn available(&self) -> usize {
+        either!(&self.inner, e => e.resampler.available())
+    }
+
+    /// Bytes held.
+    pub fn memory(&self) -> usize {
+        either!(&self.inner, e => e.memory())
+    }
+
+    /// Whether the next outputs depend on nothing but silence.
+    pub fn is_silent(&self) -> bool {
+        either!(&self.inner, e => e.resampler.depends_from()) >= self.quiet_from
+    }
+
+    /// Takes `frames` of input.
+    pub fn push(&mut self, frames: usize, source: Source<'_>) {
+        either!(&mut self.inner, e => e.push(frames, source));
+        if !matches!(source, Source::Silence) {
+            self.quiet_from = self.frames_in() as i64;
+        }
+    }
+
+    /// Makes `frames` of output, no more than [`available`](Self::available), into `out`, which is
+    /// exactly that long. Silence is exact: no dither.
+    pub fn pull(&mut self, frames: usize, out: &mut [u8]) {
+        let silent = self.is_silent();
+        either!(&mut self.inner, e => e.pull(frames, out, silent));
+    }
+
+    /// Ends the input; see [`Resampler::finish`].
+    pub fn finish(&mut self) {
+        either!(&mut self.inner, e => e.resampler.finish());
+    }
+
+    /// Forgets all input.
+    pub fn reset(&mut self) {
+        self.quiet_from = 0;
+        self.return_to_integers();
+        either!(&mut self.inner, e => e.resampler.reset());
+    }
+
+    /// Lets time run backwards from here on, or forwards; after a reset.
+    pub fn set_reversed(&mut self, reversed: bool) {
+        either!(&mut self.inner, e => e.reversed = reversed);
+    }
+
+    /// Goes on at another output rate; see [`Resampler::change_out_rate`].
+    pub fn change_out_rate(&mut self, rate: u32) -> Result<u64, ResampleError> {
+        let mut start = either!(&mut self.inner, e => e.resampler.change_out_rate(rate));
+        if start == Err(ResampleError::NoIntegers)
+            && let Inner::Fixed(edge) = &mut self.inner
+        {
+            let mut floats = edge.resampler.to_floats(edge.resampler.spec())?;
+            start = floats.change_out_rate(rate);
+            if start.is_ok() {
+                self.inner = Inner::Single(edge.with(floats));
+            }
+        }
+        let start = start?;
+        self.quiet_from -= start as i64;
+        Ok(start)
+    }
+
+    /// Takes over another `spec`; see [`Resampler::reconfigure`].
+    pub fn reconfigure(&mut self, spec: &Spec) -> Result<(), ResampleError> {
+        let done = either!(&mut self.inner, e => e.resampler.reconfigure(spec));
+        if done == Err(ResampleError::NoIntegers)
+            && let Inner::Fixed(edge) = &mut self.inner
+        {
+            let floats = edge.resampler.to_floats(spec)?;
+            self.inner = Inner::Single(edge.with(floats));
+            return Ok(());
+        }
+        done
+    }
+}
+
+impl<T: Input> Edge<T> {
+    fn new(
+        spec: &Spec,
+        format: SampleFormat,
+        layout: Layout,
+        reversed: bool,
+    ) -> Result<Self, ResampleError> {
+        // 32-bit integers are beyond what anything downstream resolves.
+        let dithered = !format.is_float() && format.depth <= 24;
+        let sources = match layout {
+            Layout::Interleaved => 1,
+            Layout::Planar => spec.channels,
+        };
+        Ok(Self {
+            resampler: Resampler::new(spec)?,
+            reader: T::reader(format),
+            pack: Pack::new(format),
+            format,
+            layout,
+            unpacked: Vec::new(),
+            scratch: Vec::new(),
+            noise: (0..if dithered { sources } else { 0 })
+                .map(|i| Noise::new(i as u64))
+                .collect(),
+            noise_scratch: Vec::new(),
+            reversed,
+        })
+    }
+
+    /// The same around another resampler, which takes over the noise.
+    fn with<U: Input<Sum = T::Sum>>(&mut self, resampler: Resampler<U>) -> Edge<U> {
+        Edge {
+            resampler,
+            reader: U::reader(self.format),
+            pack: self.pack,
+            format: self.format,
+            layout: self.layout,
+            unpacked: Vec::new(),
+            scratch: std::mem::take(&mut self.scratch),
+            noise: std::mem::take(&mut self.noise),
+            noise_scratch: std::mem::take(&mut self.noise_scratch),
+            reversed: self.reversed,
+        }
+    }
+
+    fn memory(&self) -> usize {
+        self.resampler.memory()
+            + self.unpacked.capacity() * size_of::<T>()
+            + self.scratch.capacity() * size_of::<T::Sum>()
+            + self.noise_scratch.capacity() * size_of::<f32>()
+    }
+
+    fn push(&mut self, frames: usize, source: Source<'_>) {
+        let channels = self.resampler.spec().channels;
+        let reversed = self.reversed;
+        match source {
+            Source::Silence => self
+                .resampler
+                .push(frames, |_, plane| plane.fill(T::default())),
+            Source::Planar(planes) => {
+                let reader = self.reader;
+                self.resampler.push(frames, |c, plane| {
+                    T::read(reader, planes(c), plane);
+                    if reversed {
+                        plane.reverse();
+                    }
+                });
+            }
+            Source::Interleaved(bytes) if channels == 1 => {
+                let reader = self.reader;
+                self.resampler.push(frames, |_, plane| {
+                    T::read(reader, bytes, plane);
+                    if reversed {
+                        plane.reverse();
+                    }
+                });
+            }
+            Source::Interleaved(bytes)
+                if channels == 2 && !reversed && self.push_pairs(frames, bytes) => {}
+            Source::Interleaved(bytes) => {
+                // Native samples are read where they lie.
+                let native = T::is_native(self.format)
+                    .then(|| bytemuck::try_cast_slice(bytes).ok())
+                    .flatten();
+                let samples: &[T] = match native {
+                    Some(samples) => samples,
+                    None => {
+                        self.unpacked.resize(frames * channels, T::default());
+                        T::read(self.reader, bytes, &mut self.unpacked);
+                        &self.unpacked
+                    }
+                };
+                self.resampler.push(frames, |c, plane| {
+                    deinterleave(samples, channels, c, plane);
+                    if reversed {
+                        plane.reverse();
+                    }
+                });
+            }
+        }
+    }
+
+    /// Takes interleaved stereo in one pass, where there is one for the format.
+    fn push_pairs(&mut self, frames: usize, bytes: &[u8]) -> bool {
+        match T::split16() {
+            Some(split) if self.format == SampleFormat::S16LE => self
+                .resampler
+                .push2(frames, |[left, right]| split(bytes, left, right)),
+            _ if T::is_native(self.format)
+                && let Ok(samples) = bytemuck::try_cast_slice::<u8, [T; 2]>(bytes) =>
+            {
+                self.resampler.push2(frames, |[left, right]| {
+                    for (frame, (l, r)) in samples.iter().zip(left.iter_mut().zip(right)) {
+                        [*l, *r] = *frame;
+                    }
+                })
+            }
+            _ => false,
+        }
+    }
+
+    fn pull(&mut self, frames: usize, out: &mut [u8], silent: bool) {
+        let channels = self.resampler.spec().channels;
+        let layout = self.layout;
+        let target = move |samples| match layout {
+            Layout::Interleaved => Output::interleaved(samples, channels),
+            Layout::Planar => Output::planar(samples, frames),
+        };
+        if native(self.format)
+            && !self.reversed
+            && let Ok(samples) = bytemuck::try_cast_slice_mut::<u8, T::Sum>(out)
+        {
+            self.resampler.pull(&mut target(samples), frames);
+            if silent {
+                samples.fill(T::Sum::default());
+            }
+            return;
+        }
+        self.scratch.resize(frames * channels, T::Sum::default());
+        self.resampler.pull(&mut target(&mut self.scratch), frames);
+        if silent {
+            // What the transforms leave of zeros need not be exact.
+            self.scratch.fill(T::Sum::default());
+        }
+        if self.reversed {
+            match layout {
+                Layout::Interleaved => {
+                    self.scratch.reverse();
+                    self.scratch
+                        .chunks_exact_mut(channels)
+                        .for_each(<[T::Sum]>::reverse);
+                }
+                Layout::Planar => self
+                    .scratch
+                    .chunks_exact_mut(frames.max(1))
+                    .for_each(<[T::Sum]>::reverse),
+            }
+        }
+        if self.noise.is_empty() {
+            self.pack.run(&self.scratch, out);
+            return;
+        }
+        // The noise is a stream of its own, so that chopping does not matter to it.
+        self.noise_scratch.resize(self.scratch.len(), 0.0);
+        let stretch = self.scratch.len() / self.noise.len();
+        if stretch > 0 {
+            let stretches = self.noise_scratch.chunks_exact_mut(stretch);
+            for (noise, stretch) in self.noise.iter_mut().zip(stretches) {
+                noise.fill(stretch);
+            }
+        }
+        if silent {
+            self.pack.run(&self.scratch, out);
+        } else {
+            self.pack
+                .run_dithered(&self.scratch, &self.noise_scratch, out);
+        }
+    }
+}
+
+/// Whether `format` is `f32` or `f64` as this machine holds them.
+fn native(format: SampleFormat) -> bool {
+    format.is_float() && format.endianness == Endianness::NATIVE
+}
+
+fn deinterleave<T: Copy>(samples: &[T], channels: usize, channel: usize, plane: &mut [T]) {
+    if channels == 2 {
+        // Known to the compiler, it becomes shuffles.
+        for (to, frame) in plane.iter_mut().zip(samples.chunks_exact(2)) {
+            *to = frame[channel & 1];
+        }
+    } else {
+        for (to, frame) in plane.iter_mut().zip(samples.chunks_exact(channels)) {
+            *to = frame[channel];
+        }
+    }
+}
+
+/// Triangular noise in (-1, 1), the same however it is cut.
+struct Noise {
+    generators: Generators,
+    /// What was made last, and how much of it is used.
+    block: [f32; LANES],
+    used: usize,
+}
+
+impl Noise {
+    fn new(stream: u64) -> Self {
+        Self {
+            generators: Generators::new(stream, Level::best()),
+            block: [0.0; LANES],
+            used: LANES,
+        }
+    }
+
+    /// The next `to.len()` numbers of the stream.
+    fn fill(&mut self, to: &mut [f32]) {
+        let kept = (LANES - self.used).min(to.len());
+        let (first, rest) = to.split_at_mut(kept);
+        first.copy_from_slice(&self.block[self.used..][..kept]);
+        self.used += kept;
+        let (whole, last) = rest.split_at_mut(rest.len() - rest.len() % LANES);
+        self.generators.triangular(whole);
+        if !last.is_empty() {
+            self.generators.triangular(&mut self.block);
+            last.copy_from_slice(&self.block[..last.len()]);
+            self.used = last.len();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_is_the_same_however_it_is_cut() {
+        let (mut whole, mut cut) = (vec![0.0; 10_000], Vec::new());
+        Noise::new(0).fill(&mut whole);
+        let mut noise = Noise::new(0);
+        for n in (0..).map(|i| i * 37 % 101) {
+            if cut.len() >= whole.len() {
+                break;
+            }
+            let mut part = vec![0.0; n];
+            noise.fill(&mut part);
+            cut.extend(part);
+        }
+        assert_eq!(whole, cut[..whole.len()]);
+    }
+}

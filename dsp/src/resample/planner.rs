@@ -1,0 +1,271 @@
+//! Which engine does the work: the cheapest that meets `quality` and `max-latency`.
+
+use super::design::{MAX_QUALITY, Method, Prototype};
+use super::fft::{Size, filter_frames};
+use super::ratio::Ratio;
+use super::spec::{EngineChoice, EngineKind, FilterMode, Interpolation, Spec};
+use super::table::exact_bytes;
+
+/// What the planner decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// Exact taps for every phase.
+    Polyphase,
+    /// Overlap-save with transforms of this size.
+    Fft(Size),
+    /// Taps interpolated between phases, cubic or linear; any ratio, also a varying one.
+    Sinc {
+        /// Cubic rather than linear.
+        cubic: bool,
+    },
+}
+
+impl Plan {
+    /// Its engine.
+    pub fn kind(&self) -> EngineKind {
+        match self {
+            Self::Polyphase => EngineKind::Polyphase,
+            Self::Fft(_) => EngineKind::Fft,
+            Self::Sinc { .. } => EngineKind::Sinc,
+        }
+    }
+}
+
+/// Largest transform that is planned, in points; a ratio may need up to `MOST_POINTS`.
+const POINTS: u64 = 1 << 13;
+const MOST_POINTS: u64 = 1 << 15;
+
+/// What a window may cost more than the cheapest if it delays less.
+const SLACK: f64 = 1.3;
+
+/// Where the fft engine's pass band ends (-1 dB) at each quality, as a fraction of the lower Nyquist
+/// frequency. It is down by 133 dB at the lower Nyquist frequency, by 140 from 5 % above it on.
+pub const EDGES: [f64; MAX_QUALITY as usize + 1] = [
+    0.82, 0.85, 0.89, 0.91, 0.92, 0.925, 0.93, 0.945, 0.956, 0.965, 0.972,
+];
+
+/// The filter of `spec`: that of its quality, or of the highest below that meets its latency.
+pub fn filter(spec: &Spec, ratio: Ratio) -> Prototype {
+    let limit = spec.max_latency.unwrap_or(u64::MAX);
+    (0..=spec.quality)
+        .rev()
+        .map(|quality| Prototype::new(spec.method, quality, ratio))
+        .find(|prototype| prototype.latency() <= limit)
+        .unwrap_or_else(|| Prototype::new(spec.method, 0, ratio))
+}
+
+/// Plans for `spec`, whose filter is `prototype`; `size` is that of a sample in bytes.
+pub fn plan(spec: &Spec, ratio: Ratio, prototype: &Prototype, size: usize) -> Plan {
+    let time_domain = time_domain(spec, ratio, prototype, size);
+    let fixed = spec.rate_correction == 1.0 && spec.method == Method::Kaiser;
+    match spec.engine {
+        EngineChoice::Sinc => Plan::Sinc {
+            cubic: cubic(spec.interpolation),
+        },
+        EngineChoice::Polyphase => time_domain,
+        EngineChoice::Fft if fixed => {
+            blocks(spec, ratio, spec.max_latency).map_or(time_domain, Plan::Fft)
+        }
+        EngineChoice::Auto if fixed => {
+            let limit = Some(spec.max_latency.unwrap_or(prototype.latency()));
+            match blocks(spec, ratio, limit) {
+                Some(size) if fft_cost(ratio, size) < time_cost(ratio, prototype, &time_domain) => {
+                    Plan::Fft(size)
+                }
+                _ => time_domain,
+            }
+        }
+        _ => time_domain,
+    }
+}
+
+fn cubic(interpolation: Interpolation) -> bool {
+    interpolation != Interpolation::Linear
+}
+
+/// Polyphase or, where its table would be too large or the ratio varies, sinc.
+fn time_domain(spec: &Spec, ratio: Ratio, prototype: &Prototype, size: usize) -> Plan {
+    let sinc = Plan::Sinc {
+        cubic: cubic(spec.interpolation),
+    };
+    if spec.rate_correction != 1.0 {
+        return sinc;
+    }
+    // Kinks of the simple responses do not survive interpolation; their tables are small.
+    if !prototype.is_smooth() {
+        return Plan::Polyphase;
+    }
+    match spec.filter_mode {
+        FilterMode::Full => Plan::Polyphase,
+        FilterMode::Interpolated => sinc,
+        FilterMode::Auto => {
+            let full = exact_bytes(prototype, ratio, size);
+            // One row a frame cannot be beaten by interpolating between more.
+            if full <= u64::from(spec.auto_threshold) || ratio.l <= 32 {
+                Plan::Polyphase
+            } else {
+                sinc
+            }
+        }
+    }
+}
+
+/// The size that costs least, or a little more for less delay, within `max_latency` input frames.
+fn blocks(spec: &Spec, ratio: Ratio, max_latency: Option<u64>) -> Option<Size> {
+    let (longer, shorter) = (ratio.l.max(ratio.m), ratio.l.min(ratio.m));
+    let frames = filter_frames(EDGES[usize::from(spec.quality.min(MAX_QUALITY))]);
+    let margin = (frames / 2.0 / shorter as f64).ceil() as u64;
+    let least = 2 * margin + 1;
+    let most = (POINTS / longer).max(least.min(MOST_POINTS / longer));
+    let sizes = (least..=most)
+        .map(|units| Size { units, margin })
+        .filter(|size| max_latency.is_none_or(|max| size.latency(ratio) <= max))
+        .map(|size| (size, fft_cost(ratio, size)));
+    let cheapest = sizes.clone().map(|(_, cost)| cost).min_by(f64::total_cmp)?;
+    sizes
+        .filter(|(_, cost)| *cost <= cheapest * SLACK)
+        .map(|(size, _)| size)
+        .min_by_key(|size| size.units)
+}
+
+/// Time of a complex transform of `n` points of `f32` by rustfft, in ns on an AVX2 machine of 2023.
+/// Lengths with hardly a factor of 2 miss its vector kernels; primes above 13 are convolutions.
+fn transform_cost(n: u64) -> f64 {
+    let mut per_point = (0.17 * (n as f64).log2() - 0.65).max(0.3);
+    let mut rest = n;
+    for (p, more) in [
+        (2, 0.0),
+        (3, 0.07),
+        (5, 0.15),
+        (7, 0.17),
+        (11, 0.4),
+        (13, 0.5),
+    ] {
+        while rest.is_multiple_of(p) {
+            rest /= p;
+            per_point += more;
+        }
+    }
+    if rest > 1 {
+        per_point *= 3.0;
+    }
+    let misfit = if n.trailing_zeros() < 2 { 1.5 } else { 1.0 };
+    n as f64 * per_point * misfit
+}
+
+/// Time of the fft engine for an output frame of one channel, in ns.
+fn fft_cost(ratio: Ratio, size: Size) -> f64 {
+    let (i, o) = (size.units * ratio.m, size.units * ratio.l);
+    let filter = 0.4 * (i + o) as f64;
+    let pair = transform_cost(i) + transform_cost(o) + filter;
+    pair / (2 * size.hop() * ratio.l) as f64 + 0.3
+}
+
+/// Time of a time-domain engine for an output frame of one channel, in ns.
+fn time_cost(ratio: Ratio, prototype: &Prototype, plan: &Plan) -> f64 {
+    let row = prototype.taps() as f64 + 8.0 * ratio.input_per_output();
+    // Taps of large tables come from the second cache.
+    let large = row * ratio.l as f64 * 4.0 > 32_768.0;
+    let per_tap = if large { 0.037 } else { 0.029 };
+    let rows = if matches!(plan, Plan::Sinc { .. }) {
+        4.0
+    } else {
+        1.0
+    };
+    row * rows * per_tap + 0.4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(spec: &Spec) -> Plan {
+        let ratio = Ratio::new(spec.in_rate, spec.out_rate).unwrap();
+        let prototype = Prototype::new(spec.method, spec.quality, ratio);
+        plan(spec, ratio, &prototype, 4)
+    }
+
+    #[test]
+    fn the_defaults_have_audioresamples_latency() {
+        for rates in [
+            (44_100, 48_000),
+            (48_000, 16_000),
+            (8000, 48_000),
+            (96_000, 44_100),
+        ] {
+            for quality in 0..=10 {
+                let spec = Spec {
+                    quality,
+                    ..Spec::new(rates.0, rates.1, 2)
+                };
+                assert_eq!(planned(&spec), Plan::Polyphase, "{rates:?} {quality}");
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_are_smooth_and_within_the_latency() {
+        for rates in [
+            (48_000, 16_000),
+            (44_100, 48_000),
+            (16_000, 48_000),
+            (96_000, 48_000),
+        ] {
+            for latency in [1500, 3000, 6000, u64::MAX] {
+                let spec = Spec {
+                    engine: EngineChoice::Fft,
+                    quality: 10,
+                    max_latency: Some(latency),
+                    ..Spec::new(rates.0, rates.1, 1)
+                };
+                let ratio = Ratio::new(rates.0, rates.1).unwrap();
+                let Plan::Fft(size) = planned(&spec) else {
+                    assert!(latency < 3000, "{rates:?} {latency}");
+                    continue;
+                };
+                assert!(size.latency(ratio) <= latency);
+                // But for what is in the ratio itself (441 = 9 * 49), 2, 3, 5 and 7 only.
+                for mut n in [size.units * ratio.m, size.units * ratio.l] {
+                    for p in [2, 3, 5, 7] {
+                        while n.is_multiple_of(p) {
+                            n /= p;
+                        }
+                    }
+                    assert_eq!(n, 1, "{rates:?}: {size:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn free_latency_goes_to_the_cheaper_engine() {
+        let at = |quality| {
+            planned(&Spec {
+                quality,
+                max_latency: Some(u64::MAX),
+                ..Spec::new(48_000, 16_000, 1)
+            })
+        };
+        assert_eq!(at(0), Plan::Polyphase);
+        assert!(matches!(at(8), Plan::Fft(_)));
+        assert!(matches!(at(10), Plan::Fft(_)));
+    }
+
+    #[test]
+    fn large_tables_and_varying_ratios_are_interpolated() {
+        assert!(matches!(
+            planned(&Spec::new(44_100, 47_999, 1)),
+            Plan::Sinc { cubic: true }
+        ));
+        let full = Spec {
+            filter_mode: FilterMode::Full,
+            ..Spec::new(44_100, 47_999, 1)
+        };
+        assert_eq!(planned(&full), Plan::Polyphase);
+        let corrected = Spec {
+            rate_correction: 1.001,
+            ..Spec::new(48_000, 16_000, 1)
+        };
+        assert!(matches!(planned(&corrected), Plan::Sinc { .. }));
+    }
+}

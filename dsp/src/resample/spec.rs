@@ -1,0 +1,160 @@
+//! What is asked of a resampler.
+
+use super::design::Method;
+use super::ratio::CORRECTIONS;
+
+/// Largest table of taps, in bytes.
+pub const MAX_TABLE_BYTES: u64 = 512 << 20;
+/// Highest quality that 16-bit integers are good enough for.
+pub const INTEGER_QUALITY: u8 = 4;
+
+/// Why rates cannot be converted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResampleError {
+    /// A rate or the channel count is 0.
+    #[error("rates and channel counts must be at least 1")]
+    Zero,
+    /// [`Spec::rate_correction`] is none of [`CORRECTIONS`].
+    #[error(
+        "rate_correction must be a number from {} to {}",
+        CORRECTIONS.start(),
+        CORRECTIONS.end()
+    )]
+    Correction,
+    /// The table of taps would be too large.
+    #[error(
+        "the filter for these rates takes {} MiB, more than the {} MiB allowed; \
+         convert in two steps or lower the quality",
+        bytes >> 20,
+        MAX_TABLE_BYTES >> 20
+    )]
+    TooLarge {
+        /// What it would take.
+        bytes: u64,
+    },
+    /// A [`Resampler`](super::Resampler) of `i16` would be asked for more than it does.
+    #[error(
+        "16-bit samples are filtered in integers only by exact taps, up to quality {} and a table of \
+         1 MiB; use f32",
+        INTEGER_QUALITY
+    )]
+    NoIntegers,
+}
+
+/// Who does the work, as asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum EngineChoice {
+    /// The cheapest that meets quality and latency.
+    #[default]
+    Auto,
+    /// Exact taps for every phase of the ratio.
+    Polyphase,
+    /// Overlap-save with Fourier transforms.
+    Fft,
+    /// Taps interpolated between phases: any ratio, also one that varies.
+    Sinc,
+}
+
+/// Who does the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EngineKind {
+    /// Exact taps for every phase of the ratio.
+    Polyphase,
+    /// Overlap-save with Fourier transforms.
+    Fft,
+    /// Taps interpolated between phases.
+    Sinc,
+}
+
+impl EngineKind {
+    /// `polyphase`, `fft` or `sinc`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Polyphase => "polyphase",
+            Self::Fft => "fft",
+            Self::Sinc => "sinc",
+        }
+    }
+}
+
+/// How the taps of a sinc filter are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum FilterMode {
+    /// Interpolated from an oversampled prototype.
+    Interpolated,
+    /// Exactly, for every phase.
+    Full,
+    /// Exactly up to [`Spec::auto_threshold`].
+    #[default]
+    Auto,
+}
+
+/// How taps between stored phases are found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Interpolation {
+    /// As `Cubic`, where there is something to interpolate.
+    None,
+    /// On straight lines.
+    Linear,
+    /// On cubics.
+    #[default]
+    Cubic,
+}
+
+/// What is wanted of a resampler.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// Hz.
+    pub in_rate: u32,
+    /// Hz.
+    pub out_rate: u32,
+    /// Samples of a frame, at least 1.
+    pub channels: usize,
+    /// 0 to [`MAX_QUALITY`](super::MAX_QUALITY), as in GStreamer.
+    pub quality: u8,
+    /// Kind of filter.
+    pub method: Method,
+    /// Who does the work.
+    pub engine: EngineChoice,
+    /// How taps are stored.
+    pub filter_mode: FilterMode,
+    /// Largest exact table with [`FilterMode::Auto`], in bytes.
+    pub auto_threshold: u32,
+    /// How taps between stored phases are found.
+    pub interpolation: Interpolation,
+    /// Input frames; `None`: with [`EngineChoice::Auto`] what GStreamer's resampler has at this
+    /// quality, else any.
+    pub max_latency: Option<u64>,
+    /// Output frames per nominal output frame, one of [`CORRECTIONS`].
+    pub rate_correction: f64,
+}
+
+impl Spec {
+    /// With GStreamer's defaults.
+    pub fn new(in_rate: u32, out_rate: u32, channels: usize) -> Self {
+        Self {
+            in_rate,
+            out_rate,
+            channels,
+            quality: 4,
+            method: Method::default(),
+            engine: EngineChoice::default(),
+            filter_mode: FilterMode::default(),
+            auto_threshold: 1 << 20,
+            interpolation: Interpolation::default(),
+            max_latency: None,
+            rate_correction: 1.0,
+        }
+    }
+
+    /// The same with the rates and channels of `other`.
+    pub(super) fn between(&self, other: &Self) -> Self {
+        Self {
+            in_rate: other.in_rate,
+            out_rate: other.out_rate,
+            channels: other.channels,
+            ..self.clone()
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! Dot products of the resampler: several filter rows against one window of samples.
+//!
+//! The filters are symmetric, so a group taken *backwards*, from the last sample of a window to the
+//! first, gives the outputs at the mirrored phases. Each row is summed in the same order whatever its
+//! neighbours, so an output does not depend on how outputs are grouped into calls. How rows and
+//! windows lie in memory is told in `resample_pass`.
+
+use super::resample_pass::{Columns, Grouped, Kernels, REAL_WINDOWS};
+use super::resample_taps::{self, Fill};
+use super::{Isa, Level};
+
+/// Sample types that kernels exist for.
+pub trait DotReal: Grouped<Sum = Self> {
+    fn kernels(level: Level) -> Kernels<Self>;
+}
+
+/// The evaluation of taps at `level`; the bits are the same at each.
+pub fn fill_taps(level: Level) -> Fill {
+    match level.0 {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 { .. } => super::resample_rows_x86::taps::avx512,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 { .. } => super::resample_rows_x86::taps::avx2,
+        _ => resample_taps::fill,
+    }
+}
+
+/// The plain form of the kernels; the yardstick of all others.
+///
+/// With `FUSED`, products are added without rounding; only for machines whose baseline has the
+/// instruction.
+mod generic {
+    use crate::simd::resample_pass::{GROUP, LANES, Pass};
+
+    /// Samples after which the partial sums of a group are added up: in one long sum, each tap
+    /// beyond the peak of the response would be rounded at the size of the whole.
+    const BLOCK: usize = 32;
+
+    macro_rules! generic {
+        ($name:ident, $t:ty) => {
+            pub mod $name {
+                use super::*;
+
+                #[inline(always)]
+                fn mul_add<const FUSED: bool>(a: $t, b: $t, c: $t) -> $t {
+                    if FUSED { a.mul_add(b, c) } else { a * b + c }
+                }
+
+                #[inline(always)]
+                fn sum(a: [$t; LANES]) -> $t {
+                    ((a[0] + a[4]) + (a[1] + a[5])) + ((a[2] + a[6]) + (a[3] + a[7]))
+                }
+
+                #[inline(always)]
+                fn rows<const FUSED: bool, const R: usize, const C: usize>(
+                    x: [&[$t]; C],
+                    h: &[$t],
+                    len: usize,
+                ) -> [[$t; R]; C] {
+                    let mut y = [[0.0; R]; C];
+                    for r in 0..R {
+                        let mut acc = [[0.0; LANES]; C];
+                        for (i, taps) in h[r * len..][..len].chunks_exact(LANES).enumerate() {
+                            for c in 0..C {
+                                let x = &x[c][i * LANES..][..LANES];
+                                for l in 0..LANES {
+                                    acc[c][l] = mul_add::<FUSED>(x[l], taps[l], acc[c][l]);
+                                }
+                            }
+                        }
+                        for c in 0..C {
+                            y[c][r] = sum(acc[c]);
+                        }
+                    }
+                    y
+                }
+
+                /// Window `w` of a pass over `C` channels against a group; row by row, in the order
+                /// of the outputs.
+                #[inline(always)]
+                fn columns<const FUSED: bool, const C: usize>(
+                    x: [&[$t]; C],
+                    pass: &Pass<'_>,
+                    w: usize,
+                    h: &[$t],
+                ) -> [[$t; GROUP]; C] {
+                    let len = pass.len;
+                    let back = w + pass.back >= pass.at.len();
+                    let x = x.map(|x| &x[pass.at[w]..][..len]);
+                    let mut total = [[0.0; GROUP]; C];
+                    for (b, taps) in h[..len * GROUP].chunks(BLOCK * GROUP).enumerate() {
+                        let mut acc = [[0.0; GROUP]; C];
+                        for (i, taps) in taps.as_chunks::<GROUP>().0.iter().enumerate() {
+                            let i = b * BLOCK + i;
+                            let at = if back { len - 1 - i } else { i };
+                            for c in 0..C {
+                                let x = x[c][at];
+                                for r in 0..GROUP {
+                                    acc[c][r] = mul_add::<FUSED>(x, taps[r], acc[c][r]);
+                                }
+                            }
+                        }
+                        for c in 0..C {
+                            for r in 0..GROUP {
+                                total[c][r] += acc[c][r];
+                            }
+                        }
+                    }
+                    if back {
+                        total.iter_mut().for_each(|rows| rows.reverse());
+                    }
+                    total
+                }
+
+                #[inline(always)]
+                pub fn group<const FUSED: bool>(x: &[$t], pass: &Pass<'_>, h: &[$t], y: &mut [$t]) {
+                    for (w, to) in pass.to.iter().enumerate() {
+                        let sums = columns::<FUSED, 1>([x], pass, w, h)[0];
+                        y[*to..][..GROUP].copy_from_slice(&sums);
+                    }
+                }
+
+                #[inline(always)]
+                pub fn groups<const FUSED: bool>(
+                    x: &[$t],
+                    pass: &Pass<'_>,
+                    h: [&[$t]; 2],
+                    y: &mut [$t],
+                ) {
+                    for (w, (to, h)) in pass.to.iter().zip(h).enumerate() {
+                        let sums = columns::<FUSED, 1>([x], pass, w, h)[0];
+                        y[*to..][..GROUP].copy_from_slice(&sums);
+                    }
+                }
+
+                #[inline(always)]
+                pub fn stereo<const FUSED: bool>(
+                    x: [&[$t]; 2],
+                    pass: &Pass<'_>,
+                    h: &[$t],
+                    y: &mut [$t],
+                ) {
+                    for (w, to) in pass.to.iter().enumerate() {
+                        let [left, right] = columns::<FUSED, 2>(x, pass, w, h);
+                        let y = y[*to..][..2 * GROUP].chunks_exact_mut(2);
+                        for (y, (l, r)) in y.zip(left.iter().zip(&right)) {
+                            y.copy_from_slice(&[*l, *r]);
+                        }
+                    }
+                }
+
+                #[inline(always)]
+                pub fn four<const FUSED: bool>(x: &[$t], h: &[$t], len: usize) -> [$t; 4] {
+                    rows::<FUSED, 4, 1>([x], h, len)[0]
+                }
+
+                #[inline(always)]
+                pub fn four2<const FUSED: bool>(
+                    x: [&[$t]; 2],
+                    h: &[$t],
+                    len: usize,
+                ) -> [[$t; 4]; 2] {
+                    rows::<FUSED, 4, 2>(x, h, len)
+                }
+
+                #[inline(always)]
+                pub fn dot<const FUSED: bool>(x: &[$t], h: &[$t], len: usize) -> $t {
+                    rows::<FUSED, 1, 1>([x], h, len)[0][0]
+                }
+            }
+        };
+    }
+
+    generic!(single, f32);
+    generic!(double, f64);
+}
+
+macro_rules! generic_kernels {
+    ($module:ident, $fused:literal) => {
+        Kernels {
+            columns: Columns {
+                windows: REAL_WINDOWS,
+                group: generic::$module::group::<$fused>,
+                groups: generic::$module::groups::<$fused>,
+                stereo: generic::$module::stereo::<$fused>,
+            },
+            four: generic::$module::four::<$fused>,
+            four2: generic::$module::four2::<$fused>,
+            dot: generic::$module::dot::<$fused>,
+        }
+    };
+}
+
+macro_rules! dot_real {
+    ($t:ty, $module:ident) => {
+        impl DotReal for $t {
+            fn kernels(level: Level) -> Kernels<$t> {
+                match level.0 {
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx512 { .. } => super::resample_x86::$module::avx512(),
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx2 { .. } => super::resample_x86::$module::avx2(),
+                    #[cfg(target_arch = "aarch64")]
+                    Isa::Neon => generic_kernels!($module, true),
+                    _ => generic_kernels!($module, false),
+                }
+            }
+        }
+    };
+}
+
+dot_real!(f32, single);
+dot_real!(f64, double);
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::simd::resample_pass::{GROUP, Pass, WINDOWS, Words};
+    use crate::simd::resample_taps::Response;
+
+    /// Noise in [-1, 1) from a linear congruential generator.
+    pub(crate) fn noise(n: usize, mut seed: u64) -> Vec<f64> {
+        (0..n)
+            .map(|_| {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                (seed >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+            })
+            .collect()
+    }
+
+    macro_rules! levels_agree {
+        ($name:ident, $t:ty, $tolerance:expr) => {
+            #[test]
+            fn $name() {
+                for level in Level::available() {
+                    let kernels = <$t>::kernels(level);
+                    for len in [8, 16, 24, 72, 80, 216, 1000] {
+                        let f = |v: Vec<f64>| v.into_iter().map(|v| v as $t).collect::<Vec<$t>>();
+                        let x = [f(noise(len, 1)), f(noise(len, 2))];
+                        let h = f(noise(len * GROUP, 3));
+                        let exact = |c: usize, r: usize| -> f64 {
+                            (0..len)
+                                .map(|i| f64::from(x[c][i]) * f64::from(h[r * len + i]))
+                                .sum()
+                        };
+                        let close = |got: $t, c: usize, r: usize| {
+                            let error = (f64::from(got) - exact(c, r)).abs();
+                            assert!(error < $tolerance * len as f64, "{level:?} {len} {error}");
+                        };
+                        let columns: Vec<$t> = (0..len * GROUP)
+                            .map(|i| h[i % GROUP * len + i / GROUP])
+                            .collect();
+                        // Each channel's window, then the same mirrored, among other samples.
+                        let both = x.clone().map(|x| {
+                            let mut both = vec![9.0; 3];
+                            both.extend(&x);
+                            both.extend(x.iter().rev());
+                            both
+                        });
+                        let begin = |backwards| if backwards { 3 + len } else { 3 };
+                        let mut lone = [[0.0; GROUP]; 2];
+                        for c in 0..2 {
+                            let pass = Pass {
+                                len,
+                                at: &[3],
+                                back: 0,
+                                to: &[0],
+                                words: Words::default(),
+                            };
+                            (kernels.columns.group)(&both[c], &pass, &columns, &mut lone[c]);
+                            for r in 0..GROUP {
+                                close(lone[c][r], c, r);
+                            }
+                        }
+                        // Bit for bit the same in whatever company and direction.
+                        let same = |y: [$t; GROUP], c: usize, backwards| {
+                            for r in 0..GROUP {
+                                let at = if backwards { GROUP - 1 - r } else { r };
+                                assert_eq!(y[at], lone[c][r], "{level:?} {len}");
+                            }
+                        };
+                        for count in 1..=kernels.columns.windows {
+                            for back in 0..=count {
+                                let backwards = |w: usize| w + back >= count;
+                                let at: [usize; WINDOWS] =
+                                    std::array::from_fn(|w| begin(backwards(w)));
+                                let at = &at[..count];
+                                // Not in the order of the windows.
+                                let to: [usize; WINDOWS] =
+                                    std::array::from_fn(|w| 1 + (w + 1) % count * 2 * GROUP);
+                                let to = &to[..count];
+                                let mut y = vec![7.0; 1 + 2 * GROUP * count];
+                                let pass = Pass {
+                                    len,
+                                    at,
+                                    back,
+                                    to,
+                                    words: Words::default(),
+                                };
+                                (kernels.columns.group)(&both[1], &pass, &columns, &mut y);
+                                for (w, to) in to.iter().enumerate() {
+                                    same(std::array::from_fn(|r| y[to + r]), 1, backwards(w));
+                                    assert_eq!(y[to + GROUP..][..GROUP], [7.0; GROUP]);
+                                }
+                                let x = [&both[0][..], &both[1][..]];
+                                (kernels.columns.stereo)(x, &pass, &columns, &mut y);
+                                for (w, to) in to.iter().enumerate() {
+                                    for c in 0..2 {
+                                        let y = std::array::from_fn(|r| y[to + 2 * r + c]);
+                                        same(y, c, backwards(w));
+                                    }
+                                }
+                                assert_eq!(y[0], 7.0);
+                            }
+                        }
+                        let other: Vec<$t> = columns.iter().map(|tap| -tap).collect();
+                        for back in 0..=2 {
+                            let backwards = |w: usize| w + back >= 2;
+                            let at = [0, 1].map(|w| begin(backwards(w)));
+                            let mut y = [0.0; 2 * GROUP];
+                            let pass = Pass {
+                                len,
+                                at: &at,
+                                back,
+                                to: &[GROUP, 0],
+                                words: Words::default(),
+                            };
+                            (kernels.columns.groups)(&both[0], &pass, [&columns, &other], &mut y);
+                            same(std::array::from_fn(|r| y[GROUP + r]), 0, backwards(0));
+                            same(std::array::from_fn(|r| -y[r]), 0, backwards(1));
+                        }
+                        let four = (kernels.four)(&x[0], &h, len);
+                        let four2 = (kernels.four2)([&x[0], &x[1]], &h, len);
+                        assert_eq!(four2[0], four);
+                        for r in 0..4 {
+                            close(four[r], 0, r);
+                            close(four2[1][r], 1, r);
+                        }
+                        close((kernels.dot)(&x[0], &h, len), 0, 0);
+                    }
+                }
+            }
+        };
+    }
+
+    levels_agree!(every_level_sums_right_in_f32, f32, 1e-7);
+    levels_agree!(every_level_sums_right_in_f64, f64, 1e-16);
+
+    #[test]
+    fn every_level_makes_the_same_taps() {
+        let series = vec![1.0, 9.0, 20.25, 20.25, 11.390625];
+        for first in [-31.0, -31.25, -0.5, 0.0, 3.0, -700.999] {
+            for len in [1, 8, 16, 63, 1400] {
+                let all = |level| {
+                    let responses = [
+                        Response::under_parabola(2.9, 1.0 / 701.0, &series, fill_taps(level)),
+                        Response::under_cosine(2.9, 0.0044, &series, fill_taps(level)),
+                    ];
+                    responses.map(|response| {
+                        let mut taps = vec![7.0; len];
+                        response.fill(first, &mut taps);
+                        taps
+                    })
+                };
+                for level in Level::available() {
+                    assert_eq!(all(level), all(Level::PORTABLE), "{level:?} {first} {len}");
+                }
+            }
+        }
+    }
+}

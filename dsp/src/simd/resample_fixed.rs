@@ -1,0 +1,161 @@
+//! The resampler's groups of rows for 16-bit samples: the plain form, and which form a level has.
+
+use super::resample_pass::{Columns, GROUP, PAIR, Pass, WINDOWS};
+use super::resample_words::{UNIT, check};
+use super::{Isa, Level};
+
+/// The kernels at `level`. None backwards: `Pass::back` is 0.
+pub fn columns(level: Level) -> Columns<i16> {
+    match level.0 {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 { vnni: true } => super::resample_fixed_x86::avx512(),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 { vnni: true } => super::resample_fixed_x86::avx2(),
+        _ => Columns {
+            windows: WINDOWS,
+            group: portable::group,
+            groups: portable::groups,
+            stereo: portable::stereo,
+        },
+    }
+}
+
+/// Whether sums of 16-bit words are faster at `level` than those of `f32`. Without VNNI each takes two
+/// instructions, which AVX2 has no room for.
+pub fn is_fast(level: Level) -> bool {
+    level.sums_words()
+}
+
+/// The plain form; the yardstick of the other.
+mod portable {
+    use super::*;
+
+    fn add(sums: &mut [i32; GROUP], pair: &[i16; 2], words: &[i16; PAIR]) {
+        for (sum, words) in sums.iter_mut().zip(words.as_chunks::<2>().0) {
+            for (x, word) in pair.iter().zip(words) {
+                *sum += i32::from(*x) * i32::from(*word);
+            }
+        }
+    }
+
+    fn sums(x: &[i16], pass: &Pass<'_>, w: usize, h: &[i16]) -> [f32; GROUP] {
+        let window = &x[pass.at[w]..][..pass.len];
+        let mut words = h.as_chunks::<PAIR>().0.iter();
+        let (mut fine, mut coarse) = ([0; GROUP], [0; GROUP]);
+        for (i, pair) in window.as_chunks::<2>().0.iter().enumerate() {
+            if let Some(words) = words.next() {
+                add(&mut fine, pair, words);
+            }
+            if (pass.words.near.0..pass.words.near.1).contains(&(2 * i))
+                && let Some(words) = words.next()
+            {
+                add(&mut coarse, pair, words);
+            }
+        }
+        std::array::from_fn(|r| ((fine[r] >> pass.words.finer) + coarse[r]) as f32 * UNIT)
+    }
+
+    pub fn group(x: &[i16], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
+        check([x], pass, [h], y, GROUP, WINDOWS);
+        for (w, to) in pass.to.iter().enumerate() {
+            y[*to..][..GROUP].copy_from_slice(&sums(x, pass, w, h));
+        }
+    }
+
+    pub fn groups(x: &[i16], pass: &Pass<'_>, h: [&[i16]; 2], y: &mut [f32]) {
+        check([x], pass, h, y, GROUP, WINDOWS);
+        for (w, (to, h)) in pass.to.iter().zip(h).enumerate() {
+            y[*to..][..GROUP].copy_from_slice(&sums(x, pass, w, h));
+        }
+    }
+
+    pub fn stereo(x: [&[i16]; 2], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
+        check(x, pass, [h], y, 2 * GROUP, WINDOWS);
+        for (w, to) in pass.to.iter().enumerate() {
+            for (c, x) in x.iter().enumerate() {
+                let to = y[*to..][..2 * GROUP].iter_mut().skip(c).step_by(2);
+                to.zip(sums(x, pass, w, h)).for_each(|(y, sum)| *y = sum);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::resample::tests::noise;
+    use crate::simd::resample_pass::Words;
+
+    /// Whole numbers from `-limit` to `limit`.
+    fn numbers(n: usize, limit: f64, seed: u64) -> Vec<i16> {
+        let noise = noise(n, seed).into_iter();
+        noise.map(|v| (v * limit).round() as i16).collect()
+    }
+
+    #[test]
+    fn every_level_gives_the_exact_sums() {
+        for (len, near, finer) in [
+            (40, (12, 28), 5),
+            (2, (0, 0), 5),
+            (4, (0, 4), 6),
+            (36, (36, 36), 0),
+            (62, (30, 44), 8),
+        ] {
+            let words = Words { near, finer };
+            let h = [3, 4].map(|seed| numbers(words.of_group(len), 600.0, seed));
+            let x = [1, 2].map(|seed| numbers(200, 32_767.0, seed));
+            let exact = |x: &[i16], h: &[i16], r: usize| {
+                let (mut fine, mut coarse, mut pairs) = (0i64, 0, 0);
+                for i in 0..len {
+                    let product =
+                        |pair: usize| i64::from(x[i]) * i64::from(h[pair * PAIR + 2 * r + i % 2]);
+                    fine += product(pairs);
+                    let two = i >= near.0 && i < near.1;
+                    coarse += if two { product(pairs + 1) } else { 0 };
+                    pairs += i % 2 * if two { 2 } else { 1 };
+                }
+                ((fine >> finer) + coarse) as f32 / (1u32 << 29) as f32
+            };
+            for level in Level::available() {
+                let kernels = columns(level);
+                for count in 1..=kernels.windows {
+                    let at = &[5, 90, 33, 130][..count];
+                    // Not in the order of the windows.
+                    let to = std::array::from_fn::<_, WINDOWS, _>(|w| 1 + (w + 1) % count * PAIR);
+                    let to = &to[..count];
+                    let pass = Pass {
+                        len,
+                        at,
+                        back: 0,
+                        to,
+                        words,
+                    };
+                    let mut y = vec![7.0; 1 + count * PAIR];
+                    (kernels.group)(&x[0], &pass, &h[0], &mut y);
+                    for (at, to) in at.iter().zip(to) {
+                        for r in 0..GROUP {
+                            assert_eq!(y[to + r], exact(&x[0][*at..], &h[0], r), "{level:?}");
+                        }
+                        assert_eq!(y[to + GROUP..][..GROUP], [7.0; GROUP]);
+                    }
+                    (kernels.stereo)([&x[0], &x[1]], &pass, &h[0], &mut y);
+                    for (at, to) in at.iter().zip(to) {
+                        for i in 0..PAIR {
+                            let sum = exact(&x[i % 2][*at..], &h[0], i / 2);
+                            assert_eq!(y[to + i], sum, "{level:?}");
+                        }
+                    }
+                    assert_eq!(y[0], 7.0);
+                    if count == 2 {
+                        (kernels.groups)(&x[1], &pass, [&h[0], &h[1]], &mut y);
+                        for (h, (at, to)) in h.iter().zip(at.iter().zip(to)) {
+                            for r in 0..GROUP {
+                                assert_eq!(y[to + r], exact(&x[1][*at..], h, r), "{level:?}");
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The neural detector: Silero's network behind a level tracker, joined by a small network of our
+//! own with what the spectrum tells every 10 ms.
+//!
+//! `docs/vad-model-card.md` says what it was trained on, `tools/vad_train` trains it again.
+
+mod front;
+mod head;
+mod leveller;
+mod weights;
+
+#[cfg(test)]
+mod tests;
+
+use super::detector::Detector;
+use super::double::Doubler;
+use super::look_ahead::LookAhead;
+use super::math::{sane, sigmoid};
+use super::silero;
+use super::spectrum::Plan;
+use crate::simd::Level;
+use front::{FEATURES, Front};
+use head::Head;
+use leveller::Leveller;
+use weights::INPUTS;
+
+/// Samples of a hop at 16 kHz.
+const HOP: usize = silero::Network::RATE as usize / 100;
+/// Silero's logits are taken no further than this from 0: odds of 1 to 10 000.
+const MOST: f32 = 9.210_24;
+/// Scale of Silero's logits among the inputs.
+const LOGIT_SCALE: f32 = 0.25;
+
+/// The detector: a probability per 10 ms. Allocates nothing after `new`.
+pub struct Neural {
+    plan: Plan,
+    look_ahead: usize,
+    front: Front,
+    leveller: Leveller,
+    silero: silero::Network,
+    head: Head,
+    /// Silero's logits of the newest window and of the one before it, scaled.
+    logits: [f32; 2],
+    /// What the head said last.
+    logit: f32,
+    /// Bit `i` is set if the frame before the newest `i` was a gap; and how many there were.
+    gaps: u32,
+    frames: u64,
+    /// From half the rate.
+    doubler: Doubler,
+}
+
+impl Neural {
+    /// For hops at the rate of `plan`.
+    pub fn new(plan: Plan, look_ahead: LookAhead) -> Self {
+        Self::at(Level::best(), plan, look_ahead)
+    }
+
+    /// As [`new`](Self::new) with the instruction set `level`, which this machine must have. The
+    /// probabilities of two of them differ by 1e-4 at most.
+    pub fn at(level: Level, plan: Plan, look_ahead: LookAhead) -> Self {
+        Self {
+            plan,
+            look_ahead: look_ahead.frames(),
+            front: Front::new(),
+            leveller: Leveller::default(),
+            silero: silero::Network::at(level),
+            head: Head::at(level, look_ahead),
+            logits: [0.0; 2],
+            logit: f32::NEG_INFINITY,
+            gaps: 0,
+            frames: 0,
+            doubler: Doubler::default(),
+        }
+    }
+
+    /// The logit after 10 ms of samples at 16 kHz.
+    fn hear(&mut self, hop: &mut [f32; HOP]) -> f32 {
+        let heard = self.front.push(hop);
+        self.leveller.run(hop, heard.level, heard.tracked);
+        if let Some(logit) = self.silero.push(hop) {
+            self.logits = [logit.clamp(-MOST, MOST) * LOGIT_SCALE, self.logits[0]];
+            self.head.window(self.silero.hidden());
+        }
+        let age = self.silero.filled() as f32 / silero::Network::WINDOW as f32;
+        let mut inputs = [0.0; INPUTS];
+        inputs[..FEATURES].copy_from_slice(&heard.features);
+        inputs[FEATURES..].copy_from_slice(&[self.logits[0], self.logits[1], age]);
+        self.head.frame(&inputs)
+    }
+
+    /// Counts a frame and gives the decision that is due.
+    fn take(&mut self, gap: bool) -> Option<f32> {
+        self.gaps = self.gaps << 1 | u32::from(gap);
+        self.frames += 1;
+        if self.frames <= self.look_ahead as u64 {
+            return None;
+        }
+        let in_gap = self.gaps >> self.look_ahead & 1 == 1;
+        Some(if in_gap { 0.0 } else { sigmoid(self.logit) })
+    }
+}
+
+impl Detector for Neural {
+    fn push(&mut self, hop: &[f32]) -> Option<f32> {
+        let mut samples = [0f32; HOP];
+        match self.plan {
+            Plan::Wide => samples.copy_from_slice(hop),
+            Plan::Narrow => self.doubler.run(hop, &mut samples),
+        }
+        samples.iter_mut().for_each(|x| *x = sane(*x));
+        self.logit = self.hear(&mut samples);
+        self.take(false)
+    }
+
+    fn push_gap(&mut self) -> Option<f32> {
+        self.front.restart();
+        self.silero.restart();
+        self.doubler = Doubler::default();
+        self.take(true)
+    }
+
+    fn push_end(&mut self) -> Option<f32> {
+        self.take(false)
+    }
+
+    fn reset(&mut self) {
+        self.front.reset();
+        self.leveller = Leveller::default();
+        self.silero.reset();
+        self.head.reset();
+        self.logits = [0.0; 2];
+        self.logit = f32::NEG_INFINITY;
+        (self.gaps, self.frames) = (0, 0);
+        self.doubler = Doubler::default();
+    }
+
+    fn memory(&self) -> usize {
+        size_of::<Self>() - size_of::<Front>() + self.front.memory() + self.silero.memory()
+            - size_of::<silero::Network>()
+    }
+}

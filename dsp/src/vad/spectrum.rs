@@ -1,0 +1,331 @@
+//! From samples to band energies: high-pass, window, FFT, mel bands.
+
+use std::sync::Arc;
+
+use realfft::num_complex::Complex32;
+use realfft::{RealFftPlanner, RealToComplex};
+
+use super::math::sane;
+use crate::shared::Shared;
+
+/// Frames per second of the analysis.
+pub const FRAME_RATE: u32 = 100;
+/// Most bands that a plan has.
+pub const MAX_BANDS: usize = 16;
+/// Width of a bin of the spectrum in Hz: the same for all plans.
+pub const BIN_HZ: f32 = 31.25;
+
+/// Hops that stay below this amplitude are silence: -150 dBFS.
+const INAUDIBLE: f32 = 3e-8;
+
+/// The rate that the analysis runs at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Plan {
+    /// 16 kHz, 16 bands up to 7600 Hz.
+    Wide,
+    /// 8 kHz, 12 bands up to 3800 Hz.
+    Narrow,
+}
+
+impl Plan {
+    /// The plan for audio of `rate` Hz: the widest that its band fills.
+    pub fn for_rate(rate: u32) -> Self {
+        if rate >= 16_000 {
+            Self::Wide
+        } else {
+            Self::Narrow
+        }
+    }
+
+    /// Samples per second.
+    pub const fn rate(self) -> u32 {
+        match self {
+            Self::Wide => 16_000,
+            Self::Narrow => 8_000,
+        }
+    }
+
+    /// Samples from frame to frame: 10 ms.
+    pub const fn hop(self) -> usize {
+        (self.rate() / FRAME_RATE) as usize
+    }
+
+    /// Samples of the analysis window: 32 ms.
+    pub const fn window(self) -> usize {
+        self.rate() as usize * 32 / 1000
+    }
+
+    /// Frequencies of the spectrum.
+    pub const fn bins(self) -> usize {
+        self.window() / 2 + 1
+    }
+
+    /// Bands that they are summed into.
+    pub const fn bands(self) -> usize {
+        match self {
+            Self::Wide => 16,
+            Self::Narrow => 12,
+        }
+    }
+
+    const fn top_hz(self) -> f32 {
+        match self {
+            Self::Wide => 7600.0,
+            Self::Narrow => 3800.0,
+        }
+    }
+}
+
+/// 2nd-order Butterworth high-pass at 70 Hz (bilinear transform), transposed direct form II.
+#[derive(Clone, Debug)]
+struct HighPass {
+    b: [f32; 3],
+    a: [f32; 2],
+    state: [f32; 2],
+}
+
+impl HighPass {
+    fn new(cutoff: f64, rate: f64) -> Self {
+        let k = (std::f64::consts::PI * cutoff / rate).tan();
+        let norm = 1.0 / (1.0 + std::f64::consts::SQRT_2 * k + k * k);
+        let b0 = norm as f32;
+        Self {
+            b: [b0, -2.0 * b0, b0],
+            a: [
+                (2.0 * (k * k - 1.0) * norm) as f32,
+                ((1.0 - std::f64::consts::SQRT_2 * k + k * k) * norm) as f32,
+            ],
+            state: [0.0; 2],
+        }
+    }
+
+    fn run(&mut self, src: &[f32], dst: &mut [f32]) {
+        let [b0, b1, b2] = self.b;
+        let [a1, a2] = self.a;
+        let [mut s0, mut s1] = self.state;
+        for (x, y) in src.iter().zip(dst) {
+            let out = b0 * x + s0;
+            s0 = b1 * x - a1 * out + s1;
+            s1 = b2 * x - a2 * out;
+            *y = out;
+        }
+        self.state = [s0, s1];
+    }
+}
+
+/// Triangles on the mel scale, each summing to 1.
+struct Bands {
+    /// First bin and range in `weights` of each band.
+    rows: Vec<(usize, std::ops::Range<usize>)>,
+    weights: Vec<f32>,
+    centres: Vec<f32>,
+}
+
+impl Bands {
+    fn new(plan: Plan) -> Self {
+        let mel = |hz: f32| 2595.0 * (1.0 + hz / 700.0).log10();
+        let hz = |mel: f32| 700.0 * (10f32.powf(mel / 2595.0) - 1.0);
+        let (low, high) = (mel(80.0), mel(plan.top_hz()));
+        let edge = |i: usize| hz(low + (high - low) * i as f32 / (plan.bands() + 1) as f32);
+        let mut bands = Self {
+            rows: Vec::new(),
+            weights: Vec::new(),
+            centres: Vec::new(),
+        };
+        for b in 0..plan.bands() {
+            let (l, c, r) = (edge(b), edge(b + 1), edge(b + 2));
+            let row: Vec<f32> = (0..plan.bins())
+                .map(|k| {
+                    let f = k as f32 * BIN_HZ;
+                    ((f - l) / (c - l)).min((r - f) / (r - c)).max(0.0)
+                })
+                .collect();
+            let first = row.iter().position(|w| *w > 0.0).unwrap_or(0);
+            let last = row.iter().rposition(|w| *w > 0.0).unwrap_or(0);
+            let sum: f32 = row.iter().sum::<f32>().max(f32::MIN_POSITIVE);
+            let start = bands.weights.len();
+            bands
+                .weights
+                .extend(row[first..=last].iter().map(|w| w / sum));
+            bands.rows.push((first, start..bands.weights.len()));
+            bands.centres.push(c);
+        }
+        bands
+    }
+}
+
+/// What all spectra of one plan share.
+struct Tables {
+    /// Periodic Hann.
+    window: Vec<f32>,
+    fft: Arc<dyn RealToComplex<f32>>,
+    scale: f32,
+    mel: Bands,
+}
+
+impl Tables {
+    fn new(plan: Plan) -> Self {
+        let n = plan.window();
+        let window: Vec<f32> = (0..n)
+            .map(|i| (0.5 - 0.5 * (std::f64::consts::TAU * i as f64 / n as f64).cos()) as f32)
+            .collect();
+        let squares: f32 = window.iter().map(|w| w * w).sum();
+        Self {
+            fft: RealFftPlanner::new().plan_fft_forward(n),
+            scale: 2.0 / (n as f32 * squares),
+            window,
+            mel: Bands::new(plan),
+        }
+    }
+}
+
+/// Turns 10 ms of samples at a time into a power spectrum and band energies.
+pub struct Spectrum {
+    plan: Plan,
+    high_pass: Option<HighPass>,
+    tables: Arc<Tables>,
+    /// The last `window` samples.
+    history: Vec<f32>,
+    filled: usize,
+    windowed: Vec<f32>,
+    bins: Vec<Complex32>,
+    scratch: Vec<Complex32>,
+    /// `2 |X_k|^2 / (n sum w^2)`: sums to the mean square of the windowed samples.
+    pub power: Vec<f32>,
+    /// Energy of each band; the rest of the array is 0.
+    pub energy: [f32; MAX_BANDS],
+}
+
+impl Spectrum {
+    /// Of samples through a high-pass at 70 Hz.
+    pub fn new(plan: Plan) -> Self {
+        Self {
+            high_pass: Some(HighPass::new(70.0, f64::from(plan.rate()))),
+            ..Self::unfiltered(plan)
+        }
+    }
+
+    /// Of the samples as they are: the window keeps an offset in the two lowest bins.
+    pub fn unfiltered(plan: Plan) -> Self {
+        static TABLES: Shared<Plan, Tables> = Shared::new();
+        let tables = TABLES.get_always(plan, || Tables::new(plan));
+        let fft = &tables.fft;
+        Self {
+            plan,
+            high_pass: None,
+            history: vec![0.0; plan.window()],
+            filled: 0,
+            windowed: fft.make_input_vec(),
+            bins: fft.make_output_vec(),
+            scratch: fft.make_scratch_vec(),
+            tables,
+            power: vec![0.0; plan.bins()],
+            energy: [0.0; MAX_BANDS],
+        }
+    }
+
+    pub fn plan(&self) -> Plan {
+        self.plan
+    }
+
+    /// Centre frequencies of the bands, in Hz.
+    pub fn centres(&self) -> &[f32] {
+        &self.tables.mel.centres
+    }
+
+    /// Bands whose centres lie from `low` to `high` Hz.
+    pub fn between(&self, low: f32, high: f32) -> std::ops::Range<usize> {
+        let inside = |hz: &f32| (low..=high).contains(hz);
+        let first = self.centres().iter().position(inside).unwrap_or(0);
+        let last = self.centres().iter().rposition(inside);
+        first..last.map_or(first, |last| last + 1)
+    }
+
+    pub fn window(&self) -> &[f32] {
+        &self.tables.window
+    }
+
+    /// Bytes held in tables and buffers.
+    pub fn memory(&self) -> usize {
+        let floats =
+            self.tables.window.len() * 3 + self.power.len() + self.tables.mel.weights.len();
+        4 * floats + 8 * (self.bins.len() + self.scratch.len())
+    }
+
+    /// Forgets all samples.
+    pub fn reset(&mut self) {
+        if let Some(filter) = &mut self.high_pass {
+            filter.state = [0.0; 2];
+        }
+        self.history.fill(0.0);
+        self.filled = 0;
+    }
+
+    /// Takes one hop of samples; true if a whole window has been seen and the spectrum is valid.
+    /// What is not a number counts as 0 and what is far beyond full scale is clipped.
+    pub fn push(&mut self, hop: &[f32]) -> bool {
+        self.take(hop);
+        if self.filled < self.history.len() {
+            return false;
+        }
+        self.transform();
+        true
+    }
+
+    /// Takes one hop of samples as [`push`](Self::push) does, without a spectrum.
+    pub fn take(&mut self, hop: &[f32]) {
+        let n = hop.len();
+        let start = self.history.len() - n;
+        self.history.copy_within(n.., 0);
+        let fresh = &mut self.windowed[..n];
+        for (x, y) in hop.iter().zip(fresh.iter_mut()) {
+            *y = sane(*x);
+        }
+        let filtered = &mut self.history[start..];
+        match &mut self.high_pass {
+            Some(filter) => filter.run(fresh, filtered),
+            None => filtered.copy_from_slice(fresh),
+        }
+        // The tail of the filter in digital silence ends in denormals, which take a hundred times
+        // as long; what is below the last bit of 24 ends here.
+        if filtered.iter().all(|y| y.abs() < INAUDIBLE) {
+            filtered.fill(0.0);
+            if let Some(filter) = &mut self.high_pass {
+                filter.state = [0.0; 2];
+            }
+        }
+        self.filled = (self.filled + n).min(self.history.len());
+    }
+
+    /// The spectrum of what the window holds: silence where nothing came yet.
+    pub fn transform(&mut self) {
+        for ((y, x), w) in self
+            .windowed
+            .iter_mut()
+            .zip(&self.history)
+            .zip(&self.tables.window)
+        {
+            *y = x * w;
+        }
+        // The lengths are the planner's own, so this cannot fail.
+        let done = self.tables.fft.process_with_scratch(
+            &mut self.windowed,
+            &mut self.bins,
+            &mut self.scratch,
+        );
+        debug_assert!(done.is_ok());
+        for (p, x) in self.power.iter_mut().zip(&self.bins) {
+            // The products of rounding errors would be denormal.
+            *p = self.tables.scale * (x.norm_sqr() + 1e-24);
+        }
+        for (e, (first, range)) in self.energy.iter_mut().zip(&self.tables.mel.rows) {
+            let weights = &self.tables.mel.weights[range.clone()];
+            let sum: f32 = weights
+                .iter()
+                .zip(&self.power[*first..])
+                .map(|(w, p)| w * p)
+                .sum();
+            *e = 8.0 * sum + 1e-9;
+        }
+    }
+}

@@ -1,0 +1,487 @@
+//! From samples as they come to frames and segment edges.
+
+use std::collections::VecDeque;
+
+use super::decimate::Decimator;
+use super::detector::Detector;
+use super::energy::{LevelMeter, sum_squares};
+use super::grid::FrameGrid;
+use super::look_ahead::LookAhead;
+use super::loudness::SegmentMeter;
+use super::math::sane;
+use super::neural::Neural;
+use super::segments::{Change, LevelClass, Rules, Segmenter};
+use super::silero::Silero;
+use super::spectral::{self, Spectral};
+use super::spectrum::Plan;
+use crate::convert::{SampleFormat, Unpack};
+
+/// How channels lie in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// Sample by sample.
+    #[default]
+    Interleaved,
+    /// Channel by channel.
+    Planar,
+}
+
+/// Who tells speech from the rest.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum DetectorKind {
+    /// Features of the spectrum over an adaptive noise floor.
+    Spectral(LookAhead),
+    /// Silero's network.
+    Silero(LookAhead),
+    /// Silero's network joined with features of the spectrum by a network of our own.
+    Neural(LookAhead),
+    /// Probability 1 at or above this level in dBFS, else 0.
+    Energy {
+        /// In dBFS.
+        threshold_db: f32,
+    },
+}
+
+impl DetectorKind {
+    /// How far it looks ahead: not every detector has all that there are.
+    pub fn look_ahead(self) -> LookAhead {
+        match self {
+            Self::Spectral(asked) => spectral::look_ahead(asked),
+            Self::Silero(asked) | Self::Neural(asked) => asked,
+            Self::Energy { .. } => LookAhead::None,
+        }
+    }
+
+    fn ears(self, plan: Plan) -> Ears {
+        match self {
+            Self::Spectral(look_ahead) => Ears::Sound(Box::new(Spectral::new(plan, look_ahead))),
+            Self::Silero(look_ahead) => Ears::Sound(Box::new(Silero::new(plan, look_ahead))),
+            Self::Neural(look_ahead) => Ears::Sound(Box::new(Neural::new(plan, look_ahead))),
+            Self::Energy { threshold_db } => Ears::Level(threshold_db),
+        }
+    }
+}
+
+/// What goes in, and who looks at it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Config {
+    /// How a sample is held.
+    pub format: SampleFormat,
+    /// How the samples of channels lie.
+    pub layout: Layout,
+    /// Samples per second and channel; at least 8000.
+    pub rate: u32,
+    /// At least 1.
+    pub channels: usize,
+    /// Who listens.
+    pub detector: DetectorKind,
+}
+
+/// Samples in memory: all in one plane, or one plane per channel.
+#[derive(Clone, Copy, Debug)]
+pub struct Planes<'a> {
+    /// Samples in the format of the [`Config`].
+    pub data: &'a [u8],
+    /// Byte offset of each plane; ignored for interleaved samples. Empty if planes follow each
+    /// other without gaps.
+    pub offsets: &'a [usize],
+}
+
+/// One decided-on frame of 10 ms.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Frame {
+    /// Counted from 0.
+    pub index: u64,
+    /// Of speech, 0 to 1.
+    pub probability: f32,
+    /// Root mean square over the frame and all channels, in dBFS (a full-scale square is 0).
+    pub level: f32,
+    /// Noise floor then, in dBFS.
+    pub noise_floor: f32,
+    /// Inside a segment, before padding at its start is known.
+    pub speech: bool,
+}
+
+/// What a [`Vad`] tells.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Output {
+    /// A decided-on frame, in order.
+    Frame(Frame),
+    /// Comes right after the frame that decided it, with the frame at its
+    /// [`edge`](Change::edge).
+    Change(Change, Frame),
+}
+
+/// What a decision is made from.
+enum Ears {
+    Sound(Box<dyn Detector>),
+    /// The level alone, against this one in dBFS.
+    Level(f32),
+}
+
+/// The whole detector, streaming. Allocates nothing after `new`.
+pub struct Vad {
+    config: Config,
+    grid: FrameGrid,
+    unpack: Unpack<f32>,
+    ears: Ears,
+    decimator: Option<Decimator>,
+    meter: LevelMeter,
+    segmenter: Segmenter,
+    loudness: SegmentMeter,
+    /// Mean squares, levels and floors of the frames whose probability is yet to come.
+    waiting: VecDeque<(f32, f32, f32)>,
+    /// Mean over channels of the frame that is being filled.
+    mono: Vec<f32>,
+    recent: Box<[Frame; RECENT as usize]>,
+    /// Edges that one frame decided.
+    changes: Vec<Change>,
+    filled: usize,
+    /// Sum of squares over all channels of that frame.
+    squares: f32,
+    /// It holds samples that are none.
+    gap: bool,
+    scratch: Vec<f32>,
+    hop: Vec<f32>,
+    /// Index of the frame that is being filled.
+    frame: u64,
+    /// Frames given out.
+    given: u64,
+}
+
+/// Frames that are kept for the changes that lie in them.
+const RECENT: u64 = 256;
+/// Samples that are unpacked at a time.
+const CHUNK: usize = 256;
+
+impl Vad {
+    /// A detector at sample 0.
+    pub fn new(config: Config, rules: Rules) -> Self {
+        let plan = Plan::for_rate(config.rate);
+        let grid = FrameGrid::new(config.rate);
+        let ears = config.detector.ears(plan);
+        let decimator = match ears {
+            Ears::Sound(_) => Decimator::new(config.rate, plan),
+            Ears::Level(_) => None,
+        };
+        let longest = config.rate as usize / 100 + 1;
+        let mut loudness = SegmentMeter::default();
+        loudness.reserve(&rules);
+        Self {
+            unpack: Unpack::new(config.format),
+            ears,
+            decimator,
+            meter: LevelMeter::default(),
+            segmenter: Segmenter::new(rules),
+            loudness,
+            waiting: VecDeque::with_capacity(LookAhead::Long.frames() + 1),
+            mono: vec![0.0; longest],
+            recent: Box::new([Frame::default(); RECENT as usize]),
+            changes: Vec::with_capacity(16),
+            filled: 0,
+            squares: 0.0,
+            gap: false,
+            scratch: vec![0.0; CHUNK.max(config.channels)],
+            hop: vec![0.0; plan.hop()],
+            frame: 0,
+            given: 0,
+            grid,
+            config,
+        }
+    }
+
+    /// What it was made for.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Where its frames lie.
+    pub fn grid(&self) -> FrameGrid {
+        self.grid
+    }
+
+    /// What makes segments of its frames.
+    pub fn segmenter(&self) -> &Segmenter {
+        &self.segmenter
+    }
+
+    /// Counts segments on from number `segment`, that of the last one of another stream.
+    pub fn count_on(&mut self, segment: u64) {
+        self.segmenter = Segmenter::after(segment, *self.segmenter.rules());
+    }
+
+    /// Changes the rules for what is not decided yet.
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.loudness.reserve(&rules);
+        self.segmenter.set_rules(rules);
+    }
+
+    /// Changes the threshold of the energy detector, in dBFS.
+    pub fn set_energy_threshold(&mut self, db: f32) {
+        if let Ears::Level(threshold) = &mut self.ears {
+            *threshold = db;
+            self.config.detector = DetectorKind::Energy { threshold_db: db };
+        }
+    }
+
+    /// Frames of 10 ms after one that its probability needs.
+    pub fn look_ahead(&self) -> u64 {
+        self.config.detector.look_ahead().frames() as u64
+    }
+
+    /// Samples after one that it takes at most to decide about it, the rest of its frame left out.
+    pub fn delay(&self) -> u64 {
+        self.grid
+            .start(self.look_ahead() + self.segmenter.rules().delay())
+    }
+
+    /// Samples taken.
+    pub fn position(&self) -> u64 {
+        self.grid.start(self.frame) + self.filled as u64
+    }
+
+    /// Whole frames taken.
+    pub fn frames(&self) -> u64 {
+        self.frame
+    }
+
+    /// All samples before this one are decided.
+    pub fn decided(&self) -> u64 {
+        self.grid.start(self.segmenter.decided())
+    }
+
+    /// Starts again at sample 0, as at the start of another recording; segments are counted on.
+    pub fn reset(&mut self) {
+        if let Ears::Sound(detector) = &mut self.ears {
+            detector.reset();
+        }
+        if let Some(decimator) = &mut self.decimator {
+            decimator.reset();
+        }
+        self.meter = LevelMeter::default();
+        self.segmenter.reset();
+        self.loudness.reset();
+        self.waiting.clear();
+        (self.filled, self.squares, self.gap) = (0, 0.0, false);
+        (self.frame, self.given) = (0, 0);
+    }
+
+    /// Takes `samples` samples per channel.
+    ///
+    /// Where `planes` holds fewer, the rest counts as silence.
+    pub fn push(&mut self, planes: Planes<'_>, samples: usize, mut give: impl FnMut(Output)) {
+        let mut done = 0;
+        while done < samples {
+            let room = self.grid.len(self.frame) - self.filled;
+            let n = room.min(samples - done);
+            self.mix(planes, done, n, samples);
+            done += n;
+            self.advance(n, &mut give);
+        }
+    }
+
+    /// Takes `samples` samples that are known to hold no audio: no speech, and what the detector
+    /// has learnt stays.
+    pub fn push_gap(&mut self, samples: u64, mut give: impl FnMut(Output)) {
+        let mut left = samples;
+        while left > 0 {
+            let room = self.grid.len(self.frame) - self.filled;
+            let n = left.min(room as u64) as usize;
+            self.mono[self.filled..self.filled + n].fill(0.0);
+            self.gap = true;
+            left -= n as u64;
+            self.advance(n, &mut give);
+        }
+    }
+
+    /// Level of `samples` samples in dBFS, over all channels; they are not taken.
+    pub fn measure(&mut self, planes: Planes<'_>, samples: usize) -> f32 {
+        let (size, channels) = (self.config.format.size(), self.config.channels.max(1));
+        let mut squares = 0.0;
+        let mut add = |from: usize, values: usize| {
+            let mut done = 0;
+            while done < values {
+                let x = &mut self.scratch[..(values - done).min(CHUNK)];
+                let at = from + done * size;
+                let Some(bytes) = planes.data.get(at..at + x.len() * size) else {
+                    return;
+                };
+                self.unpack.run(bytes, x);
+                squares += sum_squares(x);
+                done += x.len();
+            }
+        };
+        match self.config.layout {
+            Layout::Interleaved => add(0, samples * channels),
+            Layout::Planar => {
+                for channel in 0..channels {
+                    let offset = planes.offsets.get(channel).copied();
+                    add(offset.unwrap_or(channel * samples * size), samples);
+                }
+            }
+        }
+        super::energy::level_db(squares / (samples * channels).max(1) as f32)
+    }
+
+    /// Bytes held.
+    pub fn memory(&self) -> usize {
+        let floats = self.mono.len() + self.scratch.len() + self.hop.len();
+        let decimator = self.decimator.as_ref().map_or(0, Decimator::memory);
+        let detector = match &self.ears {
+            Ears::Sound(detector) => detector.memory(),
+            Ears::Level(_) => 0,
+        };
+        std::mem::size_of::<Self>() + floats * 4 + decimator + detector + self.loudness.memory()
+    }
+
+    /// Ends the stream: frames that wait for later ones take what there is, a last piece shorter
+    /// than a frame goes with the frame before it, and an open segment ends. [`reset`](Self::reset)
+    /// comes next.
+    pub fn flush(&mut self, mut give: impl FnMut(Output)) {
+        while self.given < self.frame {
+            let probability = match &mut self.ears {
+                Ears::Sound(detector) => detector.push_end(),
+                Ears::Level(_) => None,
+            };
+            self.give(probability.unwrap_or(0.0), &mut give);
+        }
+        let newest = self.given.saturating_sub(1);
+        let (frames, loudness) = (&self.recent, &mut self.loudness);
+        self.segmenter.flush(|mut change| {
+            loudness.mark(&mut change);
+            give(Output::Change(change, recent(frames, change.edge, newest)));
+        });
+    }
+
+    /// Adds `n` of `total` samples from `from` on to the frame that is being filled.
+    fn mix(&mut self, planes: Planes<'_>, from: usize, n: usize, total: usize) {
+        let (size, channels) = (self.config.format.size(), self.config.channels.max(1));
+        let mono = &mut self.mono[self.filled..self.filled + n];
+        mono.fill(0.0);
+        match self.config.layout {
+            Layout::Interleaved => {
+                let per_chunk = (self.scratch.len() / channels).max(1);
+                for (i, part) in mono.chunks_mut(per_chunk).enumerate() {
+                    let values = part.len() * channels;
+                    let at = (from + i * per_chunk) * channels * size;
+                    let Some(bytes) = planes.data.get(at..at + values * size) else {
+                        return;
+                    };
+                    let x = &mut self.scratch[..values];
+                    self.unpack.run(bytes, x);
+                    self.squares += sum_squares(x);
+                    match channels {
+                        1 => part.copy_from_slice(x),
+                        _ => {
+                            for (y, x) in part.iter_mut().zip(x.chunks_exact(channels)) {
+                                *y = x.iter().map(|x| sane(*x)).sum();
+                            }
+                        }
+                    }
+                }
+            }
+            Layout::Planar => {
+                for channel in 0..channels {
+                    let plane = match planes.offsets.get(channel) {
+                        Some(offset) => *offset,
+                        None => channel * total * size,
+                    };
+                    for (i, part) in mono.chunks_mut(self.scratch.len()).enumerate() {
+                        let at = plane + (from + i * self.scratch.len()) * size;
+                        let Some(bytes) = planes.data.get(at..at + part.len() * size) else {
+                            return;
+                        };
+                        let x = &mut self.scratch[..part.len()];
+                        self.unpack.run(bytes, x);
+                        self.squares += sum_squares(x);
+                        for (y, x) in part.iter_mut().zip(x.iter()) {
+                            *y += sane(*x);
+                        }
+                    }
+                }
+            }
+        }
+        if channels > 1 {
+            let scale = 1.0 / channels as f32;
+            for y in mono {
+                *y *= scale;
+            }
+        }
+    }
+
+    /// Counts `n` samples and finishes the frame where they complete it.
+    fn advance(&mut self, n: usize, give: &mut impl FnMut(Output)) {
+        self.filled += n;
+        let length = self.grid.len(self.frame);
+        if self.filled < length {
+            return;
+        }
+        let mean = self.squares / (length * self.config.channels.max(1)) as f32;
+        if !self.gap {
+            self.meter.update(mean);
+        }
+        let level = super::energy::level_db(mean);
+        self.waiting
+            .push_back((mean, level, self.meter.noise_floor));
+        let probability = match &mut self.ears {
+            Ears::Level(threshold) => Some(f32::from(u8::from(!self.gap && level >= *threshold))),
+            Ears::Sound(detector) => {
+                let mono = &self.mono[..length];
+                let hop = match &mut self.decimator {
+                    None => mono,
+                    Some(decimator) => {
+                        // What is not sane would stay in its history.
+                        self.mono[..length].iter_mut().for_each(|x| *x = sane(*x));
+                        decimator.run(&self.mono[..length], &mut self.hop);
+                        &self.hop[..]
+                    }
+                };
+                if self.gap {
+                    detector.push_gap()
+                } else {
+                    detector.push(hop)
+                }
+            }
+        };
+        (self.filled, self.squares, self.gap) = (0, 0.0, false);
+        self.frame += 1;
+        if let Some(probability) = probability {
+            self.give(probability, give);
+        }
+    }
+
+    fn give(&mut self, probability: f32, give: &mut impl FnMut(Output)) {
+        let (mean, level, noise_floor) = self.waiting.pop_front().unwrap_or_default();
+        self.loudness.push(mean);
+        let index = self.given;
+        self.given += 1;
+        self.changes.clear();
+        let class = match self.ears {
+            Ears::Sound(_) => self.meter.classify(level),
+            Ears::Level(_) => LevelClass::Open,
+        };
+        self.segmenter
+            .push(probability, class, |change| self.changes.push(change));
+        let frame = Frame {
+            index,
+            probability,
+            level,
+            noise_floor,
+            speech: self.segmenter.in_speech(),
+        };
+        self.recent[(index % RECENT) as usize] = frame;
+        give(Output::Frame(frame));
+        for mut change in self.changes.drain(..) {
+            self.loudness.mark(&mut change);
+            let at = recent(&self.recent, change.edge, index);
+            give(Output::Change(change, at));
+        }
+        self.loudness.settle(self.segmenter.decided());
+    }
+}
+
+/// Frame `edge` of those kept, or the one nearest to it that is, the last being `newest`.
+fn recent(frames: &[Frame; RECENT as usize], edge: u64, newest: u64) -> Frame {
+    let at = edge.clamp(newest.saturating_sub(RECENT - 1), newest);
+    frames[(at % RECENT) as usize]
+}

@@ -1,0 +1,460 @@
+//! Tests of the detector as a whole, against signals that are known.
+
+use super::*;
+use crate::convert::SampleFormat;
+
+fn config(rate: u32, channels: usize, format: SampleFormat, layout: Layout) -> Config {
+    Config {
+        format,
+        layout,
+        rate,
+        channels,
+        detector: DetectorKind::Spectral(LookAhead::Short),
+    }
+}
+
+/// A voice-like sound: gliding harmonics under two formants, with 0.3 s syllables between 1 s and
+/// 2 s of every 2 s, over faint noise.
+fn voice(rate: u32, seconds: f32) -> Vec<f32> {
+    let mut phase = 0f32;
+    let mut seed = 1u32;
+    (0..(rate as f32 * seconds) as usize)
+        .map(|i| {
+            let t = i as f32 / rate as f32;
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let noise = (seed >> 8) as f32 / (1 << 23) as f32 - 1.0;
+            let place = t % 2.0;
+            let hz = 140.0 + 30.0 * (std::f32::consts::TAU * 1.7 * t).sin();
+            phase = (phase + hz / rate as f32).fract();
+            let swell = if place < 1.0 {
+                0.0
+            } else {
+                0.6 + 0.4 * (std::f32::consts::TAU * (place - 1.0) / 0.3).sin()
+            };
+            let tone: f32 = (1..24)
+                .map(|h| {
+                    let f = hz * h as f32;
+                    let formant = |c: f32, w: f32| (-((f - c) / w).powi(2)).exp();
+                    let gain = formant(500.0, 250.0) + 0.5 * formant(1500.0, 400.0) + 0.02;
+                    gain * (std::f32::consts::TAU * phase * h as f32).sin()
+                })
+                .sum();
+            0.2 * swell * tone + 0.0005 * noise
+        })
+        .collect()
+}
+
+fn bytes(x: &[f32]) -> Vec<u8> {
+    x.iter().flat_map(|x| x.to_le_bytes()).collect()
+}
+
+fn run(vad: &mut Vad, data: &[u8], samples: usize, chunk: usize) -> Vec<Output> {
+    let per = data.len() / samples.max(1);
+    let mut out = Vec::new();
+    for part in data.chunks(chunk * per) {
+        let planes = Planes {
+            data: part,
+            offsets: &[],
+        };
+        vad.push(planes, part.len() / per, |o| out.push(o));
+    }
+    vad.flush(|o| out.push(o));
+    out
+}
+
+fn mono(rate: u32, x: &[f32], chunk: usize) -> Vec<Output> {
+    let config = config(rate, 1, SampleFormat::F32LE, Layout::Interleaved);
+    run(
+        &mut Vad::new(config, Rules::default()),
+        &bytes(x),
+        x.len(),
+        chunk,
+    )
+}
+
+fn segments(out: &[Output]) -> Vec<(u64, u64)> {
+    out.iter()
+        .filter_map(|o| match o {
+            Output::Change(c, _) if !c.speech => Some((c.start, c.at)),
+            _ => None,
+        })
+        .collect()
+}
+
+fn probabilities(out: &[Output]) -> Vec<f32> {
+    out.iter()
+        .filter_map(|o| match o {
+            Output::Frame(f) => Some(f.probability),
+            Output::Change(..) => None,
+        })
+        .collect()
+}
+
+#[test]
+fn finds_the_voice_and_nothing_else() {
+    let out = mono(16_000, &voice(16_000, 10.0), 1600);
+    assert_eq!(probabilities(&out).len(), 1000);
+    let found = segments(&out);
+    assert_eq!(found.len(), 5, "{found:?}");
+    for (i, (start, end)) in found.into_iter().enumerate() {
+        let (from, to) = (100 + 200 * i as u64, 200 + 200 * i as u64);
+        assert!(
+            start.abs_diff(from) <= 5 && end.abs_diff(to) <= 5,
+            "{start}-{end}"
+        );
+    }
+}
+
+#[test]
+fn chunks_do_not_matter() {
+    let x = voice(22_050, 5.0);
+    let whole = mono(22_050, &x, x.len());
+    for chunk in [1, 97, 220, 4096] {
+        let out = mono(22_050, &x, chunk);
+        // Levels are sums, whose order shows in the last bit.
+        assert_eq!(
+            probabilities(&out),
+            probabilities(&whole),
+            "chunks of {chunk}"
+        );
+        assert_eq!(segments(&out), segments(&whole), "chunks of {chunk}");
+    }
+}
+
+#[test]
+fn formats_layouts_and_channels_agree() {
+    let x = voice(48_000, 6.0);
+    let reference = segments(&mono(48_000, &x, 480));
+    assert_eq!(reference.len(), 3);
+    let two: Vec<u8> = x
+        .iter()
+        .flat_map(|x| [*x, *x])
+        .flat_map(|x| ((x * 32767.0) as i16).to_le_bytes())
+        .collect();
+    let plane: Vec<u8> = x
+        .iter()
+        .flat_map(|x| ((x * 32767.0) as i16).to_le_bytes())
+        .collect();
+    let planar: Vec<u8> = [&plane[..], &plane[..]].concat();
+    for (layout, data) in [(Layout::Interleaved, two), (Layout::Planar, planar)] {
+        let config = config(48_000, 2, SampleFormat::S16LE, layout);
+        let mut vad = Vad::new(config, Rules::default());
+        let chunk = x.len();
+        let out = run(&mut vad, &data, x.len(), chunk);
+        assert_eq!(segments(&out), reference, "{layout:?}");
+    }
+}
+
+#[test]
+fn rates_agree_within_20_ms() {
+    let reference = segments(&mono(16_000, &voice(16_000, 6.0), 1000));
+    assert_eq!(reference.len(), 3);
+    for rate in [
+        8000, 11_025, 12_000, 24_000, 32_000, 44_100, 48_000, 96_000, 44_101,
+    ] {
+        let found = segments(&mono(rate, &voice(rate, 6.0), 1000));
+        assert_eq!(found.len(), 3, "{rate} Hz: {found:?}");
+        for (a, b) in found.iter().zip(&reference) {
+            let near = a.0.abs_diff(b.0) <= 2 && a.1.abs_diff(b.1) <= 2;
+            assert!(near, "{rate} Hz: {a:?} for {b:?}");
+        }
+    }
+}
+
+#[test]
+fn nothing_hostile_is_speech_or_breaks_what_follows() {
+    let n = 3 * 16_000;
+    let square = |i: usize| {
+        if (i / 40).is_multiple_of(2) {
+            1.0
+        } else {
+            -1.0
+        }
+    };
+    let hostile: [(&str, Vec<f32>); 6] = [
+        ("silence", vec![0.0; n]),
+        ("DC", vec![1.0; n]),
+        ("square", (0..n).map(square).collect()),
+        ("NaN", vec![f32::NAN; n]),
+        ("infinity", vec![f32::INFINITY; n]),
+        ("denormals", vec![1e-40; n]),
+    ];
+    for (name, mut x) in hostile {
+        x.extend(voice(16_000, 8.0));
+        let out = mono(16_000, &x, 1000);
+        let p = probabilities(&out);
+        assert!(p.iter().all(|p| (0.0..=1.0).contains(p)), "{name}");
+        let marked = p[50..290].iter().filter(|p| **p >= 0.5).count();
+        assert!(marked <= 24, "{name}: {marked} frames of it are speech");
+        // 3 s of it, then a voice from 4 s on.
+        let found = segments(&out);
+        let last = found.last().unwrap_or_else(|| panic!("{name}: voice lost"));
+        assert!(last.0.abs_diff(1000) <= 5, "{name}: {found:?}");
+    }
+}
+
+#[test]
+fn a_gap_is_no_speech_and_keeps_what_was_learnt() {
+    let x = voice(16_000, 4.0);
+    let config = config(16_000, 1, SampleFormat::F32LE, Layout::Interleaved);
+    let mut vad = Vad::new(config, Rules::default());
+    let mut out = Vec::new();
+    let data = bytes(&x);
+    let planes = |data| Planes { data, offsets: &[] };
+    // The voice from 3 s to 4 s, cut by a gap of 0.5 s.
+    let cut = 4 * 16_000 * 35 / 10;
+    vad.push(planes(&data[..cut]), cut / 4, |o| out.push(o));
+    vad.push_gap(8000, |o| out.push(o));
+    vad.push(planes(&data[cut..]), x.len() - cut / 4, |o| out.push(o));
+    vad.flush(|o| out.push(o));
+    let found = segments(&out);
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(
+        found[1].1.abs_diff(350) <= 4 && found[2].0.abs_diff(400) <= 8,
+        "{found:?}"
+    );
+    let p = probabilities(&out);
+    assert!(p[353..396].iter().all(|p| *p < 0.1));
+}
+
+#[test]
+fn a_reset_makes_it_new() {
+    let x = voice(16_000, 4.0);
+    let config = config(16_000, 1, SampleFormat::F32LE, Layout::Interleaved);
+    let mut vad = Vad::new(config, Rules::default());
+    let first = run(&mut vad, &bytes(&x), x.len(), 777);
+    vad.reset();
+    let second = run(&mut vad, &bytes(&x), x.len(), 777);
+    assert_eq!(probabilities(&first), probabilities(&second));
+    assert_eq!(segments(&first), segments(&second));
+}
+
+#[test]
+fn the_energy_detector_is_exact() {
+    let mut config = config(16_000, 1, SampleFormat::F32LE, Layout::Interleaved);
+    config.detector = DetectorKind::Energy {
+        threshold_db: -20.0,
+    };
+    let mut vad = Vad::new(config, Rules::default());
+    // 0.5 s at -40 dBFS, 0.5 s at -14, 0.5 s at -40.
+    let x: Vec<f32> = (0..24_000)
+        .map(|i| {
+            if (8000..16_000).contains(&i) {
+                0.2
+            } else {
+                0.01
+            }
+        })
+        .collect();
+    let out = run(&mut vad, &bytes(&x), x.len(), 160);
+    assert_eq!(segments(&out), [(47, 103)], "padded by 30 ms");
+    for (i, p) in probabilities(&out).into_iter().enumerate() {
+        assert_eq!(p, if (50..100).contains(&i) { 1.0 } else { 0.0 });
+    }
+    let Some(Output::Frame(f)) = out
+        .iter()
+        .find(|o| matches!(o, Output::Frame(f) if f.index == 60))
+    else {
+        panic!("no frame 60");
+    };
+    assert!(
+        (f.level - 20.0 * 0.2f32.log10()).abs() < 0.01,
+        "{}",
+        f.level
+    );
+}
+
+#[test]
+fn a_quiet_talker_after_a_loud_one_is_heard() {
+    let mut x = voice(16_000, 8.0);
+    x.extend(voice(16_000, 8.0).iter().map(|x| x * 0.14));
+    let found = segments(&mono(16_000, &x, 1000));
+    assert_eq!(found.len(), 8, "17 dB down: {found:?}");
+}
+
+mod rules {
+    use super::*;
+
+    /// Segments that `rules` make of frames that are speech where `is` says so.
+    fn cut(rules: Rules, frames: u64, is: impl Fn(u64) -> bool) -> Vec<(u64, u64)> {
+        let mut segmenter = Segmenter::new(rules);
+        let mut changes = Vec::new();
+        let mut before = 0;
+        for f in 0..frames {
+            let p = if is(f) { 0.9 } else { 0.1 };
+            let known = changes.len();
+            segmenter.push(p, LevelClass::Open, |c| changes.push(c));
+            let decided = segmenter.decided();
+            assert!(decided >= before && decided <= f + 1, "goes forth");
+            assert!(f + 1 - decided <= rules.delay(), "late at {f}: {decided}");
+            for c in &changes[known..] {
+                assert!(c.at >= before, "a change in what was decided before");
+            }
+            before = decided;
+        }
+        segmenter.flush(|c| changes.push(c));
+        assert_eq!(segmenter.decided(), frames);
+        let pairs = changes.chunks_exact(2);
+        assert!(pairs.remainder().is_empty());
+        pairs
+            .enumerate()
+            .map(|(i, pair)| {
+                assert!(pair[0].speech && !pair[1].speech);
+                assert_eq!(pair[0].segment, i as u64 + 1);
+                assert_eq!(pair[1].segment, i as u64 + 1);
+                assert_eq!(pair[0].at, pair[1].start);
+                (pair[0].at, pair[1].at)
+            })
+            .collect()
+    }
+
+    fn rules(speech: u64, silence: u64, pad: u64, max: Option<u64>) -> Rules {
+        Rules {
+            min_speech: speech,
+            min_silence: silence,
+            pad,
+            max_speech: max,
+            ..Rules::default()
+        }
+    }
+
+    #[test]
+    fn pads_both_sides_within_the_stream() {
+        let r = rules(3, 10, 5, None);
+        assert_eq!(cut(r, 100, |f| (20..40).contains(&f)), [(15, 45)]);
+        assert_eq!(cut(r, 100, |f| f < 40), [(0, 45)]);
+        assert_eq!(cut(r, 43, |f| (20..40).contains(&f)), [(15, 43)]);
+    }
+
+    #[test]
+    fn short_speech_is_ignored_and_short_silence_bridged() {
+        let r = rules(3, 10, 0, None);
+        assert_eq!(cut(r, 100, |f| f == 20 || f == 21), []);
+        assert_eq!(cut(r, 100, |f| (20..23).contains(&f)), [(20, 23)]);
+        let two = |hole: u64| move |f| (20..30).contains(&f) || (30 + hole..50).contains(&f);
+        assert_eq!(cut(r, 100, two(9)), [(20, 50)]);
+        assert_eq!(cut(r, 100, two(10)), [(20, 30), (40, 50)]);
+    }
+
+    #[test]
+    fn paddings_touch_but_do_not_overlap() {
+        let r = rules(1, 4, 3, None);
+        let is = |f| (20..30).contains(&f) || (34..50).contains(&f);
+        assert_eq!(cut(r, 100, is), [(17, 33), (33, 53)]);
+        // Silence shorter than the padding does not end a segment.
+        let r = rules(1, 2, 10, None);
+        assert_eq!(cut(r, 100, is), [(10, 60)]);
+    }
+
+    #[test]
+    fn long_speech_is_cut_without_a_hole() {
+        let r = rules(3, 10, 2, Some(25));
+        let is = |f| (20..80).contains(&f);
+        assert_eq!(cut(r, 200, is), [(18, 43), (43, 68), (68, 82)]);
+        let r = rules(3, 10, 50, Some(3));
+        assert!(cut(r, 200, is).iter().all(|(a, b)| b - a <= 3));
+    }
+
+    #[test]
+    fn any_rules_on_any_speech_keep_their_promises() {
+        let mut seed = 7u64;
+        let mut random = move |n: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) % n
+        };
+        for _ in 0..500 {
+            let r = rules(random(6), random(15), random(8), None);
+            let speech: Vec<bool> = (0..300)
+                .map(|f| (f / (1 + random(9)) + random(2)).is_multiple_of(3))
+                .collect();
+            let found = cut(r, 300, |f| speech[f as usize]);
+            for pair in found.windows(2) {
+                assert!(pair[0].1 <= pair[1].0, "{r:?}: {found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn hysteresis_holds_between_the_thresholds() {
+        let mut s = Segmenter::new(rules(1, 1, 0, None));
+        let mut changes = Vec::new();
+        for p in [0.4, 0.49, 0.5, 0.4, 0.36, 0.34, 0.4, 0.49] {
+            s.push(p, LevelClass::Open, |c| changes.push((c.speech, c.at)));
+        }
+        assert_eq!(changes, [(true, 2), (false, 5)]);
+    }
+
+    fn level_of(silent: bool) -> LevelClass {
+        if silent {
+            LevelClass::Silent
+        } else {
+            LevelClass::Open
+        }
+    }
+
+    #[test]
+    fn a_start_goes_back_over_a_clear_onset_but_not_into_a_tail() {
+        // Room for five frames: 9 frames of silence are waited for, less the 3 that a start takes.
+        let rules = rules(3, 9, 1, None);
+        let reach = rules.delay() - 3;
+        assert_eq!(reach, 4);
+        let mut s = Segmenter::new(rules);
+        let mut changes = Vec::new();
+        let mut released = 0;
+        for f in 0..80u64 {
+            // Probable speech at 20..30 and 50..60; clear of the noise from 10 before on, and long
+            // after the first one.
+            let p = if (20..30).contains(&f) || (50..60).contains(&f) {
+                0.9
+            } else {
+                0.1
+            };
+            let clear = (17..46).contains(&f) || (49..60).contains(&f);
+            let class = if clear {
+                LevelClass::Clear
+            } else {
+                LevelClass::Open
+            };
+            s.push(p, class, |c| {
+                assert!(c.at >= released);
+                changes.push((c.speech, c.at, c.edge));
+            });
+            assert!(f + 1 - s.decided() <= rules.delay());
+            released = s.decided();
+        }
+        assert_eq!(
+            changes,
+            [
+                (true, 16, 20),
+                (false, 31, 30),
+                (true, 48, 50),
+                (false, 61, 60)
+            ]
+        );
+        // A long noise before it does not make the segment any longer than that.
+        let mut s = Segmenter::new(rules);
+        let mut starts = Vec::new();
+        for f in 0..40u64 {
+            let p = if f >= 20 { 0.9 } else { 0.1 };
+            let class = if f == 0 {
+                LevelClass::Open
+            } else {
+                LevelClass::Clear
+            };
+            s.push(p, class, |c| starts.push(c.at));
+        }
+        assert_eq!(starts, [20 - reach - 1]);
+    }
+
+    #[test]
+    fn level_overrules_probability() {
+        let mut s = Segmenter::new(rules(1, 2, 0, None));
+        let mut changes = Vec::new();
+        for f in 0..12 {
+            s.push(0.9, level_of(!(2..6).contains(&f)), |c| {
+                changes.push((c.speech, c.at, c.edge))
+            });
+        }
+        assert_eq!(changes, [(true, 2, 2), (false, 6, 6)]);
+    }
+}
