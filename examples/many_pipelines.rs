@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use gst::prelude::*;
-use gstrustaudio::metrics::{MESSAGE_NAME, Report};
+use gstrustaudio::metrics::{MESSAGE_NAME, Report, ReportExt};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -131,7 +131,7 @@ fn play(kind: &str, count: usize) -> Result<[f64; 4], Failure> {
                 gst::MessageView::Error(e) => return Err(e.error().into()),
                 gst::MessageView::Element(e) => {
                     if let Some(s) = e.structure().filter(|s| s.name() == MESSAGE_NAME) {
-                        let report = Report::try_from(s)?;
+                        let report = Report::from_structure(s)?;
                         if report.is_final {
                             finals.insert(report.factory.clone(), report);
                         }

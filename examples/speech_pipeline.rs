@@ -4,7 +4,7 @@
 //! has to be installed.
 
 use gst::prelude::*;
-use gstrustaudio::metrics::{MESSAGE_NAME, Report};
+use gstrustaudio::metrics::{MESSAGE_NAME, Report, ReportExt};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     gst::init()?;
@@ -42,7 +42,7 @@ fn follow(bus: &gst::Bus) -> Result<(), Box<dyn std::error::Error>> {
                     };
                     println!("{what} from {at}");
                 } else if s.name() == MESSAGE_NAME {
-                    let report = Report::try_from(s)?;
+                    let report = Report::from_structure(s)?;
                     if report.is_final {
                         let p99 = report.window.times.p99 as f64 / 1e3;
                         println!(

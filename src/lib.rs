@@ -1,19 +1,18 @@
 //! GStreamer elements for speech and AI audio: `rustaudioconvert`, `rustresample`, `rustvad` and
 //! `pypipelinenode`.
 //!
-//! The signal processing ([`dsp`]) is a crate of its own, `rustaudio-dsp`; the retry machinery in
-//! [`resilience`] is plain Rust, too; [`elements`] is the glue.
+//! The signal processing ([`dsp`]) is a crate of its own, `rustaudio-dsp`, and so are retries, the
+//! breaker and metrics ([`resilience`]), `rustaudio-resilience`; [`elements`] is the glue.
 
 #![deny(unsafe_code)]
 
 pub use rustaudio_dsp as dsp;
+pub use rustaudio_resilience as resilience;
 
 pub mod elements;
 pub mod logging;
 pub mod metrics;
 pub mod python;
-pub mod resilience;
-mod sync;
 pub mod tracer;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {

@@ -1,46 +1,13 @@
-//! Counters, window percentiles and the one schema they are published in.
+//! The metrics of [`rustaudio_resilience::metrics`] as GStreamer has them: reports as structures, the
+//! document of a bin.
 
 pub mod document;
 mod ffi;
-mod histogram;
-mod recorder;
-mod schema;
-mod stopwatch;
+mod structure;
 
 pub use ffi::drop_with_message;
-pub use histogram::{Histogram, Summary};
-pub use recorder::{Closed, Counters, Recorder, Span, Status};
-pub use schema::{MESSAGE_NAME, Report, SchemaError, Value};
-pub use stopwatch::Stopwatch;
-
-/// Largest resident set this process has had, in bytes; 0 where the system does not tell. Asked
-/// for at most every 100 ms: many elements report at once, and the system call costs as much as
-/// all the rest of a report.
-pub fn process_peak_rss() -> u64 {
-    use std::sync::LazyLock;
-    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-    use std::time::Instant;
-
-    use nix::sys::resource::{UsageWho, getrusage};
-
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    /// When it was asked for last, in ms since the start, plus 1.
-    static ASKED: AtomicU64 = AtomicU64::new(0);
-    static BYTES: AtomicU64 = AtomicU64::new(0);
-
-    let now = START.elapsed().as_millis() as u64 + 1;
-    let asked = ASKED.load(Relaxed);
-    if asked == 0 || now >= asked + 100 {
-        // Linux and the BSDs count in kibibytes, Apple's systems in bytes.
-        let unit = if cfg!(target_vendor = "apple") {
-            1
-        } else {
-            1024
-        };
-        let bytes =
-            getrusage(UsageWho::RUSAGE_SELF).map_or(0, |u| u.max_rss().max(0) as u64 * unit);
-        BYTES.store(bytes, Relaxed);
-        ASKED.store(now, Relaxed);
-    }
-    BYTES.load(Relaxed)
-}
+pub use rustaudio_resilience::metrics::{
+    CallFigures, Closed, Counters, Field, Histogram, MESSAGE_NAME, Recorder, Report, SchemaError,
+    Span, Status, Stopwatch, Summary, Value, process_peak_rss,
+};
+pub use structure::ReportExt;

@@ -11,7 +11,7 @@ use gst::subclass::prelude::*;
 use super::ledger::{self, Account, Clock, Crossing, Link};
 use crate::metrics::Status;
 use crate::metrics::document::{self, Node};
-use crate::sync::lock;
+use crate::resilience::lock;
 
 /// Elements that wait inside their chain function, beside sinks.
 const WAITING: [&str; 4] = ["queue", "queue2", "multiqueue", "clocksync"];

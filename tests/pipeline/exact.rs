@@ -1,7 +1,7 @@
 //! Samples, timestamps and metrics of the four elements in one pipeline.
 
 use gst::prelude::*;
-use gstrustaudio::metrics::{MESSAGE_NAME, Report};
+use gstrustaudio::metrics::{MESSAGE_NAME, Report, ReportExt};
 
 use super::common::{assert_continuous, capture, launch, play_ok, root, structures};
 
@@ -22,7 +22,7 @@ fn gain_node() -> String {
 /// The final report of each element, in the order of `FACTORIES`.
 fn finals(messages: &[gst::Message]) -> Vec<Report> {
     let reports: Vec<Report> = structures(messages, MESSAGE_NAME)
-        .map(|s| Report::try_from(s).unwrap())
+        .map(|s| Report::from_structure(s).unwrap())
         .filter(|r| r.is_final)
         .collect();
     FACTORIES

@@ -1,7 +1,7 @@
 //! An element that gets no data says so.
 
 use gst::prelude::*;
-use gstrustaudio::metrics::{MESSAGE_NAME, Report};
+use gstrustaudio::metrics::{MESSAGE_NAME, Report, ReportExt};
 
 use super::common::{PATIENCE, launch};
 
@@ -19,7 +19,7 @@ fn an_element_without_data_reports_a_stall_and_recovers() {
                 panic!("{}", e.error());
             }
             if let Some(s) = message.structure().filter(|s| s.name() == MESSAGE_NAME) {
-                return Report::try_from(s).unwrap();
+                return Report::from_structure(s).unwrap();
             }
         }
     };

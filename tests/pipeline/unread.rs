@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 
 use gst::prelude::*;
-use gstrustaudio::metrics::{MESSAGE_NAME, Report};
+use gstrustaudio::metrics::{MESSAGE_NAME, Report, ReportExt};
 
 use super::common::{PATIENCE, launch};
 
@@ -30,7 +30,7 @@ fn an_unread_bus_holds_one_window_and_the_final_message_of_each_element() {
         .recv_timeout(std::time::Duration::from(PATIENCE))
         .expect("EOS");
     let reports: Vec<Report> = std::iter::from_fn(|| bus.pop())
-        .filter_map(|m| Report::try_from(m.structure()?).ok())
+        .filter_map(|m| Report::from_structure(m.structure()?).ok())
         .collect();
     for factory in ["rustaudioconvert", "rustresample", "rustvad"] {
         let own: Vec<_> = reports.iter().filter(|r| r.factory == factory).collect();
@@ -84,7 +84,9 @@ fn windows_that_wait_for_their_reader_come_when_it_has_read() {
         push(n);
         n += 1;
         while let Some(message) = bus.pop() {
-            let report = message.structure().and_then(|s| Report::try_from(s).ok());
+            let report = message
+                .structure()
+                .and_then(|s| Report::from_structure(s).ok());
             if let Some(report) = report.filter(|r| r.window.duration > 0) {
                 // One after the other, although this program keeps what it took.
                 assert_eq!(report.timestamp, Some(told * 100_000_000));

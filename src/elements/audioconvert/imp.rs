@@ -19,7 +19,7 @@ use crate::elements::support::metrics::{ElementMetrics, span};
 use crate::elements::support::transform::{
     self, Transform, aligned_buffer, with_bytes, with_bytes_mut,
 };
-use crate::sync::lock;
+use crate::resilience::lock;
 
 const TARGET: &str = "rustaudioconvert";
 

@@ -17,8 +17,8 @@ use super::settings::{Isolation, Settings};
 use super::stats::Stats;
 use crate::elements::support::metrics::ElementMetrics;
 use crate::python::{Callbacks, Failure, InProcess, Node, Runtime, Worker};
+use crate::resilience::lock;
 use crate::resilience::{Classifier, Interrupt};
-use crate::sync::lock;
 
 const FACTORY: &str = "pypipelinenode";
 

@@ -1,22 +1,19 @@
 //! Figures that only this element has.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::elements::support::unread::Unread;
-use crate::metrics::{Histogram, Value};
-use crate::resilience::{Breaker, BreakerState};
-use crate::sync::lock;
+use crate::metrics::{CallFigures, Histogram, Value};
+use crate::resilience::{Breaker, lock};
 
 /// Written by the streaming thread, read by anyone.
 #[derive(Debug, Default)]
 pub struct Stats {
     gil_wait: AtomicU64,
     waits: Mutex<Histogram>,
-    /// Time in each call of `process`, waits for the GIL left out.
-    calls: Mutex<Histogram>,
-    breaker: AtomicU8,
-    failures: AtomicU32,
+    /// Time in each call of `process`, waits for the GIL left out, and the breaker.
+    figures: CallFigures,
     /// Failure messages that nobody has read yet, and failures that were not posted for that.
     pub unread: Unread,
     omitted: AtomicU64,
@@ -27,17 +24,15 @@ impl Stats {
     pub fn reset(&self) {
         self.gil_wait.store(0, Relaxed);
         lock(&self.waits).clear();
-        lock(&self.calls).clear();
+        self.figures.reset();
         self.omitted.store(0, Relaxed);
-        self.breaker.store(BreakerState::Closed as u8, Relaxed);
-        self.failures.store(0, Relaxed);
     }
 
     /// A call waited `waited` ns for the GIL and then took `took` ns.
     pub fn called(&self, waited: u64, took: u64) {
         self.gil_wait.fetch_add(waited, Relaxed);
         lock(&self.waits).record(waited);
-        lock(&self.calls).record(took);
+        self.figures.called(took);
     }
 
     /// A failure was not posted.
@@ -51,36 +46,20 @@ impl Stats {
     }
 
     pub fn set_breaker(&self, breaker: &Breaker) {
-        self.breaker.store(breaker.state() as u8, Relaxed);
-        self.failures.store(breaker.failures(), Relaxed);
+        self.figures.set_breaker(breaker);
     }
 
     /// The fields, for the metrics of the element.
     pub fn fields(&self) -> Vec<(&'static str, Value)> {
-        let code = self.breaker.load(Relaxed);
-        let state = [
-            BreakerState::Closed,
-            BreakerState::Open,
-            BreakerState::HalfOpen,
-        ]
-        .into_iter()
-        .find(|s| *s as u8 == code)
-        .unwrap_or_default();
         let p99 = lock(&self.waits).summary().p99;
-        let calls = lock(&self.calls).summary();
-        vec![
-            ("num-calls", Value::U64(calls.count)),
-            ("call-time-p50", Value::U64(calls.p50)),
-            ("call-time-p95", Value::U64(calls.p95)),
-            ("call-time-p99", Value::U64(calls.p99)),
-            ("call-time-max", Value::U64(calls.max)),
+        let waits = [
             ("gil-wait", Value::U64(self.gil_wait.load(Relaxed))),
             ("gil-wait-p99", Value::U64(p99)),
-            ("breaker-state", Value::Str(state.as_str().into())),
-            (
-                "consecutive-failures",
-                Value::U64(self.failures.load(Relaxed).into()),
-            ),
-        ]
+        ];
+        let calls = self.figures.call_fields().into_iter();
+        calls
+            .chain(waits)
+            .chain(self.figures.breaker_fields())
+            .collect()
     }
 }

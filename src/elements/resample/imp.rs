@@ -14,7 +14,7 @@ use super::state::{State, StateError};
 use crate::elements::support::format::{Partial, clip, frames, with_planes};
 use crate::elements::support::metrics::{self, ElementMetrics};
 use crate::elements::support::transform::{self, Transform};
-use crate::sync::lock;
+use crate::resilience::lock;
 
 const FACTORY: &str = "rustresample";
 

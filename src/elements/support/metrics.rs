@@ -10,8 +10,8 @@ use gst::prelude::*;
 use super::timeline::running_time;
 use super::unread::{self, Leave, Unread};
 use super::watch::{Watch, Watched};
-use crate::metrics::{self, Closed, MESSAGE_NAME, Recorder, Report, Span, Value, process_peak_rss};
-use crate::sync::lock;
+use crate::metrics::{self, Closed, MESSAGE_NAME, Recorder, Report, ReportExt, Span, Value};
+use crate::resilience::lock;
 
 /// Fields that one kind of element adds to the schema.
 type Extra = Box<dyn Fn() -> Vec<(&'static str, Value)> + Send + Sync>;
@@ -481,20 +481,12 @@ impl Shared {
                 .factory()
                 .map(|f| f.name().into())
                 .unwrap_or_default(),
-            timestamp: window.start,
             stream_time: segment.to_stream_time(start).map(|t| t.nseconds()),
             running_time: running_time(&segment, start).map(|t| t.nseconds()),
-            window,
-            counters: self.recorder.counters(),
-            processing_time: self.recorder.processing(),
-            latency: self.recorder.latency(),
-            memory: self.recorder.memory(),
-            process_peak_rss: process_peak_rss(),
-            status: self.recorder.status(),
-            last_error: self.recorder.last_error(),
             stalled: self.stalled.load(Relaxed),
             is_final,
             extra: self.extra.get().map(|f| f()).unwrap_or_default(),
+            ..Report::of(&self.recorder, window)
         }
     }
 }

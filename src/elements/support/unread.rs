@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use gst::prelude::*;
 
 use crate::metrics::drop_with_message;
-use crate::sync::lock;
+use crate::resilience::lock;
 
 /// The messages of one kind that an element has on the bus. A message is read when it has been
 /// freed, or when its bus is empty: then whoever took it has it still.

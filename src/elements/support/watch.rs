@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
-use crate::sync::lock;
+use crate::resilience::lock;
 
 /// What is looked after.
 pub trait Watched: Send + Sync + 'static {

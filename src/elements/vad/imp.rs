@@ -19,7 +19,7 @@ use crate::elements::support::metrics::{ElementMetrics, span};
 use crate::elements::support::speech;
 use crate::elements::support::timeline::{frames_to_time, time_to_frames};
 use crate::elements::support::unread::post;
-use crate::sync::lock;
+use crate::resilience::lock;
 
 const TARGET: &str = "rustvad";
 

@@ -18,7 +18,7 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 
 use super::memory::above_standard;
 use super::{GRACE, NODE, SLICE, WATCH_FOR_REQUESTS, control};
-use crate::sync::lock;
+use crate::resilience::lock;
 
 const SERVER: &str = include_str!("forkserver.py");
 const WORKER: &str = include_str!("worker.py");

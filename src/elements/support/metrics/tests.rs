@@ -75,7 +75,7 @@ fn play(element: &gst::Element, metrics: &ElementMetrics, numbers: std::ops::Ran
 
 fn report(bus: &gst::Bus) -> Option<Report> {
     let message = bus.pop()?;
-    Some(Report::try_from(message.structure().unwrap()).unwrap())
+    Some(Report::from_structure(message.structure().unwrap()).unwrap())
 }
 
 /// Start and length of its window in ms, shortest and longest work in us.

@@ -15,15 +15,18 @@ impl Interrupt {
         self.raised.lock().unwrap_or_else(|e| e.into_inner())
     }
 
+    /// Ends waits.
     pub fn raise(&self) {
         *self.lock() = true;
         self.changed.notify_all();
     }
 
+    /// Lets waits be again.
     pub fn clear(&self) {
         *self.lock() = false;
     }
 
+    /// Whether waits are ended.
     pub fn is_raised(&self) -> bool {
         *self.lock()
     }

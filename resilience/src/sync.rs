@@ -2,8 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard};
 
-/// Locks `mutex`. What the locks of this plugin guard is plain data, still good after a holder
-/// panicked.
+/// Locks `mutex`, for what is plain data, still good after a holder panicked.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
 }

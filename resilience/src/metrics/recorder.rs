@@ -4,24 +4,28 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
 use super::{Histogram, Summary};
-use crate::sync::lock;
+use crate::lock;
 
 /// Whether the element does its job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Status {
+    /// Works.
     #[default]
     Ok,
     /// Works, with failures on the way.
     Degraded,
     /// Passes data on without doing its work.
     Skipping,
+    /// Cannot go on.
     Failed,
 }
 
 impl Status {
+    /// All of them.
     pub const ALL: [Self; 4] = [Self::Ok, Self::Degraded, Self::Skipping, Self::Failed];
 
+    /// Its name in messages and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -35,14 +39,21 @@ impl Status {
 /// Totals since READY.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
+    /// Buffers, or other pieces of work.
     pub buffers: u64,
     /// Frames: one sample of every channel.
     pub samples: u64,
+    /// Bytes of them.
     pub bytes: u64,
+    /// Buffers dropped.
     pub dropped: u64,
+    /// Failed calls and other errors.
     pub errors: u64,
+    /// Attempts after a failed one.
     pub retries: u64,
+    /// Calls that took too long.
     pub timeouts: u64,
+    /// Pieces of work that were not tried.
     pub skipped: u64,
 }
 
@@ -51,8 +62,11 @@ pub struct Counters {
 pub struct Span {
     /// Timestamp in the stream's segment; `None` where the buffer had none.
     pub pts: Option<u64>,
+    /// Its length.
     pub duration: u64,
+    /// Samples of each channel.
     pub frames: u64,
+    /// Size of the data.
     pub bytes: u64,
 }
 
@@ -63,6 +77,7 @@ pub struct Closed {
     pub start: Option<u64>,
     /// Media it covers, in ns.
     pub duration: u64,
+    /// Own work on each buffer.
     pub times: Summary,
 }
 
@@ -283,6 +298,7 @@ impl Recorder {
         run.closed()
     }
 
+    /// Totals since READY.
     pub fn counters(&self) -> Counters {
         Counters {
             buffers: self.buffers.load(Relaxed),
@@ -301,18 +317,22 @@ impl Recorder {
         self.processing.load(Relaxed)
     }
 
+    /// Counts buffers dropped.
     pub fn add_dropped(&self, n: u64) {
         self.dropped.fetch_add(n, Relaxed);
     }
 
+    /// Counts attempts after a failed one.
     pub fn add_retries(&self, n: u64) {
         self.retries.fetch_add(n, Relaxed);
     }
 
+    /// Counts calls that took too long.
     pub fn add_timeouts(&self, n: u64) {
         self.timeouts.fetch_add(n, Relaxed);
     }
 
+    /// Counts pieces of work that were not tried.
     pub fn add_skipped(&self, n: u64) {
         self.skipped.fetch_add(n, Relaxed);
     }
@@ -337,10 +357,12 @@ impl Recorder {
         lock(&self.last_error).clone()
     }
 
+    /// Says how the element does.
     pub fn set_status(&self, status: Status) {
         self.status.store(status as u8, Relaxed);
     }
 
+    /// How the element does.
     pub fn status(&self) -> Status {
         let code = self.status.load(Relaxed);
         Status::ALL
@@ -354,6 +376,7 @@ impl Recorder {
         self.latency.store(ns, Relaxed);
     }
 
+    /// Latency of the element in ns.
     pub fn latency(&self) -> u64 {
         self.latency.load(Relaxed)
     }

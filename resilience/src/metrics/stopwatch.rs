@@ -49,6 +49,7 @@ fn both() -> (Instant, u64) {
 const CALIBRATION_NS: u64 = 10_000_000;
 
 impl Stopwatch {
+    /// Starts one.
     #[inline]
     pub fn start() -> Self {
         match SCALE.load(Relaxed) {

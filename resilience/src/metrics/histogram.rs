@@ -29,13 +29,21 @@ pub struct Histogram {
 /// What a [`Histogram`] holds, in ns; all zero when nothing was recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
+    /// Durations recorded.
     pub count: u64,
+    /// Of all of them.
     pub sum: u64,
+    /// The shortest.
     pub min: u64,
+    /// Mean, rounded down.
     pub avg: u64,
+    /// Median.
     pub p50: u64,
+    /// 95th percentile.
     pub p95: u64,
+    /// 99th percentile.
     pub p99: u64,
+    /// The longest.
     pub max: u64,
 }
 
@@ -105,6 +113,7 @@ impl Histogram {
         (self.count, self.min, self.max, self.sum) = (0, u64::MAX, 0, 0);
     }
 
+    /// Whether nothing was recorded.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
@@ -114,6 +123,7 @@ impl Histogram {
         size_of_val(&*self.counts)
     }
 
+    /// Count, sum, extremes and percentiles.
     pub fn summary(&self) -> Summary {
         if self.is_empty() {
             return Summary::default();

@@ -6,6 +6,7 @@ pub struct Fault {
     /// Names of its class and of all its bases, most derived first; bare and with their module.
     /// Those of an exception that it stands for follow.
     pub types: Vec<String>,
+    /// Its text.
     pub message: String,
     /// What it says of itself, in an attribute `retryable`.
     pub retryable: Option<bool>,

@@ -17,6 +17,19 @@ pub struct RetryPolicy {
     pub deadline: Option<Duration>,
 }
 
+impl Default for RetryPolicy {
+    /// Three retries, after 100, 200 and 400 ms.
+    fn default() -> Self {
+        Self {
+            max_retries: 3,
+            initial_backoff: Duration::from_millis(100),
+            multiplier: 2.0,
+            max_backoff: Duration::from_millis(800),
+            deadline: None,
+        }
+    }
+}
+
 impl RetryPolicy {
     /// Wait before retry `n`, from 1.
     pub fn backoff(&self, n: u32) -> Duration {
@@ -41,6 +54,7 @@ impl RetryPolicy {
 pub enum Next {
     /// Try again after a wait.
     Retry(Duration),
+    /// Not again, and why.
     GiveUp(GiveUp),
 }
 

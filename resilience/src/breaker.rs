@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+/// What a [`Breaker`] does with calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum BreakerState {
@@ -15,6 +16,10 @@ pub enum BreakerState {
 }
 
 impl BreakerState {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Closed, Self::Open, Self::HalfOpen];
+
+    /// Its name in messages and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Closed => "closed",
@@ -27,9 +32,11 @@ impl BreakerState {
 /// Whether a call may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admit {
+    /// Any call.
     Call,
     /// One call on trial, without retries.
     Probe,
+    /// None, for now.
     Skip,
 }
 
@@ -63,6 +70,7 @@ impl Breaker {
         }
     }
 
+    /// What it does with calls now.
     pub fn state(&self) -> BreakerState {
         self.state
     }
