@@ -1,9 +1,12 @@
-"""What the elements of the GStreamer plugin ``rustaudio`` say about themselves.
+"""Audio in Rust: on numpy arrays, and what the elements of the GStreamer plugin ``rustaudio`` say.
 
-`messages` (dataclasses), `document` and `text` need nothing but Python. `live` needs PyGObject,
-`exporter` prometheus_client; names of `live` are here too and import it when they are used."""
+Functions on arrays (`resample`, …) are in the compiled module of the wheel and need numpy, neither
+GStreamer nor PyGObject. `messages` (dataclasses), `document` and `text` need nothing but Python.
+`live` needs PyGObject, `exporter` prometheus_client. Names of the compiled module and of `live` are
+here too, and import it when they are used."""
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .document import pipeline_document, run_document
@@ -18,10 +21,12 @@ from .messages import (
     VadChange,
     VadFrame,
 )
+from .plugin import plugin_path
 from .record import Failure, Run
 from .text import read_launch_output
 
 if TYPE_CHECKING:
+    from ._native import resample
     from .live import (
         PipelineError,
         all_stats,
@@ -40,15 +45,36 @@ _LIVE = [
     "PipelineError", "all_stats", "connect", "events", "metrics", "parse", "play", "segments",
     "stats", "stop",
 ]
+_NATIVE = ["resample"]
 __all__ = [
     "BreakerChange", "Event", "Failure", "MessageError", "Metrics", "NodeFailure", "NodeReload", "Run", "Segment",
-    "VadChange", "VadFrame", "pipeline_document", "read_launch_output", "run_document",
-] + _LIVE
+    "VadChange", "VadFrame", "pipeline_document", "plugin_path", "read_launch_output",
+    "run_document",
+] + _LIVE + _NATIVE
 
 
 def __getattr__(name: str) -> Any:
     if name in _LIVE:
         from . import live
 
-        return getattr(live, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(live, name)
+    elif name in _NATIVE:
+        value = getattr(_compiled(), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # The next use finds it without coming here.
+    globals()[name] = value
+    return value
+
+
+def _compiled() -> Any:
+    try:
+        return import_module("._native", __name__)
+    except ModuleNotFoundError as e:
+        if e.name != f"{__name__}._native":
+            raise
+        raise ModuleNotFoundError(
+            f"{__name__} is imported from its sources, which lack the compiled module: build the wheel with "
+            "scripts/wheel.sh and install it with pip",
+            name=e.name,
+        ) from None

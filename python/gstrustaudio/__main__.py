@@ -1,14 +1,16 @@
-"""``python3 -m gstrustaudio``: runs pipelines and reports on them."""
+"""``python3 -m gstrustaudio``: runs pipelines, reports on them, and says where the plugin is."""
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import shlex
 import sys
 from typing import List, Optional, Sequence
 
 from .document import run_document
 from .messages import MessageError
+from .plugin import PluginError, plugin_path
 from .record import Run
 from .table import summary
 from .text import TextError, read_launch_output
@@ -42,6 +44,11 @@ def _parser() -> argparse.ArgumentParser:
                         help="file with the output (and one with its standard error); - for standard input")
     report.add_argument("--audio", metavar="WAV", help="show the waveform of this file")
     report.add_argument("--quiet", action="store_true", help="print no table")
+    commands.add_parser(
+        "env",
+        help="print what makes GStreamer find the plugin of this package",
+        description='Prints a line for the shell: eval "$(python3 -m gstrustaudio env)"',
+    )
     for p in (run, report):
         p.add_argument("--json", metavar="FILE", help="write the pipeline document; - for standard output")
         p.add_argument("--html", metavar="FILE", help="write a page that shows the run")
@@ -112,10 +119,16 @@ def _report(args: argparse.Namespace) -> int:
     return 0
 
 
+def _env(args: argparse.Namespace) -> int:
+    folder = str(plugin_path().parent)
+    print(f"export GST_PLUGIN_PATH={shlex.quote(folder)}${{GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}}")
+    return 0
+
+
 def main(argv: Optional[Sequence[str]] = None) -> int:
     args = _parser().parse_args(argv)
     try:
-        return _run(args) if args.command == "run" else _report(args)
+        return {"run": _run, "report": _report, "env": _env}[args.command](args)
     except ImportError as e:
         packages = {"gi": "python3-gi and gir1.2-gstreamer-1.0, for the system's /usr/bin/python3",
                     "prometheus_client": "python3-prometheus-client"}
@@ -126,7 +139,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         # Whoever read the table has seen enough; Python would complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (OSError, MessageError, TextError) as e:
+    except (OSError, MessageError, PluginError, TextError) as e:
         print(f"gstrustaudio: {e}", file=sys.stderr)
         return 2
 

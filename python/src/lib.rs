@@ -1,0 +1,16 @@
+//! `gstrustaudio._native`: the signal processing of `rustaudio-dsp` on numpy arrays.
+//!
+//! Each file registers what it defines; nothing here knows of GStreamer.
+
+mod array;
+mod resample;
+
+use pyo3::prelude::*;
+
+#[pymodule(gil_used = true)]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    // The numpy crate panics where it cannot be imported; this is an ImportError.
+    module.py().import("numpy")?;
+    resample::register(module)?;
+    Ok(())
+}
