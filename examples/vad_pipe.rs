@@ -1,5 +1,6 @@
-//! A detector as a filter: 16 kHz mono samples in F32LE from standard input, a probability in F32LE
-//! per 10 ms to standard output.
+//! A detector as a filter: 16 kHz mono samples in F32LE from standard input; to standard output, for
+//! each 10 ms, four numbers in F32LE: probability of speech, level and noise floor in dBFS, number of
+//! the segment that the frame lies in at the default rules, 0 outside of any.
 //!
 //! ```text
 //! cargo run --release --example vad_pipe -- spectral|silero|neural [LOOK_AHEAD_MS] < IN > OUT
@@ -14,6 +15,7 @@ use std::io::{Read, Write};
 use std::process::ExitCode;
 
 use gstrustaudio::dsp::convert::SampleFormat;
+use gstrustaudio::dsp::vad::{Output, Rules};
 use wav::Wav;
 
 fn run() -> Result<(), String> {
@@ -32,13 +34,29 @@ fn run() -> Result<(), String> {
         channels: 1,
         data,
     };
-    let frames = wav.frames(wav::detector(&name, ms)?);
-    let out: Vec<u8> = frames
+    let out: Vec<u8> = heard(&wav, wav::detector(&name, ms)?)
         .iter()
-        .flat_map(|frame| frame.probability.to_le_bytes())
+        .flatten()
+        .flat_map(|x| x.to_le_bytes())
         .collect();
     let written = std::io::stdout().write_all(&out);
     written.map_err(|e| format!("standard output: {e}"))
+}
+
+/// Probability, level, noise floor and segment of each frame.
+fn heard(wav: &Wav, detector: gstrustaudio::dsp::vad::DetectorKind) -> Vec<[f32; 4]> {
+    let (mut frames, mut segments) = (Vec::new(), Vec::new());
+    wav.run(&mut wav.detector(detector, Rules::default()), |o| match o {
+        Output::Frame(f) => frames.push([f.probability, f.level, f.noise_floor, 0.0]),
+        Output::Change(c, _) if !c.speech => segments.push((c.start, c.at, c.segment)),
+        Output::Change(..) => {}
+    });
+    for (start, end, segment) in segments {
+        for frame in &mut frames[start as usize..end as usize] {
+            frame[3] = segment as f32;
+        }
+    }
+    frames
 }
 
 fn main() -> ExitCode {

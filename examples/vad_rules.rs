@@ -23,7 +23,7 @@ fn course() -> Vec<f32> {
     let points = [
         (0, 0.05), (18, 0.05), (19, 0.9), (22, 0.9), (23, 0.05), // a click
         (45, 0.05), (52, 0.95), (85, 0.9), (88, 0.4), (97, 0.4), (100, 0.9), // a dip between thresholds
-        (120, 0.9), (123, 0.1), (137, 0.1), (140, 0.9), // a pause of some 150 ms
+        (120, 0.9), (123, 0.1), (139, 0.1), (142, 0.9), // a pause of some 180 ms
         (165, 0.85), (170, 0.1), (200, 0.1), (206, 0.62), (230, 0.62), (236, 0.05), // a mumble
         (FRAMES, 0.05),
     ];
@@ -62,7 +62,7 @@ fn draw() -> String {
         ("defaults", d),
         ("threshold=0.7", Rules { threshold: 0.7, release: 0.55, ..d }),
         ("release-threshold=0.45", Rules { release: 0.45, min_silence: 5, ..d }),
-        ("min-speech=60 ms", Rules { min_speech: 6, ..d }),
+        ("min-speech=30 ms", Rules { min_speech: 3, ..d }),
         ("min-silence=300 ms", Rules { min_silence: 30, ..d }),
         ("speech-pad=0", Rules { pad: 0, ..d }),
         ("speech-pad=90 ms", Rules { pad: 9, ..d }),

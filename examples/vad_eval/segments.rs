@@ -82,6 +82,11 @@ pub fn print(clips: &[Clip], frames: &[Vec<Frame>], detector: DetectorKind) {
         min_silence: silence,
         ..Rules::default()
     };
+    let brief = Rules {
+        min_speech: 3,
+        min_silence: 10,
+        ..Rules::default()
+    };
     for (name, rules, see) in [
         ("default", Rules::default(), same),
         ("default, levels unknown", Rules::default(), |_| {
@@ -103,8 +108,8 @@ pub fn print(clips: &[Clip], frames: &[Vec<Frame>], detector: DetectorKind) {
                 other => other,
             },
         ),
-        ("min-silence 150 ms (reaches back 60 ms)", with(15), same),
-        ("min-silence 200 ms (reaches back 110 ms)", with(20), same),
+        ("min-speech 30 ms, min-silence 100 ms", brief, same),
+        ("min-silence 200 ms (reaches back 40 ms)", with(20), same),
         ("min-silence 300 ms (reaches back 120 ms)", with(30), same),
         (
             "the same, starts not reaching back",

@@ -94,7 +94,7 @@ fn the_level_of_a_segment_is_that_of_all_its_audio() {
 
 #[test]
 fn segments_are_counted_on_over_new_caps() {
-    let mut rig = Rig::new("detector=energy", MONO);
+    let mut rig = Rig::new("detector=energy min-speech=30000000", MONO);
     let sound = bursts(500, |ms| (100..300).contains(&ms));
     let mut numbers = Vec::new();
     for (i, rate) in [16_000u64, 8000, 48_000].into_iter().enumerate() {

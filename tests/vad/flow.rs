@@ -285,7 +285,7 @@ fn the_latency_is_what_buffers_wait() {
         .iter()
         .flat_map(|x| ((x * 32_767.0) as i16).to_le_bytes())
         .collect();
-    for (look_ahead, least) in [(0, 60), (30, 90), (100, 160)] {
+    for (look_ahead, least) in [(0, 120), (30, 150), (100, 220)] {
         for samples in [160, 441, 320, 1000] {
             let settings = format!("detector=spectral look-ahead={}", look_ahead * 1_000_000);
             let mut rig = Rig::new(&settings, MONO);
@@ -335,7 +335,7 @@ fn a_live_source_is_told_of_the_latency() {
     assert!(pad("out", "sink").peer_query(&mut query));
     assert_eq!(
         (query.result().0, query.result().1),
-        (true, source + ms(160))
+        (true, source + ms(220))
     );
     pipeline.set_state(gst::State::Null).unwrap();
 }
@@ -344,10 +344,10 @@ fn a_live_source_is_told_of_the_latency() {
 fn a_short_last_buffer_changes_no_latency() {
     let mut rig = Rig::new("detector=energy", MONO);
     rig.feed(&bursts(205, |_| true), 2, RATE, 160, ms(0));
-    assert_eq!(rig.latency().1, ms(60));
+    assert_eq!(rig.latency().1, ms(120));
     // One more shows that it was not the last.
     rig.feed(&bursts(10, |_| true), 2, RATE, 160, ms(205));
-    assert!(rig.latency().1 > ms(60));
+    assert!(rig.latency().1 > ms(120));
 }
 
 #[test]

@@ -181,7 +181,7 @@ fn the_event_is_between_the_buffers_of_the_change() {
     // Each sample waits at most for the latency.
     let latency = harness.query_latency().unwrap();
     let held = END / 10 - u64::from(harness.buffers_received());
-    assert_eq!(latency.mseconds(), 60, "min-silence less padding");
+    assert_eq!(latency.mseconds(), 120, "min-speech and padding");
     assert!(held * 10 <= latency.mseconds(), "{held}");
     harness.push_event(gst::event::Eos::new());
     assert_eq!(u64::from(harness.buffers_received()), END / 10);

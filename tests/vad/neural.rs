@@ -57,7 +57,7 @@ fn every_rate_finds_the_words() {
 
 #[test]
 fn each_look_ahead_is_told_as_latency() {
-    for (ms, told) in [(0, 60), (30, 90), (60, 120), (100, 160)] {
+    for (ms, told) in [(0, 120), (30, 150), (60, 180), (100, 220)] {
         let settings = format!("detector=neural look-ahead={}", ms * 1_000_000);
         let mut rig = Rig::new(&settings, S16);
         assert_eq!(rig.element.property::<u64>("look-ahead"), ms * 1_000_000);

@@ -5,10 +5,13 @@ use super::grid::frames_of;
 
 /// How probabilities become segments. Durations in 10 ms frames.
 ///
-/// Whatever its probability, a frame is silence where its level says so; and a start is moved back
-/// over frames that stand clear of the noise, since the first consonant of a word looks little like
-/// speech. That goes as far as the latency allows which the other rules ask for, and no further
-/// than 120 ms (after Rabiner and Sambur, 1975). See [`Segmenter::push`].
+/// Probabilities tell whether speech starts and ends, levels where: the first and last consonants of
+/// a word look little like speech, and the probability outlasts a word. So a frame that is silent by
+/// its level is no speech whatever its probability; no segment ends before the probability, too, has
+/// stayed below `release` for 40 ms, since words have silent parts. A start is moved back over frames
+/// that stand clear of the noise, as far as the latency allows which the other rules ask for; an end
+/// goes forward to the last frame that does. Neither goes further than 120 ms (after Rabiner and
+/// Sambur, 1975). See [`Segmenter::push`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rules {
     /// Speech at or above this probability.
@@ -30,8 +33,8 @@ impl Default for Rules {
         Self {
             threshold: 0.5,
             release: 0.35,
-            min_speech: 3,
-            min_silence: 10,
+            min_speech: 10,
+            min_silence: 15,
             pad: 3,
             max_speech: None,
         }
@@ -57,15 +60,20 @@ impl Rules {
         self.min_silence.max(self.pad).max(1)
     }
 
+    /// Frames in a row that must be improbable where a segment ends.
+    fn doubtless(&self) -> u64 {
+        self.shortest_silence().min(DOUBTLESS)
+    }
+
     /// Frames that a start may be moved back.
     fn reach_back(&self) -> u64 {
         let start = self.shortest_speech() - 1 + self.pad;
-        (self.delay() - start).min(LONGEST_ONSET)
+        (self.delay() - start).min(FARTHEST)
     }
 
     /// Most frames of which it may not be known at a time whether they are in a segment.
     pub(super) fn longest_doubt(&self) -> u64 {
-        self.shortest_speech() + self.pad + LONGEST_ONSET + self.shortest_silence()
+        self.shortest_speech() + self.pad + FARTHEST + self.shortest_silence()
     }
 
     /// Frames after one that it takes at most to know whether it is in a segment.
@@ -75,8 +83,11 @@ impl Rules {
     }
 }
 
-/// Longest onset that a start is moved back over, in frames.
-const LONGEST_ONSET: u64 = 12;
+/// Frames that a start is moved back at most, and an end forward.
+const FARTHEST: u64 = 12;
+/// No segment ends before so many frames in a row were improbable: silent by their level alone, they
+/// may lie within a word.
+const DOUBTLESS: u64 = 4;
 
 /// What the level of a frame says by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,8 +134,19 @@ enum State {
         onset: Option<u64>,
         fresh: bool,
     },
-    /// Inside, with the first frame and the one after the last that was speech.
-    Speech { start: u64, last: u64 },
+    /// Inside, with the first frame.
+    Speech { start: u64, tail: Tail },
+}
+
+/// Where a segment would end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tail {
+    /// The frame after the last that was speech.
+    speech: u64,
+    /// The frame after the last that was speech or, soon after it, clear of the noise.
+    last: u64,
+    /// Frames in a row that have been improbable.
+    improbable: u64,
 }
 
 /// The state machine.
@@ -198,7 +220,8 @@ impl Segmenter {
         self.frames += 1;
         let silent = level == LevelClass::Silent;
         let speech = !silent && probability >= self.rules.threshold;
-        let silence = silent || probability < self.rules.release;
+        let improbable = probability < self.rules.release;
+        let silence = silent || improbable;
         match self.state {
             State::Silence {
                 candidate,
@@ -229,10 +252,12 @@ impl Segmenter {
                     candidate.is_some_and(|c| self.frames - c >= self.rules.shortest_speech());
                 if long_enough {
                     self.begin(start, first, &mut change);
-                    self.state = State::Speech {
-                        start,
+                    let tail = Tail {
+                        speech: self.frames,
                         last: self.frames,
+                        improbable: 0,
                     };
+                    self.state = State::Speech { start, tail };
                     self.decided = self.frames.max(self.decided);
                     self.cut(self.frames, &mut change);
                 } else {
@@ -244,17 +269,25 @@ impl Segmenter {
                     self.decided = start;
                 }
             }
-            State::Speech { start, last } => {
-                let last = if silence { last } else { self.frames };
-                self.state = State::Speech { start, last };
-                let padded = last.saturating_add(self.rules.pad).max(self.decided);
-                if self.frames - last >= self.rules.shortest_silence() {
+            State::Speech { start, mut tail } => {
+                if !silence {
+                    (tail.speech, tail.last) = (self.frames, self.frames);
+                } else if level == LevelClass::Clear && self.frames - tail.speech <= FARTHEST {
+                    tail.last = self.frames;
+                }
+                tail.improbable = if improbable { tail.improbable + 1 } else { 0 };
+                self.state = State::Speech { start, tail };
+                let padded = tail.last.saturating_add(self.rules.pad).max(self.decided);
+                let long_enough = self.frames - tail.last >= self.rules.shortest_silence();
+                if long_enough && tail.improbable >= self.rules.doubtless() {
                     let end = padded.min(self.frames);
                     self.cut(end, &mut change);
-                    self.finish(end, last, &mut change);
+                    self.finish(end, tail.last, &mut change);
                     self.decided = end.max(self.frames.saturating_sub(self.rules.pad));
                 } else {
-                    self.decided = padded.min(self.frames);
+                    // What waits for an end that does not come belongs to the segment.
+                    let due = self.frames.saturating_sub(self.rules.delay());
+                    self.decided = padded.min(self.frames).max(due);
                     self.cut(self.decided, &mut change);
                 }
             }
@@ -263,11 +296,11 @@ impl Segmenter {
 
     /// Ends the stream after the frames taken, where a segment that is open ends too.
     pub fn flush(&mut self, mut change: impl FnMut(Change)) {
-        if let State::Speech { last, .. } = self.state {
-            let end = last.saturating_add(self.rules.pad);
+        if let State::Speech { tail, .. } = self.state {
+            let end = tail.last.saturating_add(self.rules.pad);
             let end = end.max(self.decided).min(self.frames);
             self.cut(end, &mut change);
-            self.finish(end, last, &mut change);
+            self.finish(end, tail.last, &mut change);
         }
         self.state = SILENCE;
         self.decided = self.frames;
@@ -279,13 +312,13 @@ impl Segmenter {
             return;
         };
         let longest = longest.max(self.rules.shortest_speech());
-        while let State::Speech { start, last } = self.state
+        while let State::Speech { start, tail } = self.state
             && end - start > longest
         {
             let at = start + longest;
             self.finish(at, at, change);
             self.begin(at, at, change);
-            self.state = State::Speech { start: at, last };
+            self.state = State::Speech { start: at, tail };
         }
     }
 

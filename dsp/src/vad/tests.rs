@@ -123,18 +123,19 @@ fn chunks_do_not_matter() {
 
 #[test]
 fn formats_layouts_and_channels_agree() {
-    let x = voice(48_000, 6.0);
+    let words: Vec<i16> = voice(48_000, 6.0)
+        .iter()
+        .map(|x| (x * 32767.0) as i16)
+        .collect();
+    let x: Vec<f32> = words.iter().map(|x| f32::from(*x) / 32768.0).collect();
     let reference = segments(&mono(48_000, &x, 480));
     assert_eq!(reference.len(), 3);
-    let two: Vec<u8> = x
+    let two: Vec<u8> = words
         .iter()
         .flat_map(|x| [*x, *x])
-        .flat_map(|x| ((x * 32767.0) as i16).to_le_bytes())
+        .flat_map(i16::to_le_bytes)
         .collect();
-    let plane: Vec<u8> = x
-        .iter()
-        .flat_map(|x| ((x * 32767.0) as i16).to_le_bytes())
-        .collect();
+    let plane: Vec<u8> = words.iter().flat_map(|x| x.to_le_bytes()).collect();
     let planar: Vec<u8> = [&plane[..], &plane[..]].concat();
     for (layout, data) in [(Layout::Interleaved, two), (Layout::Planar, planar)] {
         let config = config(48_000, 2, SampleFormat::S16LE, layout);
@@ -402,14 +403,14 @@ mod rules {
         let mut changes = Vec::new();
         let mut released = 0;
         for f in 0..80u64 {
-            // Probable speech at 20..30 and 50..60; clear of the noise from 10 before on, and long
-            // after the first one.
-            let p = if (20..30).contains(&f) || (50..60).contains(&f) {
+            // Probable speech at 20..30 and 60..70; clear of the noise a little before, and long after
+            // the first one.
+            let p = if (20..30).contains(&f) || (60..70).contains(&f) {
                 0.9
             } else {
                 0.1
             };
-            let clear = (17..46).contains(&f) || (49..60).contains(&f);
+            let clear = (17..56).contains(&f) || (59..70).contains(&f);
             let class = if clear {
                 LevelClass::Clear
             } else {
@@ -426,9 +427,9 @@ mod rules {
             changes,
             [
                 (true, 16, 20),
-                (false, 31, 30),
-                (true, 48, 50),
-                (false, 61, 60)
+                (false, 43, 42),
+                (true, 58, 60),
+                (false, 71, 70)
             ]
         );
         // A long noise before it does not make the segment any longer than that.
@@ -446,15 +447,99 @@ mod rules {
         assert_eq!(starts, [20 - reach - 1]);
     }
 
-    #[test]
-    fn level_overrules_probability() {
-        let mut s = Segmenter::new(rules(1, 2, 0, None));
+    /// Edges that `rules` make of probabilities and levels, each checked against what was decided
+    /// before it.
+    fn edges(
+        rules: Rules,
+        frames: impl Iterator<Item = (f32, LevelClass)>,
+    ) -> Vec<(bool, u64, u64)> {
+        let mut s = Segmenter::new(rules);
         let mut changes = Vec::new();
-        for f in 0..12 {
-            s.push(0.9, level_of(!(2..6).contains(&f)), |c| {
-                changes.push((c.speech, c.at, c.edge))
+        for (f, (p, level)) in frames.enumerate() {
+            let released = s.decided();
+            s.push(p, level, |c| {
+                assert!(c.at >= released, "{rules:?}: a change in what was decided");
+                changes.push((c.speech, c.at, c.edge));
             });
+            let late = f as u64 + 1 - s.decided();
+            assert!(late <= rules.delay(), "{rules:?}: {late} late at {f}");
         }
-        assert_eq!(changes, [(true, 2, 2), (false, 6, 6)]);
+        s.flush(|c| changes.push((c.speech, c.at, c.edge)));
+        changes
+    }
+
+    #[test]
+    fn nothing_starts_where_the_level_is_silent() {
+        let frames = (0..12).map(|f| (0.9, level_of(f < 4)));
+        let found = edges(rules(1, 2, 0, None), frames);
+        assert_eq!(found, [(true, 4, 4), (false, 12, 12)]);
+    }
+
+    #[test]
+    fn silent_parts_of_words_end_nothing_and_ends_lie_where_the_level_fell() {
+        let r = rules(3, 10, 2, None);
+        // Silent at 30..50 and from 70 on. The probability stays high over the first, falls late after
+        // the second.
+        let silent = |f| level_of((30..50).contains(&f) || f >= 70);
+        let frames = (0..100).map(|f| ([0.1, 0.9][usize::from((10..77).contains(&f))], silent(f)));
+        assert_eq!(edges(r, frames), [(true, 8, 10), (false, 73, 70)]);
+        // One frame short of what makes an end certain.
+        let dip = |f: u64| (47..50).contains(&f);
+        let frames = (0..100).map(|f| {
+            let p = if (10..77).contains(&f) && !dip(f) {
+                0.9
+            } else {
+                0.1
+            };
+            (p, silent(f))
+        });
+        assert_eq!(edges(r, frames), [(true, 8, 10), (false, 73, 70)]);
+    }
+
+    #[test]
+    fn ends_go_on_to_a_last_consonant_but_not_into_other_noise() {
+        let r = rules(3, 15, 1, None);
+        let course = |clear: std::ops::Range<u64>| {
+            (0..100).map(move |f| {
+                let (p, loud) =
+                    [(0.1, clear.contains(&f)), (0.9, true)][usize::from((10..40).contains(&f))];
+                (
+                    p,
+                    [LevelClass::Silent, LevelClass::Clear][usize::from(loud)],
+                )
+            })
+        };
+        assert_eq!(edges(r, course(47..50)), [(true, 9, 10), (false, 51, 50)]);
+        assert_eq!(edges(r, course(40..80)), [(true, 9, 10), (false, 53, 52)]);
+        assert_eq!(edges(r, course(53..80)), [(true, 9, 10), (false, 41, 40)]);
+    }
+
+    #[test]
+    fn any_rules_on_any_levels_keep_their_promises() {
+        let mut seed = 11u64;
+        let mut random = move |n: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) % n
+        };
+        for _ in 0..500 {
+            let max = [None, Some(1 + random(40))][random(2) as usize];
+            let r = rules(random(6), random(15), random(8), max);
+            let levels = [LevelClass::Silent, LevelClass::Open, LevelClass::Clear];
+            let (mut p, mut level) = (0, 0);
+            let frames: Vec<(f32, LevelClass)> = (0..300)
+                .map(|_| {
+                    // Each stays for a while.
+                    p = [p, random(3) as usize][usize::from(random(4) == 0)];
+                    level = [level, random(3) as usize][usize::from(random(6) == 0)];
+                    ([0.1, 0.4, 0.9][p], levels[level])
+                })
+                .collect();
+            let found = edges(r, frames.into_iter());
+            assert!(
+                found
+                    .windows(2)
+                    .all(|c| c[0].1 <= c[1].1 && c[0].0 != c[1].0)
+            );
+        }
     }
 }
