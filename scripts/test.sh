@@ -37,6 +37,22 @@ env -u GST_PLUGIN_PATH_1_0 GST_PLUGIN_PATH="$plugins" GST_REGISTRY="$plugins.reg
   G_DEBUG=fatal-warnings PYTHONDONTWRITEBYTECODE=1 PYTHON_HOME="$clients" \
   /usr/bin/python3 -m unittest discover -s tests/clients || status=$?
 
+say "Functions on arrays: the wheel in virtualenvs of the newest numpy and the oldest"
+wheel=$(scripts/wheel.sh) || { status=$?; wheel=; }
+for numpy in newest oldest; do
+  [ -n "$wheel" ] || break
+  venv=${CARGO_TARGET_DIR:-$PWD/target}/python-$numpy
+  if ! cmp -s "tests/numpy/$numpy.txt" "$venv/requirements.txt"; then
+    rm -rf "$venv"
+    /usr/bin/python3 -m venv "$venv"
+    "$venv/bin/pip" -q --disable-pip-version-check install -r "tests/numpy/$numpy.txt"
+    cp "tests/numpy/$numpy.txt" "$venv/requirements.txt"
+  fi
+  "$venv/bin/pip" -q --disable-pip-version-check install --no-deps --force-reinstall "$wheel"
+  env -u GST_PLUGIN_PATH_1_0 -u GST_PLUGIN_PATH -u PYTHONPATH G_DEBUG=fatal-warnings PYTHONDONTWRITEBYTECODE=1 \
+    "$venv/bin/python" -m unittest discover -s tests/numpy || status=$?
+done
+
 say "A C program with the plugin linked in"
 cargo rustc --locked --lib --crate-type staticlib
 debug=${CARGO_TARGET_DIR:-target}/debug

@@ -26,7 +26,7 @@ from .record import Failure, Run
 from .text import read_launch_output
 
 if TYPE_CHECKING:
-    from ._native import resample
+    from ._native import HQ, LQ, MQ, QQ, VHQ, ResampleStream, resample
     from .live import (
         PipelineError,
         all_stats,
@@ -41,16 +41,17 @@ if TYPE_CHECKING:
     )
 
 __version__ = "0.1.0"
-_LIVE = [
-    "PipelineError", "all_stats", "connect", "events", "metrics", "parse", "play", "segments",
-    "stats", "stop",
-]
-_NATIVE = ["resample"]
+_LIVE = {
+    "PipelineError", "all_stats", "connect", "events", "metrics", "parse", "play", "segments", "stats", "stop",
+}
+_NATIVE = {"HQ", "LQ", "MQ", "QQ", "VHQ", "ResampleStream", "resample"}
+# In full, as type checkers evaluate nothing.
 __all__ = [
-    "BreakerChange", "Event", "Failure", "MessageError", "Metrics", "NodeFailure", "NodeReload", "Run", "Segment",
-    "VadChange", "VadFrame", "pipeline_document", "plugin_path", "read_launch_output",
-    "run_document",
-] + _LIVE + _NATIVE
+    "BreakerChange", "Event", "Failure", "HQ", "LQ", "MQ", "MessageError", "Metrics", "NodeFailure", "NodeReload",
+    "PipelineError", "QQ", "ResampleStream", "Run", "Segment", "VHQ", "VadChange", "VadFrame", "all_stats", "connect",
+    "events", "metrics", "parse", "pipeline_document", "play", "plugin_path", "read_launch_output", "resample",
+    "run_document", "segments", "stats", "stop",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -127,26 +127,9 @@ impl<'py> Array<'py> {
         &self.shape
     }
 
-    /// Whether the elements lie side by side, the last axis fastest.
-    pub fn is_contiguous(&self) -> bool {
-        let mut expected = self.format.size() as isize;
-        self.shape.contains(&0)
-            || self.shape.iter().zip(&self.strides).rev().all(|(n, s)| {
-                let fits = *n == 1 || *s == expected;
-                expected *= *n as isize;
-                fits
-            })
-    }
-
-    /// The same elements side by side, the last axis fastest: itself if they are, else a copy.
-    pub fn contiguous(self) -> PyResult<Self> {
-        if self.is_contiguous() {
-            return Ok(self);
-        }
-        let copy = self
-            .object
-            .call_method1(intern!(self.object.py(), "copy"), ("C",))?;
-        Self::of(copy, "the copy")
+    /// Bytes from one element to the next, along each axis.
+    pub fn strides(&self) -> &[isize] {
+        &self.strides
     }
 
     /// Its memory from the lowest to the highest element, for reading.
@@ -169,6 +152,11 @@ impl<'py> Array<'py> {
         }
         // SAFETY: as in `memory`; checked to be writable.
         unsafe { std::slice::from_raw_parts_mut(self.data.sub(below), bytes) }
+    }
+
+    /// Where in its memory the element at index 0 of all axes begins.
+    pub fn first(&self) -> usize {
+        self.extent().0
     }
 
     /// Whether an element of either may share memory with one of the other.
@@ -264,6 +252,13 @@ fn format_of(descr: &Bound<'_, PyArrayDescr>) -> Option<SampleFormat> {
         bytes: bytes as u8,
         endianness,
     })
+}
+
+/// The format of what a caller passed as `dtype`.
+pub fn format_named(dtype: &Bound<'_, PyAny>) -> PyResult<SampleFormat> {
+    let descr = PyArrayDescr::new(dtype.py(), dtype)?;
+    format_of(&descr)
+        .ok_or_else(|| PyTypeError::new_err(format!("dtype: expected one of samples, got {descr}")))
 }
 
 /// numpy's name of a format that a dtype has.

@@ -3,6 +3,9 @@
 //! Each file registers what it defines; nothing here knows of GStreamer.
 
 mod array;
+mod frames;
+mod idle;
+mod rates;
 mod resample;
 
 use pyo3::prelude::*;
@@ -11,6 +14,7 @@ use pyo3::prelude::*;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // The numpy crate panics where it cannot be imported; this is an ImportError.
     module.py().import("numpy")?;
+    rates::register(module)?;
     resample::register(module)?;
     Ok(())
 }

@@ -281,6 +281,12 @@ impl Stream {
         either!(&mut self.inner, e => e.resampler.reset());
     }
 
+    /// Forgets all input, and begins the dither anew: from here on it does what it did when it was made.
+    pub fn restart(&mut self) {
+        self.reset();
+        either!(&mut self.inner, e => e.noise = noise(e.noise.len()));
+    }
+
     /// Lets time run backwards from here on, or forwards; after a reset.
     pub fn set_reversed(&mut self, reversed: bool) {
         either!(&mut self.inner, e => e.reversed = reversed);
@@ -338,9 +344,7 @@ impl<T: Input> Edge<T> {
             layout,
             unpacked: Vec::new(),
             scratch: Vec::new(),
-            noise: (0..if dithered { sources } else { 0 })
-                .map(|i| Noise::new(i as u64))
-                .collect(),
+            noise: noise(if dithered { sources } else { 0 }),
             noise_scratch: Vec::new(),
             reversed,
         })
@@ -513,6 +517,11 @@ fn deinterleave<T: Copy>(samples: &[T], channels: usize, channel: usize, plane: 
             *to = frame[channel];
         }
     }
+}
+
+/// So many sources, at their beginning.
+fn noise(sources: usize) -> Vec<Noise> {
+    (0..sources as u64).map(Noise::new).collect()
 }
 
 /// Triangular noise in (-1, 1), the same however it is cut.

@@ -127,7 +127,7 @@ impl<'a, T: Copy> Output<'a, T> {
 }
 
 /// A sample-rate converter that reads a [`Fifo`] from a position of its own on.
-pub trait Engine<T: Grouped>: Send {
+pub trait Engine<T: Grouped>: Send + Sync {
     /// Input frames after an output's position that it waits for, at worst.
     fn latency(&self) -> u64;
 

@@ -10,7 +10,7 @@ use super::table::Phases;
 use crate::simd::resample_pass::{GROUP, Grouped, STEP};
 
 /// The filter of a [`Polyphase`]: rows of taps, and what sums over them.
-pub trait Rows: Send {
+pub trait Rows: Send + Sync {
     type Sample: Grouped;
 
     fn phases(&self) -> &Phases;

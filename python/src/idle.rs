@@ -1,0 +1,41 @@
+//! Streams between calls: planning one takes longer than converting a short signal.
+
+use std::sync::Mutex;
+
+use rustaudio_dsp::convert::SampleFormat;
+use rustaudio_dsp::resample::{Layout, ResampleError, Spec, Stream};
+
+/// How many are kept.
+const MOST: usize = 8;
+/// The largest that is kept, in bytes.
+const LARGEST: usize = 4 << 20;
+
+/// The one used last at the end. Each is as new, so that results depend on nothing that went before.
+/// Nobody waits for it: a process forked while another thread had it could wait for ever.
+static IDLE: Mutex<Vec<(Spec, SampleFormat, Stream)>> = Mutex::new(Vec::new());
+
+/// A stream for `spec`, at its beginning.
+pub fn take(spec: &Spec, format: SampleFormat) -> Result<Stream, ResampleError> {
+    let kept = IDLE.try_lock().ok().and_then(|mut idle| {
+        let found = idle.iter().position(|(s, f, _)| s == spec && *f == format);
+        found.map(|at| idle.remove(at).2)
+    });
+    match kept {
+        Some(stream) => Ok(stream),
+        None => Stream::new(spec, format, Layout::Interleaved, false),
+    }
+}
+
+/// Keeps a stream that is at its beginning.
+pub fn keep(spec: &Spec, format: SampleFormat, stream: Stream) {
+    if stream.memory() > LARGEST {
+        return;
+    }
+    let Ok(mut idle) = IDLE.try_lock() else {
+        return;
+    };
+    if idle.len() == MOST {
+        idle.remove(0);
+    }
+    idle.push((spec.clone(), format, stream));
+}
