@@ -3,7 +3,8 @@
 //!
 //! Times are of one second of audio in chunks of 10 ms. `RUSTAUDIO_SIMD=avx2` holds this crate back
 //! to AVX2; a word after `--` chooses rows as usual with criterion, and the tables are printed when
-//! all have run. rubato's resamplers are there for the choice of engines.
+//! all have run. rubato's resamplers are there by
+//! themselves, as fast as they go, and as engines of this crate.
 
 mod rig;
 
@@ -23,7 +24,7 @@ use rubato::WindowFunction;
 type Make = fn((u32, u32), usize) -> Option<Box<dyn Converter>>;
 
 /// What is timed. `max-latency` is free for the `free` ones.
-const CONVERTERS: [(&str, Make); 12] = [
+const CONVERTERS: [(&str, Make); 15] = [
     ("audioresample q4", |r, c| Some(Box::new(Gst::new(r, c, 4)))),
     ("rustresample q4", |r, c| {
         Some(Box::new(Own::new(&Spec::new(r.0, r.1, c))))
@@ -62,10 +63,40 @@ const CONVERTERS: [(&str, Make); 12] = [
         let window = WindowFunction::BlackmanHarris2;
         Some(Box::new(Rubato::sinc(r, c, 256, window)))
     }),
+    ("polyphase q8", |r, c| {
+        Some(Box::new(Own::new(&engine(
+            r,
+            c,
+            8,
+            EngineChoice::Polyphase,
+        ))))
+    }),
+    ("rubato-fft q8", |r, c| {
+        Some(Box::new(Own::new(&engine(
+            r,
+            c,
+            8,
+            EngineChoice::RubatoFft,
+        ))))
+    }),
+    ("rubato-sinc q8", |r, c| {
+        Some(Box::new(Own::new(&engine(
+            r,
+            c,
+            8,
+            EngineChoice::RubatoSinc,
+        ))))
+    }),
 ];
 
 /// Columns of each table.
-const TABLES: [&[usize]; 3] = [&[0, 1, 2, 3, 4, 5], &[5, 6, 3, 7], &[8, 9, 10, 11]];
+const TABLES: [&[usize]; 4] = [
+    &[0, 1, 2, 3, 4, 5],
+    &[5, 6, 3, 7],
+    &[8, 9, 10, 11],
+    // All engines at one quality.
+    &[12, 5, 10, 13, 14],
+];
 
 /// Whose time is divided by whose.
 const RATIOS: [(usize, usize); 8] = [

@@ -31,15 +31,19 @@ fn main() -> std::io::Result<()> {
     println!("worst alias (down) or image (up) in dB / latency in ms. F32, mono.\n");
     for rates in [(44_100, 48_000), (48_000, 16_000)] {
         println!("{} to {} Hz\n", rates.0, rates.1);
-        println!("| quality | audioresample | polyphase | fft | sinc |\n|---|---|---|---|---|");
+        println!(
+            "| quality | audioresample | polyphase | fft | sinc | rubato-fft | rubato-sinc |\n|---|---|---|---|---|---|---|"
+        );
         for quality in 0..=10 {
             let by = |choice| move || boxed(Own::new(&engine(rates, 1, quality, choice)));
             println!(
-                "| {quality} | {} | {} | {} | {} |",
+                "| {quality} | {} | {} | {} | {} | {} | {} |",
                 cell(rates, || boxed(Gst::new(rates, 1, quality))),
                 cell(rates, by(EngineChoice::Polyphase)),
                 cell(rates, by(EngineChoice::Fft)),
                 cell(rates, by(EngineChoice::Sinc)),
+                cell(rates, by(EngineChoice::RubatoFft)),
+                cell(rates, by(EngineChoice::RubatoSinc)),
             );
         }
         println!();

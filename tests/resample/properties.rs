@@ -130,6 +130,73 @@ fn rate_correction_follows_a_drifting_clock() {
     }
 }
 
+/// rubato's engines by name, in every format and layout, changed while playing and with a ratio that
+/// drifts.
+#[test]
+fn rubato_does_the_work_where_it_is_asked_to() {
+    let (from, to) = (44_100, 48_000);
+    for (format, layout) in [
+        ("F32LE", "interleaved"),
+        ("S16LE", "non-interleaved"),
+        ("S32BE", "interleaved"),
+    ] {
+        for engine in ["rubato-fft", "rubato-sinc"] {
+            let caps = |rate| caps(format, rate, 2, layout);
+            let properties = format!("engine={engine}");
+            let rig = Rig::new("rustresample", &properties, &caps(from), &caps(to));
+            for at in 0..100 {
+                let width = if format == "S16LE" { 2 } else { 4 };
+                rig.push(raw(vec![0; 441 * 2 * width], 441, 441 * at, from));
+            }
+            assert_eq!(
+                rig.element.property::<String>("active-engine"),
+                engine,
+                "{format}"
+            );
+            let frames =
+                |buffer: &gst::Buffer| buffer.size() / if format == "S16LE" { 4 } else { 8 };
+            let total: usize = rig.finish().iter().map(frames).sum();
+            assert_eq!(total, 44_099 * 160 / 147 + 1, "{engine} {format}");
+        }
+    }
+    let rig = Rig::new("rustresample", "engine=rubato-fft", &mono(from), &mono(to));
+    let input = sine(88_200, 1000.0, from, 0.5);
+    feed(&rig, &input[..22_050], 441, 0, from);
+    assert_eq!(
+        rig.element.property::<String>("active-engine"),
+        "rubato-fft"
+    );
+    // One and a half blocks of 294 frames.
+    assert_eq!(rig.latency(), time(440, from));
+    rig.element.set_property_from_str("engine", "rubato-sinc");
+    feed(&rig, &input[22_050..44_100], 441, 22_050, from);
+    assert_eq!(
+        rig.element.property::<String>("active-engine"),
+        "rubato-sinc"
+    );
+    rig.element.set_property_from_str("engine", "polyphase");
+    feed(&rig, &input[44_100..66_150], 441, 44_100, from);
+    rig.element.set_property_from_str("engine", "rubato-fft");
+    rig.element.set_property("rate-correction", 1.001);
+    feed(&rig, &input[66_150..], 441, 66_150, from);
+    // Its blocks follow no correction; its sincs do.
+    assert_eq!(
+        rig.element.property::<String>("active-engine"),
+        "rubato-sinc"
+    );
+    let buffers = rig.finish();
+    super::common::assert_continuous(&buffers, gst::ClockTime::ZERO);
+    let output = samples(&buffers);
+    // The last quarter, from the output on that was next at the change, is a thousandth longer.
+    let nominal = 88_199.0 * 160.0 / 147.0 + 1.0;
+    let longer = output.len() as f64 - nominal;
+    assert!((23.0..25.5).contains(&longer), "{longer}");
+    for (k, y) in output.iter().enumerate().take(71_000).skip(1000) {
+        let exact = 0.5 * (2.0 * std::f64::consts::PI * 1000.0 * k as f64 / 48_000.0).sin();
+        assert!((f64::from(*y) - exact).abs() < 1e-3, "{k}: {y} {exact}");
+    }
+}
+
 #[test]
 fn methods_are_as_named() {
     // A ramp shows what each does: nearest repeats, the others follow it.

@@ -8,6 +8,10 @@ use super::floats::Floats;
 use super::planner::Plan;
 use super::polyphase::Polyphase;
 use super::ratio::Ratio;
+#[cfg(feature = "rubato")]
+use super::rubato_fft::RubatoFft;
+#[cfg(feature = "rubato")]
+use super::rubato_sinc::RubatoSinc;
 use super::sinc::Sinc;
 use super::spec::{INTEGER_QUALITY, ResampleError, Spec};
 use crate::simd::Level;
@@ -46,6 +50,23 @@ macro_rules! real {
                     }
                     Plan::Fft(size) => Box::new(Blocks::new(ratio, size, design.spec.channels)),
                     Plan::Sinc { cubic } => Box::new(Sinc::new(prototype, ratio, cubic, level)?),
+                    #[cfg(feature = "rubato")]
+                    Plan::RubatoFft { units } => {
+                        Box::new(RubatoFft::new(ratio, units, design.spec.channels)?)
+                    }
+                    #[cfg(feature = "rubato")]
+                    Plan::RubatoSinc { quality } => {
+                        let Spec {
+                            interpolation,
+                            channels,
+                            ..
+                        } = *design.spec;
+                        Box::new(RubatoSinc::new(ratio, quality, interpolation, channels)?)
+                    }
+                    #[cfg(not(feature = "rubato"))]
+                    Plan::RubatoFft { .. } | Plan::RubatoSinc { .. } => {
+                        return Err(ResampleError::NoRubato);
+                    }
                 })
             }
         }

@@ -16,8 +16,8 @@ use rustfft::{Fft, FftNum, FftPlanner};
 use super::design::kaiser_response;
 use super::engine::{Engine, Output};
 use super::fifo::Fifo;
-use super::grid::{outputs_from, split};
 use super::ratio::{Position, Ratio};
+use super::rounds::Rounds;
 use super::table::FromF64;
 use crate::shared::Shared;
 use crate::simd::resample_pass::Grouped;
@@ -167,12 +167,7 @@ pub struct Blocks<T> {
     scratch: Vec<Complex<T>>,
     /// Of each channel, the running windows: the first is the real part.
     outputs: Vec<Vec<Complex<T>>>,
-    /// Input frame of output 0, which is the first of the first window.
-    origin: i64,
-    /// Rounds done since `seek`, each of [`WINDOWS`] windows a channel.
-    rounds: u64,
-    /// Next output to hand out, counted from `origin`.
-    next: u64,
+    rounds: Rounds,
 }
 
 impl<T: Transformed> Blocks<T> {
@@ -192,27 +187,15 @@ impl<T: Transformed> Blocks<T> {
             scratch: zeros(scratch),
             outputs: vec![zeros(n_out); channels],
             plan,
-            origin: 0,
-            rounds: 0,
-            next: 0,
+            // A round is WINDOWS windows of each channel.
+            rounds: Rounds::new(ratio, size.hop() * WINDOWS, 2 * size.margin),
         }
-    }
-
-    /// Input frames of the dropped part at the start of a window.
-    fn margin(&self) -> i64 {
-        (self.size.margin * self.ratio.m) as i64
-    }
-
-    /// Input and output frames that a round moves on by.
-    fn round(&self) -> (u64, u64) {
-        let units = self.size.hop() * WINDOWS;
-        (units * self.ratio.m, units * self.ratio.l)
     }
 
     /// Runs the next round.
     fn transform(&mut self, fifo: &Fifo<T>) {
         let hop = (self.size.hop() * self.ratio.m) as i64;
-        let at = self.origin + (self.rounds * self.round().0) as i64 - self.margin();
+        let at = self.rounds.start() - self.rounds.around();
         let (n_in, n_out) = (self.plan.forward.len(), self.plan.inverse.len());
         for (channel, output) in self.outputs.iter_mut().enumerate() {
             let [a, b] = [at, at + hop].map(|at| fifo.window(channel, at, n_in));
@@ -230,17 +213,17 @@ impl<T: Transformed> Blocks<T> {
                 .inverse
                 .process_outofplace_with_scratch(filtered, output, &mut self.scratch);
         }
-        self.rounds += 1;
+        self.rounds.turn();
     }
 }
 
 impl<T: Transformed> Engine<T> for Blocks<T> {
     fn latency(&self) -> u64 {
-        self.size.latency(self.ratio)
+        self.rounds.latency()
     }
 
     fn back(&self) -> usize {
-        self.margin() as usize + self.ratio.m as usize
+        self.rounds.back()
     }
 
     fn slack(&self) -> usize {
@@ -248,50 +231,38 @@ impl<T: Transformed> Engine<T> for Blocks<T> {
     }
 
     fn needed_from(&self) -> i64 {
-        self.origin + (self.rounds * self.round().0) as i64 - self.margin()
+        self.rounds.start() - self.rounds.around()
     }
 
     fn seek(&mut self, position: Position) {
-        let (l, m) = (i128::from(self.ratio.l), i128::from(self.ratio.m));
-        let target = i128::from(position.frame) * l + i128::from(position.phase(self.ratio.l));
-        // The latest frame that has the output on its grid.
-        self.origin = (0..self.ratio.m as i64)
-            .map(|d| position.frame - d)
-            .find(|s| (target - i128::from(*s) * l).rem_euclid(m) == 0)
-            .unwrap_or(position.frame);
-        self.next = ((target - i128::from(self.origin) * l) / m) as u64;
-        self.rounds = 0;
+        self.rounds.seek(position);
     }
 
     fn position(&self) -> Position {
-        let (frame, phase) = split(self.next, self.ratio);
-        Position::rational(self.origin + frame as i64, phase, self.ratio.l)
+        self.rounds.position()
     }
 
     fn frame(&self) -> i64 {
-        self.origin + split(self.next, self.ratio).0 as i64
+        self.rounds.frame()
     }
 
     fn available(&self, last: i64) -> u64 {
-        outputs_from(self.origin, self.next, last, self.ratio)
+        self.rounds.available(last)
     }
 
     fn ready(&self, end: i64) -> u64 {
-        let (frames, outputs) = self.round();
-        let rounds = (end - self.origin - self.margin()).max(0) as u64 / frames;
-        (rounds.max(self.rounds) * outputs).saturating_sub(self.next)
+        self.rounds.ready(end)
     }
 
     fn run(&mut self, fifo: &Fifo<T>, out: &mut Output<'_, T>, frames: usize) {
-        let (_, outputs) = self.round();
         let hop = (self.size.hop() * self.ratio.l) as usize;
         let margin = (self.size.margin * self.ratio.l) as usize;
         let mut at = 0;
         while at < frames {
-            while self.rounds <= self.next / outputs {
+            while self.rounds.is_due() {
                 self.transform(fifo);
             }
-            let from = (self.next % outputs) as usize;
+            let from = self.rounds.offset();
             let (window, from) = (from / hop, from % hop);
             let take = (hop - from).min(frames - at);
             let range = margin + from..margin + from + take;
@@ -305,7 +276,7 @@ impl<T: Transformed> Engine<T> for Blocks<T> {
                 }
             }
             at += take;
-            self.next += take as u64;
+            self.rounds.advance(take);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Sample-rate conversion: a planner and three engines.
+//! Sample-rate conversion: a planner, three engines of our own, and rubato's two.
 //!
 //! [`Resampler`] is a stream: frames go in with [`push`](Resampler::push), come out with
 //! [`pull`](Resampler::pull), and [`finish`](Resampler::finish) makes the tail available. Output
@@ -19,6 +19,11 @@ mod groups;
 mod planner;
 mod polyphase;
 mod ratio;
+mod rounds;
+#[cfg(feature = "rubato")]
+mod rubato_fft;
+#[cfg(feature = "rubato")]
+mod rubato_sinc;
 mod sinc;
 mod spec;
 mod stream;

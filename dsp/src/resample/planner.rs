@@ -2,7 +2,7 @@
 
 use super::design::{MAX_QUALITY, Method, Prototype};
 use super::fft::{Size, filter_frames};
-use super::ratio::Ratio;
+use super::ratio::{CORRECTIONS, Ratio};
 use super::spec::{EngineChoice, EngineKind, FilterMode, Interpolation, Spec};
 use super::table::exact_bytes;
 
@@ -18,6 +18,16 @@ pub enum Plan {
         /// Cubic rather than linear.
         cubic: bool,
     },
+    /// rubato's `Fft`, in blocks of so many times the ratio's smallest stretch.
+    RubatoFft {
+        /// Input frames of a block over [`Ratio::m`], output frames over [`Ratio::l`].
+        units: u64,
+    },
+    /// rubato's `Async`.
+    RubatoSinc {
+        /// Whose sinc it is.
+        quality: u8,
+    },
 }
 
 impl Plan {
@@ -27,6 +37,8 @@ impl Plan {
             Self::Polyphase => EngineKind::Polyphase,
             Self::Fft(_) => EngineKind::Fft,
             Self::Sinc { .. } => EngineKind::Sinc,
+            Self::RubatoFft { .. } => EngineKind::RubatoFft,
+            Self::RubatoSinc { .. } => EngineKind::RubatoSinc,
         }
     }
 }
@@ -65,6 +77,13 @@ pub fn plan(spec: &Spec, ratio: Ratio, prototype: &Prototype, size: usize) -> Pl
         EngineChoice::Polyphase => time_domain,
         EngineChoice::Fft if fixed => {
             blocks(spec, ratio, spec.max_latency).map_or(time_domain, Plan::Fft)
+        }
+        EngineChoice::RubatoFft if fixed => {
+            rubato_blocks(spec, ratio).map_or(time_domain, |units| Plan::RubatoFft { units })
+        }
+        // rubato has one filter, and its blocks follow no correction.
+        EngineChoice::RubatoFft | EngineChoice::RubatoSinc if spec.method == Method::Kaiser => {
+            rubato_quality(spec, ratio).map_or(time_domain, |quality| Plan::RubatoSinc { quality })
         }
         EngineChoice::Auto if fixed => {
             let limit = Some(spec.max_latency.unwrap_or(prototype.latency()));
@@ -126,6 +145,67 @@ fn blocks(spec: &Spec, ratio: Ratio, max_latency: Option<u64>) -> Option<Size> {
         .filter(|(_, cost)| *cost <= cheapest * SLACK)
         .map(|(size, _)| size)
         .min_by_key(|size| size.units)
+}
+
+/// Where the pass band of a filter of rubato's `Fft` ends (-1 dB), below the lower Nyquist frequency:
+/// in parts of its length's inverse at the lower rate.
+const RUBATO_EDGE: f64 = 16.0;
+/// Most points of a transform for rubato.
+const RUBATO_POINTS: u64 = 1 << 18;
+
+/// Outputs that rubato's `Async` is let make at a time.
+pub const RUBATO_PIECE: usize = 128;
+/// Length of its sinc at the lower of the two rates, at each quality.
+const RUBATO_SINCS: [u64; MAX_QUALITY as usize + 1] =
+    [32, 48, 64, 96, 128, 128, 160, 192, 256, 384, 512];
+
+/// Length of its sinc in input frames, as it takes them: a multiple of 8.
+pub fn rubato_taps(quality: u8, ratio: Ratio) -> u64 {
+    let taps = RUBATO_SINCS[usize::from(quality.min(MAX_QUALITY))];
+    let stretched = u128::from(taps) * u128::from(ratio.m.max(ratio.l));
+    (stretched.div_ceil(u128::from(ratio.l)) as u64).next_multiple_of(8)
+}
+
+/// Input frames after an output's position that its window may reach.
+pub fn rubato_ahead(taps: u64) -> u64 {
+    taps / 2 + 2
+}
+
+/// Input frames after an output's position that it waits for, at worst: for those of its piece.
+pub fn rubato_latency(taps: u64, ratio: Ratio) -> u64 {
+    let piece = (RUBATO_PIECE - 1) as f64 * ratio.input_per_output() / CORRECTIONS.start();
+    rubato_ahead(taps) + piece.ceil() as u64
+}
+
+/// The quality asked for, or the highest below it that meets the latency.
+fn rubato_quality(spec: &Spec, ratio: Ratio) -> Option<u8> {
+    (0..=spec.quality.min(MAX_QUALITY)).rev().find(|quality| {
+        let latency = rubato_latency(rubato_taps(*quality, ratio), ratio);
+        spec.max_latency.is_none_or(|max| latency <= max)
+    })
+}
+
+/// Units of rubato's blocks for a pass band like ours: those that cost least, or a little more for less
+/// delay, within the latency asked for.
+fn rubato_blocks(spec: &Spec, ratio: Ratio) -> Option<u64> {
+    let (longer, shorter) = (ratio.l.max(ratio.m), ratio.l.min(ratio.m));
+    let edge = EDGES[usize::from(spec.quality.min(MAX_QUALITY))];
+    let least = ((RUBATO_EDGE / (1.0 - edge) / shorter as f64 / 2.0).ceil() as u64).max(1) * 2;
+    let cost = |units: u64| {
+        (transform_cost(2 * units * ratio.m) + transform_cost(2 * units * ratio.l)) / units as f64
+    };
+    let sizes = (least..=2 * least)
+        .step_by(2)
+        .filter(|units| 2 * units * longer <= RUBATO_POINTS)
+        // One and a half blocks.
+        .filter(|units| {
+            let latency = units * ratio.m * 3 / 2 - 1;
+            spec.max_latency.is_none_or(|max| latency <= max)
+        })
+        .map(|units| (units, cost(units)));
+    let cheapest = sizes.clone().map(|(_, cost)| cost).min_by(f64::total_cmp)?;
+    let mut fit = sizes.filter(|(_, cost)| *cost <= cheapest * SLACK);
+    fit.next().map(|(units, _)| units)
 }
 
 /// Time of a complex transform of `n` points of `f32` by rustfft, in ns on an AVX2 machine of 2023.

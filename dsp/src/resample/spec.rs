@@ -40,6 +40,12 @@ pub enum ResampleError {
         INTEGER_QUALITY
     )]
     NoIntegers,
+    /// rubato refuses what was planned for it.
+    #[error("rubato cannot convert these rates: {0}; choose another engine")]
+    Rubato(String),
+    /// This build is without rubato.
+    #[error("this build is without rubato's engines (feature `rubato`); choose another")]
+    NoRubato,
 }
 
 /// Who does the work, as asked for.
@@ -54,6 +60,10 @@ pub enum EngineChoice {
     Fft,
     /// Taps interpolated between phases: any ratio, also one that varies.
     Sinc,
+    /// rubato's `Fft`: blocks, half the delay of [`Fft`](Self::Fft) where latency is free.
+    RubatoFft,
+    /// rubato's `Async`: windowed sincs interpolated between phases.
+    RubatoSinc,
 }
 
 /// Who does the work.
@@ -65,15 +75,21 @@ pub enum EngineKind {
     Fft,
     /// Taps interpolated between phases.
     Sinc,
+    /// rubato's `Fft`.
+    RubatoFft,
+    /// rubato's `Async`.
+    RubatoSinc,
 }
 
 impl EngineKind {
-    /// `polyphase`, `fft` or `sinc`.
+    /// `polyphase`, `fft`, `sinc`, `rubato-fft` or `rubato-sinc`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Polyphase => "polyphase",
             Self::Fft => "fft",
             Self::Sinc => "sinc",
+            Self::RubatoFft => "rubato-fft",
+            Self::RubatoSinc => "rubato-sinc",
         }
     }
 }

@@ -62,7 +62,7 @@ impl ObjectImpl for RustResample {
             properties.push(
                 glib::ParamSpecString::builder("active-engine")
                     .nick("Active engine")
-                    .blurb("Engine in use: polyphase, fft, sinc, passthrough, or none before caps")
+                    .blurb("Engine in use: polyphase, fft, sinc, rubato-fft, rubato-sinc, passthrough, or none before caps")
                     .default_value("none")
                     .read_only()
                     .build(),

@@ -83,6 +83,16 @@ pub enum Engine {
         nick = "sinc"
     )]
     Sinc,
+    #[enum_value(
+        name = "Blocks in the frequency domain, by rubato",
+        nick = "rubato-fft"
+    )]
+    RubatoFft,
+    #[enum_value(
+        name = "Interpolated sinc, for any and for varying ratios, by rubato",
+        nick = "rubato-sinc"
+    )]
+    RubatoSinc,
 }
 
 impl From<Method> for dsp::Method {
@@ -124,6 +134,8 @@ impl From<Engine> for dsp::EngineChoice {
             Engine::Polyphase => Self::Polyphase,
             Engine::Fft => Self::Fft,
             Engine::Sinc => Self::Sinc,
+            Engine::RubatoFft => Self::RubatoFft,
+            Engine::RubatoSinc => Self::RubatoSinc,
         }
     }
 }

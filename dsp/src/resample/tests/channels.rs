@@ -65,7 +65,7 @@ fn channels_are_independent() {
         ((44_100, 47_999), FilterMode::Full),
     ];
     for (rates, filter_mode) in filters {
-        for engine in ENGINES {
+        for &engine in ENGINES {
             for (format, integers) in [
                 ("F32LE", false),
                 ("F64LE", false),

@@ -12,10 +12,14 @@ mod ratio;
 mod signal;
 mod stream;
 
-const ENGINES: [EngineChoice; 3] = [
+const ENGINES: &[EngineChoice] = &[
     EngineChoice::Polyphase,
     EngineChoice::Fft,
     EngineChoice::Sinc,
+    #[cfg(feature = "rubato")]
+    EngineChoice::RubatoFft,
+    #[cfg(feature = "rubato")]
+    EngineChoice::RubatoSinc,
 ];
 
 fn spec(rates: (u32, u32), channels: usize, engine: EngineChoice) -> Spec {

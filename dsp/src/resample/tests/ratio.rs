@@ -151,9 +151,7 @@ proptest! {
             (rate(), rate()).prop_filter("few outputs", |(i, o)| o / i < 100 && i / o < 100),
             (1u32..300, 1u32..300),
         ],
-        engine in prop::sample::select(vec![
-            EngineChoice::Auto, EngineChoice::Polyphase, EngineChoice::Fft, EngineChoice::Sinc,
-        ]),
+        engine in prop::sample::select([&[EngineChoice::Auto], ENGINES].concat()),
         quality in 0u8..=5,
         channels in 1usize..=3,
         max_latency in prop_oneof![Just(None), (0u64..4000).prop_map(Some)],

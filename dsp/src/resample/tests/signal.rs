@@ -13,7 +13,7 @@ fn outputs_lie_at_their_instants() {
         (8000, 48_000),
         (44_100, 47_999),
     ] {
-        for engine in ENGINES {
+        for &engine in ENGINES {
             let frequency = 0.1 * f64::from(rates.0.min(rates.1)) / f64::from(rates.0);
             let spec = Spec {
                 quality: 8,

@@ -13,7 +13,7 @@ fn any_chopping_gives_the_same_bits() {
         (8000, 48_000),
         (22_050, 16_000),
     ] {
-        for engine in ENGINES {
+        for &engine in ENGINES {
             for channels in [1, 2, 3] {
                 let spec = spec(rates, channels, engine);
                 let expected = whole::<f32>(&spec, &input);
@@ -39,7 +39,7 @@ fn chopping_leaves_dithered_integers_alone() {
         .iter()
         .flat_map(|v| ((v * 20_000.0) as i16).to_le_bytes())
         .collect();
-    for engine in ENGINES {
+    for &engine in ENGINES {
         let spec = spec((44_100, 16_000), 2, engine);
         let run = |cut: usize| {
             let format = SampleFormat::S16LE;
@@ -69,7 +69,7 @@ fn chopping_leaves_dithered_integers_alone() {
 /// What depends on silence alone is silence to the last bit, also after transforms.
 #[test]
 fn silence_is_exact() {
-    for engine in ENGINES {
+    for &engine in ENGINES {
         let spec = spec((44_100, 48_000), 1, engine);
         let format = SampleFormat::F32LE;
         let mut stream = Stream::new(&spec, format, Layout::Interleaved, false).unwrap();
@@ -102,8 +102,9 @@ fn silence_is_exact() {
 #[test]
 fn dependence_on_the_past_ends_where_it_is_said_to() {
     for rates in [(44_100, 48_000), (48_000, 44_100), (48_000, 16_000)] {
-        for engine in ENGINES {
+        for &engine in ENGINES {
             let spec = spec(rates, 1, engine);
+            let transforms = matches!(engine, EngineChoice::Fft | EngineChoice::RubatoFft);
             let mut resampler = Resampler::<f64>::new(&spec).unwrap();
             let loud = noise(4410, 5);
             resampler.push(4410, |_, plane| plane.copy_from_slice(&loud));
@@ -119,11 +120,7 @@ fn dependence_on_the_past_ends_where_it_is_said_to() {
                 }
                 resampler.pull(&mut Output::interleaved(&mut frame, 1), 1);
                 // What the transforms' filter lets past its ends is below -160 dB.
-                let floor = if engine == EngineChoice::Fft {
-                    1e-8
-                } else {
-                    1e-15
-                };
+                let floor = if transforms { 1e-8 } else { 1e-15 };
                 let heard = frame[0].abs() > floor;
                 assert!(!(free && heard), "{rates:?} {engine:?} {k}: {frame:?}");
                 if heard {
@@ -134,11 +131,7 @@ fn dependence_on_the_past_ends_where_it_is_said_to() {
                 }
             }
             // A group of outputs or a window of transforms is judged as a whole.
-            let most = if engine == EngineChoice::Fft {
-                8192
-            } else {
-                40
-            };
+            let most = if transforms { 8192 } else { 40 };
             let late = first_free.unwrap() - last_heard;
             assert!(late < most, "{rates:?} {engine:?}: {late}");
         }
@@ -149,7 +142,7 @@ fn dependence_on_the_past_ends_where_it_is_said_to() {
 #[test]
 fn after_a_reset_all_is_as_new() {
     let input = noise(3001, 11);
-    for engine in ENGINES {
+    for &engine in ENGINES {
         let spec = spec((48_000, 44_100), 2, engine);
         let expected = whole::<f32>(&spec, &input);
         let mut resampler = Resampler::<f32>::new(&spec).unwrap();
@@ -167,7 +160,7 @@ fn after_a_reset_all_is_as_new() {
 fn another_engine_takes_over_without_a_click() {
     let frequency = 0.05;
     let input = sine(40_000, frequency);
-    for from in ENGINES {
+    for &from in ENGINES {
         for (to, quality) in ENGINES.iter().flat_map(|e| [(*e, 4), (*e, 9)]) {
             let rates = (44_100, 48_000);
             let mut resampler = Resampler::<f64>::new(&spec(rates, 1, from)).unwrap();
@@ -209,8 +202,13 @@ fn another_engine_takes_over_without_a_click() {
 fn corrections_bend_the_ratio_smoothly() {
     let frequency = 0.02;
     let input = sine(96_000, frequency);
-    for rates in [(48_000, 48_000), (48_000, 16_000), (44_100, 48_000)] {
-        let base = Spec::new(rates.0, rates.1, 1);
+    let rates = [(48_000, 48_000), (48_000, 16_000), (44_100, 48_000)];
+    // rubato's blocks hand over to its sincs, and those go on.
+    let all = ENGINES
+        .iter()
+        .flat_map(|engine| rates.map(|rates| (*engine, rates)));
+    for (engine, rates) in all {
+        let base = spec(rates, 1, engine);
         let mut resampler = Resampler::<f64>::new(&base).unwrap();
         let mut output = Vec::new();
         // Where each output lies in the input, from the corrections alone.
@@ -242,7 +240,10 @@ fn corrections_bend_the_ratio_smoothly() {
         assert!(output.len() > 1000);
         for (k, (y, at)) in output.iter().zip(&instants).enumerate().skip(200) {
             let exact = (2.0 * PI * frequency * at).sin();
-            assert!((y - exact).abs() < 1e-3, "{rates:?} {k}: {y} {exact}");
+            assert!(
+                (y - exact).abs() < 1e-3,
+                "{engine:?} {rates:?} {k}: {y} {exact}"
+            );
         }
     }
 }
@@ -326,11 +327,7 @@ fn extreme_rates_work_or_say_why_not() {
 
 #[test]
 fn latency_is_a_bound() {
-    for engine in [
-        EngineChoice::Auto,
-        EngineChoice::Polyphase,
-        EngineChoice::Fft,
-    ] {
+    for &engine in [EngineChoice::Auto].iter().chain(ENGINES) {
         for max in [10, 40, 200, 2000] {
             let spec = Spec {
                 quality: 10,
@@ -342,7 +339,7 @@ fn latency_is_a_bound() {
         }
     }
     // And a true one: no output waits longer.
-    for engine in ENGINES {
+    for &engine in ENGINES {
         let mut resampler = Resampler::<f32>::new(&spec((48_000, 44_100), 1, engine)).unwrap();
         let mut out = [0.0; 4096];
         for _ in 0..3000 {
@@ -353,5 +350,71 @@ fn latency_is_a_bound() {
             assert!(lag <= resampler.latency() as f64 + 2.0, "{engine:?} {lag}");
             resampler.pull(&mut Output::interleaved(&mut out, 1), frames);
         }
+    }
+}
+
+/// What the engines that follow no number may be given is no number, and passes.
+#[cfg(feature = "rubato")]
+#[test]
+fn rubato_bears_whatever_comes() {
+    for engine in [EngineChoice::RubatoFft, EngineChoice::RubatoSinc] {
+        let mut resampler = Resampler::<f32>::new(&spec((48_000, 44_100), 1, engine)).unwrap();
+        let mut out = vec![0.0; 100_000];
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, 0.5] {
+            resampler.push(20_000, |_, plane| plane.fill(value));
+            let frames = resampler.available();
+            resampler.pull(&mut Output::interleaved(&mut out, 1), frames);
+        }
+        // It recovers.
+        let last = resampler.frames_out() - 1;
+        resampler.push(20_000, |_, plane| plane.fill(0.5));
+        let frames = resampler.available();
+        resampler.pull(&mut Output::interleaved(&mut out, 1), frames);
+        assert!(
+            last > 50_000 && (out[frames - 1] - 0.5).abs() < 1e-3,
+            "{engine:?}"
+        );
+    }
+}
+
+/// Where rubato would take more memory, or wait longer, than is allowed, it is not taken.
+#[cfg(feature = "rubato")]
+#[test]
+fn rubato_keeps_to_the_limits() {
+    let steep = Spec {
+        quality: 10,
+        ..spec((384_000, 1000), 1, EngineChoice::RubatoSinc)
+    };
+    let refused = Resampler::<f64>::new(&steep).err();
+    assert!(
+        matches!(refused, Some(ResampleError::TooLarge { .. })),
+        "{refused:?}"
+    );
+    // No transform of 384000 points twice, but the filter in the time domain.
+    let prime = spec((384_000, 44_101), 1, EngineChoice::RubatoFft);
+    assert_eq!(
+        Resampler::<f32>::new(&prime).unwrap().kind(),
+        EngineKind::Sinc
+    );
+    let soon = |engine, max| {
+        let spec = Spec {
+            max_latency: Some(max),
+            ..spec((44_100, 48_000), 1, engine)
+        };
+        Resampler::<f32>::new(&spec).unwrap().kind()
+    };
+    assert_eq!(soon(EngineChoice::RubatoFft, 700), EngineKind::RubatoFft);
+    assert_eq!(soon(EngineChoice::RubatoFft, 300), EngineKind::Polyphase);
+    assert_eq!(soon(EngineChoice::RubatoSinc, 160), EngineKind::RubatoSinc);
+    assert_eq!(soon(EngineChoice::RubatoSinc, 100), EngineKind::Polyphase);
+}
+
+/// Without the feature the choice is refused, not ignored.
+#[cfg(not(feature = "rubato"))]
+#[test]
+fn rubato_is_refused_where_it_is_not_built() {
+    for engine in [EngineChoice::RubatoFft, EngineChoice::RubatoSinc] {
+        let refused = Resampler::<f32>::new(&spec((48_000, 44_100), 1, engine)).err();
+        assert_eq!(refused, Some(ResampleError::NoRubato));
     }
 }

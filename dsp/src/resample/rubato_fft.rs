@@ -1,0 +1,159 @@
+//! rubato's `Fft` as an engine: blocks of input, each filtered as one, that overlap in their output.
+
+use rubato::audioadapter_buffers::direct::SequentialSliceOfVecs;
+use rubato::{Fft, FixedSync, Resampler, WindowFunction};
+
+use super::engine::{Engine, Output};
+use super::fifo::Fifo;
+use super::ratio::{Position, Ratio};
+use super::rounds::Rounds;
+use super::spec::ResampleError;
+use crate::simd::resample_pass::Grouped;
+
+/// Samples that rubato's transforms bear: it panics on the NaN that an infinite sum becomes.
+pub trait Bounded {
+    /// `x` within some 30 (f64: 300) powers of ten of full scale; what is no number is silence.
+    fn bounded(x: Self) -> Self;
+}
+
+impl Bounded for f32 {
+    fn bounded(x: Self) -> Self {
+        if x.is_nan() {
+            0.0
+        } else {
+            x.clamp(-1e30, 1e30)
+        }
+    }
+}
+
+impl Bounded for f64 {
+    fn bounded(x: Self) -> Self {
+        if x.is_nan() {
+            0.0
+        } else {
+            x.clamp(-1e300, 1e300)
+        }
+    }
+}
+
+/// Blocks start at fixed places of the input. The filter is as long as a block, so the block before
+/// the first wanted one is fed for its overlap only.
+pub struct RubatoFft<T> {
+    fft: Fft<T>,
+    input: Vec<Vec<T>>,
+    output: Vec<Vec<T>>,
+    rounds: Rounds,
+}
+
+impl<T: Grouped<Sum = T> + rubato::Sample + Bounded> RubatoFft<T> {
+    /// Blocks of `units` times the ratio's smallest stretch. `units` is even: the peak of the filter
+    /// lies on half a block, which has to be a frame.
+    pub fn new(ratio: Ratio, units: u64, channels: usize) -> Result<Self, ResampleError> {
+        let (frames, outputs) = (units * ratio.m, units * ratio.l);
+        let fft = Fft::new_custom(
+            ratio.m as usize,
+            ratio.l as usize,
+            frames as usize,
+            1,
+            channels,
+            WindowFunction::BlackmanHarris2,
+            FixedSync::Both,
+        )
+        .map_err(|error| ResampleError::Rubato(error.to_string()))?;
+        Ok(Self {
+            fft,
+            input: vec![vec![T::default(); frames as usize]; channels],
+            output: vec![vec![T::default(); outputs as usize]; channels],
+            rounds: Rounds::new(ratio, units, units),
+        })
+    }
+
+    /// Filters the block that begins at frame `at`.
+    fn block(&mut self, fifo: &Fifo<T>, at: i64) {
+        let (channels, frames) = (self.input.len(), self.input[0].len());
+        for (c, to) in self.input.iter_mut().enumerate() {
+            for (to, x) in to.iter_mut().zip(fifo.window(c, at, frames)) {
+                *to = T::bounded(*x);
+            }
+        }
+        let outputs = self.output[0].len();
+        let done = SequentialSliceOfVecs::new(&self.input, channels, frames).and_then(|input| {
+            let output = SequentialSliceOfVecs::new_mut(&mut self.output, channels, outputs);
+            output.map(|mut output| self.fft.process_into_buffer(&input, &mut output, None))
+        });
+        debug_assert!(matches!(done, Ok(Ok(n)) if n == (frames, outputs)));
+    }
+}
+
+impl<T: Grouped<Sum = T> + rubato::Sample + Bounded> Engine<T> for RubatoFft<T> {
+    fn latency(&self) -> u64 {
+        self.rounds.latency()
+    }
+
+    fn back(&self) -> usize {
+        self.rounds.back()
+    }
+
+    fn slack(&self) -> usize {
+        0
+    }
+
+    fn needed_from(&self) -> i64 {
+        // What came before is in the overlap.
+        let half = self.rounds.around();
+        self.rounds.start() + if self.rounds.is_first() { -half } else { half }
+    }
+
+    fn seek(&mut self, position: Position) {
+        self.rounds.seek(position);
+    }
+
+    fn position(&self) -> Position {
+        self.rounds.position()
+    }
+
+    fn frame(&self) -> i64 {
+        self.rounds.frame()
+    }
+
+    fn available(&self, last: i64) -> u64 {
+        self.rounds.available(last)
+    }
+
+    fn ready(&self, end: i64) -> u64 {
+        self.rounds.ready(end)
+    }
+
+    fn run(&mut self, fifo: &Fifo<T>, out: &mut Output<'_, T>, frames: usize) {
+        let half = self.rounds.around();
+        let mut at = 0;
+        while at < frames {
+            while self.rounds.is_due() {
+                if self.rounds.is_first() {
+                    self.fft.reset();
+                    self.block(fifo, self.rounds.start() - half);
+                }
+                self.block(fifo, self.rounds.start() + half);
+                self.rounds.turn();
+            }
+            let from = self.rounds.offset();
+            let take = (self.output[0].len() - from).min(frames - at);
+            for (c, output) in self.output.iter().enumerate() {
+                out.write(c, at, &output[from..][..take]);
+            }
+            at += take;
+            self.rounds.advance(take);
+        }
+    }
+
+    fn set_correction(&mut self, correction: f64) -> bool {
+        correction == 1.0
+    }
+
+    fn memory(&self) -> usize {
+        let (input, output) = (self.input[0].len(), self.output[0].len());
+        // Ours, rubato's copies and overlaps, then its spectra, blocks and tables.
+        let of_channels = self.input.len() * (3 * input + 4 * output);
+        (of_channels + 10 * input + 6 * output) * size_of::<T>()
+    }
+}
