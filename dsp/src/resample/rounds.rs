@@ -96,11 +96,6 @@ impl Rounds {
         self.done <= self.next / self.outputs
     }
 
-    /// Whether no round is done since `seek`.
-    pub fn is_first(&self) -> bool {
-        self.done == 0
-    }
-
     /// The next round is done.
     pub fn turn(&mut self) {
         self.done += 1;

@@ -43,6 +43,8 @@ pub struct RubatoFft<T> {
     input: Vec<Vec<T>>,
     output: Vec<Vec<T>>,
     rounds: Rounds,
+    /// The block before the next one is in the overlap.
+    led_in: bool,
 }
 
 impl<T: Grouped<Sum = T> + rubato::Sample + Bounded> RubatoFft<T> {
@@ -65,6 +67,7 @@ impl<T: Grouped<Sum = T> + rubato::Sample + Bounded> RubatoFft<T> {
             input: vec![vec![T::default(); frames as usize]; channels],
             output: vec![vec![T::default(); outputs as usize]; channels],
             rounds: Rounds::new(ratio, units, units),
+            led_in: false,
         })
     }
 
@@ -99,13 +102,13 @@ impl<T: Grouped<Sum = T> + rubato::Sample + Bounded> Engine<T> for RubatoFft<T> 
     }
 
     fn needed_from(&self) -> i64 {
-        // What came before is in the overlap.
         let half = self.rounds.around();
-        self.rounds.start() + if self.rounds.is_first() { -half } else { half }
+        self.rounds.start() + if self.led_in { half } else { -half }
     }
 
     fn seek(&mut self, position: Position) {
         self.rounds.seek(position);
+        self.led_in = false;
     }
 
     fn position(&self) -> Position {
@@ -129,9 +132,10 @@ impl<T: Grouped<Sum = T> + rubato::Sample + Bounded> Engine<T> for RubatoFft<T> 
         let mut at = 0;
         while at < frames {
             while self.rounds.is_due() {
-                if self.rounds.is_first() {
+                if !self.led_in {
                     self.fft.reset();
                     self.block(fifo, self.rounds.start() - half);
+                    self.led_in = true;
                 }
                 self.block(fifo, self.rounds.start() + half);
                 self.rounds.turn();
