@@ -2,6 +2,8 @@
 //! number of outputs. They are counted from the last seek or change of the correction, so any chopping
 //! of the input gives the same bits.
 
+use std::sync::{Mutex, PoisonError};
+
 use rubato::audioadapter_buffers::direct::SequentialSliceOfVecs;
 use rubato::{
     Adjustable, Async, FixedAsync, Resampler, Resizable, SincInterpolationParameters,
@@ -26,7 +28,8 @@ const LAST_BLACKMAN: u8 = 4;
 /// Positions are counted exactly; those that rubato works at are sums in `f64`, which stray from them
 /// by some 1e-13 of a frame a piece.
 pub struct RubatoSinc<T> {
-    sinc: Async<T>,
+    /// Never locked: it lets what rubato keeps to one thread at a time be seen from several.
+    sinc: Mutex<Async<T>>,
     /// Length of the sinc, in input frames.
     taps: u64,
     /// Phases of a frame that it has taps for.
@@ -81,7 +84,7 @@ impl<T: Grouped<Sum = T> + rubato::Sample> RubatoSinc<T> {
         Ok(Self {
             input: vec![vec![T::default(); sinc.input_frames_max()]; channels],
             output: vec![vec![T::default(); most]; channels],
-            sinc,
+            sinc: Mutex::new(sinc),
             taps,
             phases,
             ratio,
@@ -99,15 +102,16 @@ impl<T: Grouped<Sum = T> + rubato::Sample> RubatoSinc<T> {
 
     /// Lets rubato make `outputs` from frame `at` on, at `ratio`. The frame after those that it took.
     fn feed(&mut self, fifo: &Fifo<T>, at: i64, outputs: usize, ratio: f64) -> i64 {
-        let set = self.sinc.set_chunk_size(outputs);
-        let set = set.and_then(|()| self.sinc.set_resample_ratio(ratio, false));
-        let (channels, frames) = (self.input.len(), self.sinc.input_frames_next());
+        let sinc = self.sinc.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let set = sinc.set_chunk_size(outputs);
+        let set = set.and_then(|()| sinc.set_resample_ratio(ratio, false));
+        let (channels, frames) = (self.input.len(), sinc.input_frames_next());
         for (c, to) in self.input.iter_mut().enumerate() {
             to[..frames].copy_from_slice(fifo.window(c, at, frames));
         }
         let done = SequentialSliceOfVecs::new(&self.input, channels, frames).and_then(|input| {
             let output = SequentialSliceOfVecs::new_mut(&mut self.output, channels, outputs);
-            output.map(|mut output| self.sinc.process_into_buffer(&input, &mut output, None))
+            output.map(|mut output| sinc.process_into_buffer(&input, &mut output, None))
         });
         debug_assert!(set.is_ok() && matches!(done, Ok(Ok(n)) if n == (frames, outputs)));
         at + frames as i64
@@ -128,7 +132,8 @@ impl<T: Grouped<Sum = T> + rubato::Sample> RubatoSinc<T> {
     /// lies: outputs that nobody hears lead there, at a ratio that fits a whole number of them in. The
     /// frame to be fed next.
     fn approach(&mut self, fifo: &Fifo<T>) -> i64 {
-        self.sinc.reset();
+        let sinc = self.sinc.get_mut().unwrap_or_else(PoisonError::into_inner);
+        sinc.reset();
         let fraction = self.walk.fraction() as f64 / 2f64.powi(64);
         // rubato counts from `1 - taps` on, where its first output would be a step further, and its
         // table is off by one phase.
