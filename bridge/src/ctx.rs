@@ -13,6 +13,7 @@ pub struct Calls(pub Host);
 
 // SAFETY: the ABI lets any thread call these.
 unsafe impl Send for Calls {}
+// SAFETY: as above.
 unsafe impl Sync for Calls {}
 
 impl Drop for Calls {

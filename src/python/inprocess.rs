@@ -150,6 +150,7 @@ impl PythonMemory {
 
 // SAFETY: nobody else can reach the memory, and giving it back needs no particular thread.
 unsafe impl Send for PythonMemory {}
+// SAFETY: as above.
 unsafe impl Sync for PythonMemory {}
 
 impl AsRef<[u8]> for PythonMemory {

@@ -570,4 +570,5 @@ pub(super) fn take_text(api: &Api, text: OwnedText) -> String {
 
 // SAFETY: the function table is immutable and its functions may be called from any thread.
 unsafe impl Send for Runtime {}
+// SAFETY: as above.
 unsafe impl Sync for Runtime {}

@@ -131,8 +131,8 @@ macro_rules! level {
                 errors: &mut [Errors], scale: f64, taps: &[f64],
             ) {
                 let done = if cfg!(target_arch = "x86_64") && $fma && C == 2 {
-                    // SAFETY: with `$fma`, this function itself needs what that one does.
                     #[allow(unused_unsafe)] // needless where the compiler sees that by itself
+                    // SAFETY: with `$fma`, this function itself needs what that one does.
                     unsafe {
                         pair::<N>(block, noise, channels, first, errors, scale, taps)
                     }

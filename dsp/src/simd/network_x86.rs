@@ -17,6 +17,8 @@ macro_rules! level {
                 /// Safety: the machine has this level, and `w` holds all rows that `x` names.
                 #[target_feature(enable = $feature)]
                 unsafe fn add_inner(w: *const u16, x: &Inputs, y: &mut Outputs) {
+                    // SAFETY: as the caller promises, the machine has this level and all that `w`
+                    // and `x` are asked for is there.
                     unsafe {
                         let half = $half;
                         for part in (0..BLOCK).step_by($lanes * $add) {
@@ -55,6 +57,8 @@ macro_rules! level {
                     rows: usize,
                     y: [&mut Outputs; 3],
                 ) {
+                    // SAFETY: as the caller promises, the machine has this level and all that `w`
+                    // and `x` are asked for is there.
                     unsafe {
                         let half = $half;
                         for part in (0..BLOCK).step_by($lanes * $columns) {

@@ -195,6 +195,8 @@ macro_rules! level {
 
             #[target_feature(enable = $feature)]
             unsafe fn group_all(x: &[i16], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
+                // SAFETY: as the caller promises, the machine has this level and `check` has
+                // passed.
                 unsafe {
                     match pass.at.len() {
                         $($n => group_inner::<$n, $k, $g, false>(x, pass, [h; $n], y),)*
@@ -205,11 +207,15 @@ macro_rules! level {
 
             #[target_feature(enable = $feature)]
             unsafe fn groups_all(x: &[i16], pass: &Pass<'_>, h: [&[i16]; 2], y: &mut [f32]) {
+                // SAFETY: as the caller promises, the machine has this level and `check` has
+                // passed.
                 unsafe { group_inner::<2, 2, 1, true>(x, pass, h, y) }
             }
 
             #[target_feature(enable = $feature)]
             unsafe fn stereo_all(x: [&[i16]; 2], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
+                // SAFETY: as the caller promises, the machine has this level and `check` has
+                // passed.
                 unsafe {
                     match pass.at.len() {
                         $($m => stereo_inner::<{ 2 * $m }, $l, $e>(x, pass, h, y),)*
@@ -222,21 +228,25 @@ macro_rules! level {
                 }
             }
 
-            // SAFETY of all three: this level is chosen only where the machine has it, and `check`
-            // establishes the lengths.
             fn group(x: &[i16], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
                 check([x], pass, [h], y, GROUP, $windows);
+                // SAFETY: this level is chosen only where the machine has it; `check` establishes
+                // the lengths.
                 unsafe { group_all(x, pass, h, y) }
             }
 
             fn groups(x: &[i16], pass: &Pass<'_>, h: [&[i16]; 2], y: &mut [f32]) {
                 assert!(pass.at.len() == 2);
                 check([x], pass, h, y, GROUP, $windows);
+                // SAFETY: this level is chosen only where the machine has it; `check` establishes
+                // the lengths.
                 unsafe { groups_all(x, pass, h, y) }
             }
 
             fn stereo(x: [&[i16]; 2], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
                 check(x, pass, [h], y, 2 * GROUP, $windows);
+                // SAFETY: this level is chosen only where the machine has it; `check` establishes
+                // the lengths.
                 unsafe { stereo_all(x, pass, h, y) }
             }
         }

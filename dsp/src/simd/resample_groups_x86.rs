@@ -74,6 +74,8 @@ macro_rules! columns {
             const { assert!(V * size_of::<$acc>() == GROUP * size_of::<$t>()) };
             const { assert!(STEP.is_multiple_of(K) && B <= C) };
             const LANES: usize = size_of::<$acc>() / size_of::<$t>();
+            // SAFETY: this level is chosen only where the machine has it; `check_pass` establishes
+            // the lengths.
             unsafe {
                 let mut total = [[$zero; V]; C];
                 let block = block::<$t>(len, K);
@@ -182,6 +184,8 @@ macro_rules! kernels {
             #[inline]
             unsafe fn store(sums: [Acc; $vectors], backwards: bool, y: &mut [$t]) {
                 for (v, sum) in sums.into_iter().enumerate() {
+                    // SAFETY: as the caller promises, the machine has this level and `check_pass`
+                    // has passed.
                     unsafe { $store(y.as_mut_ptr().add(v * WIDTH), sum) };
                 }
                 if backwards {
@@ -200,6 +204,8 @@ macro_rules! kernels {
             ) {
                 let Pass { len, at, to, .. } = *pass;
                 let x = std::array::from_fn(|c| first(x, at[c], c >= C - B, len));
+                // SAFETY: as the caller promises, the machine has this level and `check_pass` has
+                // passed.
                 unsafe {
                     let h = h.map(<[$t]>::as_ptr);
                     let sums = $columns::<C, B, D, $vectors, $sums>(x, h, len);
@@ -211,6 +217,8 @@ macro_rules! kernels {
 
             #[target_feature(enable = $feature)]
             unsafe fn group_all(x: &[$t], pass: &Pass<'_>, h: &[$t], y: &mut [$t]) {
+                // SAFETY: as the caller promises, the machine has this level and `check_pass` has
+                // passed.
                 unsafe {
                     match (pass.at.len(), pass.back) {
                         (1, 0) => group_inner::<1, 0, false>(x, pass, [h; 1], y),
@@ -229,6 +237,8 @@ macro_rules! kernels {
 
             #[target_feature(enable = $feature)]
             unsafe fn groups_all(x: &[$t], pass: &Pass<'_>, h: [&[$t]; 2], y: &mut [$t]) {
+                // SAFETY: as the caller promises, the machine has this level and `check_pass` has
+                // passed.
                 unsafe {
                     match pass.back {
                         0 => group_inner::<2, 0, true>(x, pass, h, y),
@@ -250,6 +260,8 @@ macro_rules! kernels {
                 const { assert!(C % 2 == 0 && B % 2 == 0) };
                 let Pass { len, at, to, .. } = *pass;
                 let x = std::array::from_fn(|c| first(x[c % 2], at[c / 2], c >= C - B, len));
+                // SAFETY: as the caller promises, the machine has this level and `check_pass` has
+                // passed.
                 unsafe {
                     let h = [h.as_ptr(); C];
                     let sums = $columns::<C, B, false, $vectors, $sums>(x, h, len);
@@ -270,6 +282,8 @@ macro_rules! kernels {
 
             #[target_feature(enable = $feature)]
             unsafe fn stereo_all(x: [&[$t]; 2], pass: &Pass<'_>, h: &[$t], y: &mut [$t]) {
+                // SAFETY: as the caller promises, the machine has this level and `check_pass` has
+                // passed.
                 unsafe {
                     match (pass.at.len(), pass.back) {
                         (3, 0) if $at_once => stereo_inner::<6, 0>(x, pass, h, y),
@@ -293,21 +307,25 @@ macro_rules! kernels {
                 }
             }
 
-            // SAFETY of all three: this level is chosen only where the machine has it, and
-            // `check_pass` establishes the lengths.
             pub fn group(x: &[$t], pass: &Pass<'_>, h: &[$t], y: &mut [$t]) {
                 check_pass([x], pass, [h], y, GROUP);
+                // SAFETY: this level is chosen only where the machine has it; `check_pass`
+                // establishes the lengths.
                 unsafe { group_all(x, pass, h, y) }
             }
 
             pub fn groups(x: &[$t], pass: &Pass<'_>, h: [&[$t]; 2], y: &mut [$t]) {
                 assert!(pass.at.len() == 2);
                 check_pass([x], pass, h, y, GROUP);
+                // SAFETY: this level is chosen only where the machine has it; `check_pass`
+                // establishes the lengths.
                 unsafe { groups_all(x, pass, h, y) }
             }
 
             pub fn stereo(x: [&[$t]; 2], pass: &Pass<'_>, h: &[$t], y: &mut [$t]) {
                 check_pass(x, pass, [h], y, 2 * GROUP);
+                // SAFETY: this level is chosen only where the machine has it; `check_pass`
+                // establishes the lengths.
                 unsafe { stereo_all(x, pass, h, y) }
             }
         }

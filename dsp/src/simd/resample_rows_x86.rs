@@ -29,6 +29,8 @@ macro_rules! rows {
             h: *const $t,
             len: usize,
         ) -> [[$acc; R]; C] {
+            // SAFETY: this level is chosen only where the machine has it; `check` establishes the
+            // lengths.
             unsafe {
                 let mut acc = [[$zero; R]; C];
                 let mut i = 0;
@@ -76,6 +78,8 @@ macro_rules! kernels {
                 h: *const $t,
                 len: usize,
             ) -> [[$t; 4]; C] {
+                // SAFETY: as the caller promises, the machine has this level and windows and rows
+                // hold `len` samples.
                 unsafe {
                     let acc = $rows::<4, C>(x, h, len);
                     let mut y = [[0.0; 4]; C];
@@ -88,23 +92,29 @@ macro_rules! kernels {
 
             #[target_feature(enable = $feature)]
             unsafe fn dot_inner(x: *const $t, h: *const $t, len: usize) -> $t {
+                // SAFETY: as the caller promises, the machine has this level and windows and rows
+                // hold `len` samples.
                 unsafe { $dot(x, h, len) }
             }
 
-            // SAFETY of all three: this level is chosen only where the machine has it, and `check`
-            // establishes the lengths.
             pub fn four(x: &[$t], h: &[$t], len: usize) -> [$t; 4] {
                 check([x], h, len, 4, LANES);
+                // SAFETY: this level is chosen only where the machine has it; `check` establishes
+                // the lengths.
                 unsafe { four_inner::<1>([x.as_ptr()], h.as_ptr(), len)[0] }
             }
 
             pub fn four2(x: [&[$t]; 2], h: &[$t], len: usize) -> [[$t; 4]; 2] {
                 check(x, h, len, 4, LANES);
+                // SAFETY: this level is chosen only where the machine has it; `check` establishes
+                // the lengths.
                 unsafe { four_inner::<2>([x[0].as_ptr(), x[1].as_ptr()], h.as_ptr(), len) }
             }
 
             pub fn dot(x: &[$t], h: &[$t], len: usize) -> $t {
                 check([x], h, len, 1, LANES);
+                // SAFETY: this level is chosen only where the machine has it; `check` establishes
+                // the lengths.
                 unsafe { dot_inner(x.as_ptr(), h.as_ptr(), len) }
             }
         }
@@ -140,12 +150,14 @@ pub mod single {
     #[target_feature(enable = "avx2,fma")]
     #[inline]
     unsafe fn reduce_a2(a: [__m256; 4], y: *mut f32) {
+        // SAFETY: as the caller promises, the machine has this level and `y` holds four.
         unsafe { _mm_storeu_ps(y, reduce4_avx2_f32!(a)) }
     }
 
     #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx2,fma")]
     #[inline]
     unsafe fn reduce_a512(a: [__m512; 4], y: *mut f32) {
+        // SAFETY: as the caller promises, the machine has this level and `y` holds four.
         unsafe {
             let a =
                 a.map(|v| _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v)));
@@ -157,6 +169,8 @@ pub mod single {
     #[target_feature(enable = "avx2,fma")]
     #[inline]
     unsafe fn dot_a2(x: *const f32, h: *const f32, len: usize) -> f32 {
+        // SAFETY: as the caller promises, the machine has this level and windows and rows hold
+        // `len` samples.
         unsafe {
             let mut acc = [_mm256_setzero_ps(); 4];
             let mut i = 0;
@@ -218,6 +232,7 @@ pub mod double {
     #[target_feature(enable = "avx2,fma")]
     #[inline]
     unsafe fn reduce_a2(a: [__m256d; 4], y: *mut f64) {
+        // SAFETY: as the caller promises, the machine has this level and `y` holds four.
         unsafe {
             // Lanes of `ab`: a0+a1, b0+b1, a2+a3, b2+b3.
             let ab = _mm256_hadd_pd(a[0], a[1]);
@@ -231,6 +246,7 @@ pub mod double {
     #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx2,fma")]
     #[inline]
     unsafe fn reduce_a512(a: [__m512d; 4], y: *mut f64) {
+        // SAFETY: as the caller promises, the machine has this level and `y` holds four.
         unsafe {
             let a =
                 a.map(|v| _mm256_add_pd(_mm512_castpd512_pd256(v), _mm512_extractf64x4_pd::<1>(v)));
@@ -241,6 +257,8 @@ pub mod double {
     #[target_feature(enable = "avx2,fma")]
     #[inline]
     unsafe fn dot_a2(x: *const f64, h: *const f64, len: usize) -> f64 {
+        // SAFETY: as the caller promises, the machine has this level and windows and rows hold
+        // `len` samples.
         unsafe {
             let mut acc = [_mm256_setzero_pd(); 4];
             let mut i = 0;
