@@ -27,7 +27,14 @@ fn variable(name: &str) -> String {
 fn build_bridge() {
     let root = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
     let out = PathBuf::from(variable("OUT_DIR"));
-    for path in ["build.rs", "Cargo.lock", "bridge/Cargo.toml", "bridge/src"] {
+    let sources = [
+        "build.rs",
+        "Cargo.lock",
+        "bridge/Cargo.toml",
+        "bridge/src",
+        "python/gstrustaudio/_faults.py",
+    ];
+    for path in sources {
         println!("cargo:rerun-if-changed={}", root.join(path).display());
     }
     let (host, target) = (variable("HOST"), variable("TARGET"));

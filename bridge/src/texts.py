@@ -1,18 +1,15 @@
 """What leaves Python as text: exceptions, and what nodes post.
 
-One module with event_loop.py and node.py, which follow it.
+One module with python/gstrustaudio/_faults.py, which goes before it, and event_loop.py and node.py,
+which follow it.
 """
 
-import enum
 import json
 import os
 import re
-import traceback
 
 import numpy as np
 
-# Frames of these files are left out of tracebacks.
-_OWN = {__file__} if "__file__" in globals() else set()
 
 class NodeError(Exception):
     """The node cannot work as it is configured; says where the fault is."""
@@ -25,12 +22,6 @@ class NodeError(Exception):
 
 # What GStreamer takes for the name of a message or field.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9/_.:+-]*")
-
-
-def clean(text):
-    """`text` as valid Unicode: lone surrogates, as in names of files that are not UTF-8, are
-    spelled out as on Python's own stderr."""
-    return str.encode(text, "utf-8", "backslashreplace").decode("utf-8")
 
 
 def posted(name, fields):
@@ -80,115 +71,19 @@ def _kind(value):
     return f"an object of type {type(value).__name__}"
 
 
-# Codes of gRPC that another attempt may not meet again, as the statuses of HTTP that they stand for.
-_GRPC = {"UNAVAILABLE": 503, "RESOURCE_EXHAUSTED": 429, "DEADLINE_EXCEEDED": 504,
-         "INTERNAL": 500, "UNKNOWN": 500}
-# What AWS says with status 400.
-_THROTTLED = re.compile(r"Throttl|RequestLimitExceeded|ProvisionedThroughputExceeded")
-
-
-def _attempt(work, *arguments):
-    """What `work` gives; None where it raises, as any attribute or method of an exception may."""
-    try:
-        return work(*arguments)
-    except BaseException:
-        return None
-
-
-def _read(thing, name):
-    return _attempt(getattr, thing, name)
-
-
-def _status(error):
-    """The HTTP status in an exception, wherever its client keeps it: in itself, or in the response
-    that it belongs to."""
-    found = _status_in(error)
-    if found is not None:
-        return found
-    response = _read(error, "response")
-    if isinstance(response, dict):
-        return _status_of_aws(response)
-    # A response of `requests` is false where its status is an error.
-    return None if response is None else _status_in(response)
-
-
-def _status_in(thing):
-    for name in ("status_code", "status", "code"):
-        value = _read(thing, name)
-        if name == "code" and callable(value):
-            # gRPC; there it is a method.
-            value = _attempt(value)
-        if isinstance(value, int) and 100 <= value <= 599:
-            return int(value)
-        if isinstance(value, enum.Enum) and value.name in _GRPC:
-            return _GRPC[value.name]
-    return None
-
-
-def _status_of_aws(response):
-    code = _attempt(lambda: response["Error"]["Code"])
-    if isinstance(code, str) and _THROTTLED.search(code):
-        return 429
-    status = _attempt(lambda: response["ResponseMetadata"]["HTTPStatusCode"])
-    return status if isinstance(status, int) else None
-
-
-def _qualified(kind):
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _names(kind):
-    """Names of a class and its bases, bare and with their module."""
-    names = []
-    for base in kind.__mro__[:-1]:
-        names.append(base.__qualname__)
-        if base.__module__ != "builtins":
-            names.append(_qualified(base))
-    return names
-
-
 def describe(error, file=None):
-    """A JSON object that says what was raised, where, and of what kind. Nothing that the exception
-    itself does, such as raising again when it is asked for its text, keeps the rest from being
-    said."""
+    """A JSON object that says what was raised, where, and of what kind."""
     kind = type(error)
-    names = _names(kind)
-    # What urllib.error.URLError stands for.
-    reason = _read(error, "reason")
-    if isinstance(reason, BaseException):
-        names += _names(type(reason))
-    own = kind.__module__ in ("builtins", __name__)
-    name = clean(kind.__qualname__ if own else _qualified(kind))
-    message = _message(error)
-    # Not by the exception's own attribute, which may be anything.
-    stack = BaseException.__traceback__.__get__(error)
-    frames = [(frame.f_code.co_filename, line, frame.f_code.co_name)
-              for frame, line in traceback.walk_tb(stack) if frame.f_code.co_filename not in _OWN]
-    found, line = _place(error, frames, file)
-    message += _mend(kind, message, found)
-    status = _attempt(_status, error) if issubclass(kind, Exception) else None
-    retryable = _read(error, "retryable")
+    place = (error.file, error.line) if issubclass(kind, NodeError) else (None, None)
+    said = raised(error, file, place)
+    said["message"] += _mend(kind, said["message"], said["file"])
     return json.dumps({
-        "exception": name,
-        "types": [clean(n) for n in names],
-        "message": message,
-        "traceback": clean(_attempt(_format, error) or _bare(frames, name, message)),
-        "file": found,
-        "line": line,
-        "retryable": retryable if type(retryable) is bool else None,
-        "status": status,
+        **fault(error),
+        **said,
         "configuration": issubclass(kind, NodeError),
         "timed-out": issubclass(kind, CallTimeout),
         "interrupted": issubclass(kind, Interrupted),
     })
-
-
-def _message(error):
-    try:
-        message = clean(str(error))
-    except BaseException as inner:
-        return f"(its text raised {type(inner).__name__})"
-    return message
 
 
 def _mend(kind, message, file):
@@ -211,35 +106,3 @@ def _as_part_of_package(file):
         parts.insert(0, folder)
         if not os.path.exists(os.path.join(root, "__init__.py")):
             return root, ".".join(parts)
-
-
-def _place(error, frames, file):
-    """File and line of an exception: those that it names itself, else the last of its frames that
-    is in `file`."""
-    found = line = None
-    if issubclass(type(error), NodeError):
-        found, line = error.file, error.line
-    elif issubclass(type(error), SyntaxError):
-        found, line = _read(error, "filename"), _read(error, "lineno")
-    if not isinstance(found, str) and frames:
-        inside = [f for f in frames if clean(f[0]) == file]
-        found, line, _ = (inside or frames)[-1]
-    found = clean(found) if isinstance(found, str) else file
-    return found, line if isinstance(line, int) else None
-
-
-def _format(error):
-    whole = traceback.TracebackException.from_exception(error)
-    part, seen = whole, set()
-    while part is not None and id(part) not in seen:
-        seen.add(id(part))
-        part.stack = traceback.StackSummary.from_list(
-            [f for f in part.stack if f.filename not in _OWN])
-        part = part.__cause__ or part.__context__
-    return "".join(whole.format())
-
-
-def _bare(frames, name, message):
-    """As `_format`, of what needs nothing of the exception."""
-    lines = [f'  File "{file}", line {line}, in {function}\n' for file, line, function in frames]
-    return "".join(["Traceback (most recent call last):\n", *lines, f"{name}: {message}\n"])
