@@ -97,6 +97,17 @@ impl Breaker {
         }
     }
 
+    /// Time until a call may be tried; zero unless it is open.
+    pub fn retry_after(&self, now: Instant) -> Duration {
+        match (self.state, self.opened) {
+            (BreakerState::Open, Some(opened)) => {
+                let open_for = now.saturating_duration_since(opened);
+                self.cooldown.saturating_sub(open_for)
+            }
+            _ => Duration::ZERO,
+        }
+    }
+
     /// An admitted call went well.
     pub fn succeeded(&mut self) {
         self.failures = 0;
@@ -144,6 +155,7 @@ mod tests {
             assert_eq!(breaker.failures(), failures);
         }
         assert_eq!(breaker.state(), BreakerState::Open);
+        assert_eq!(breaker.retry_after(t + COOLDOWN / 3), COOLDOWN * 2 / 3);
         assert_eq!(
             breaker.admit(t + COOLDOWN - Duration::from_nanos(1)),
             Admit::Skip

@@ -7,6 +7,8 @@
 //! |---|---|
 //! | [`RetryPolicy`], [`Attempts`] | how often and when to try again |
 //! | [`Breaker`] | keeps calls away from what failed several times in a row |
+//! | [`SharedBreaker`] | the same for calls of many threads |
+//! | [`Caller`], [`Work`] | all of that for the calls of one function, with its figures |
 //! | [`Classifier`], [`Fault`] | tells transient failures of Python code from permanent ones |
 //! | [`Interrupt`] | a wait between attempts that others can end |
 //! | [`metrics`] | a recorder, its histogram, and the report and JSON document that it makes |
@@ -83,14 +85,18 @@
 #![warn(missing_docs)]
 
 mod breaker;
+mod caller;
 mod classify;
 mod interrupt;
 pub mod metrics;
 mod retry;
+mod shared;
 mod sync;
 
 pub use breaker::{Admit, Breaker, BreakerState};
+pub use caller::{Caller, Failed, Work};
 pub use classify::{Classifier, Fault};
 pub use interrupt::Interrupt;
 pub use retry::{Attempts, GiveUp, Next, RetryPolicy};
+pub use shared::{BreakerChange, Permit, SharedBreaker};
 pub use sync::lock;

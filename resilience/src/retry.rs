@@ -92,6 +92,11 @@ impl Attempts {
         self.made
     }
 
+    /// Time since the first attempt started.
+    pub fn elapsed(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.first)
+    }
+
     /// Most attempts that there can be.
     pub fn limit(&self) -> u32 {
         self.policy.max_retries.saturating_add(1)
@@ -107,7 +112,7 @@ impl Attempts {
         }
         let wait = self.policy.backoff(self.made);
         if let Some(deadline) = self.policy.deadline
-            && now.saturating_duration_since(self.first) + wait > deadline
+            && self.elapsed(now).saturating_add(wait) > deadline
         {
             return Next::GiveUp(GiveUp::Deadline);
         }
