@@ -24,6 +24,7 @@ pub mod silero;
 mod spectral;
 mod spectrum;
 mod stream;
+mod timestamps;
 mod tonal;
 mod voicing;
 
@@ -38,3 +39,4 @@ pub use segments::{Change, LevelClass, Rules, Segmenter};
 pub use spectral::{SCORES, Spectral};
 pub use spectrum::{FRAME_RATE, Plan};
 pub use stream::{Config, DetectorKind, Frame, Layout, Output, Planes, Vad};
+pub use timestamps::{TimestampRules, timestamps};
