@@ -1,9 +1,10 @@
 """Audio in Rust: on numpy arrays, and what the elements of the GStreamer plugin ``rustaudio`` say.
 
-Functions on arrays (`resample`, …) are in the compiled module of the wheel and need numpy, neither
-GStreamer nor PyGObject. `messages` (dataclasses), `document` and `text` need nothing but Python.
-`live` needs PyGObject, `exporter` prometheus_client. Names of the compiled module and of `live` are
-here too, and import it when they are used."""
+Functions on arrays (`resample`, `speech_timestamps`, …), `retry` and `CircuitBreaker` are in the compiled
+module of the wheel or stand on it; they need numpy, neither GStreamer nor PyGObject. `messages`
+(dataclasses), `document` and `text` need nothing but Python. `live` needs PyGObject, `exporter`
+prometheus_client. Names of the compiled module, of what stands on it and of `live` are here too, and
+import it when they are used."""
 from __future__ import annotations
 
 from importlib import import_module
@@ -39,18 +40,28 @@ if TYPE_CHECKING:
         stats,
         stop,
     )
+    from .resilience import CircuitBreaker, CircuitOpenError, RetryInfo, RetryPolicy, retry
+    from .speech import SpeechChunk, SpeechDetector, SpeechEdge, probabilities, speech_timestamps
 
 __version__ = "0.1.0"
 _LIVE = {
     "PipelineError", "all_stats", "connect", "events", "metrics", "parse", "play", "segments", "stats", "stop",
 }
 _NATIVE = {"HQ", "LQ", "MQ", "QQ", "VHQ", "ResampleStream", "resample"}
+# By their modules, which stand on the compiled one.
+_ON_NATIVE = {
+    "CircuitBreaker": "resilience", "CircuitOpenError": "resilience", "RetryInfo": "resilience",
+    "RetryPolicy": "resilience", "retry": "resilience",
+    "SpeechChunk": "speech", "SpeechDetector": "speech", "SpeechEdge": "speech", "probabilities": "speech",
+    "speech_timestamps": "speech",
+}
 # In full, as type checkers evaluate nothing.
 __all__ = [
-    "BreakerChange", "Event", "Failure", "HQ", "LQ", "MQ", "MessageError", "Metrics", "NodeFailure", "NodeReload",
-    "PipelineError", "QQ", "ResampleStream", "Run", "Segment", "VHQ", "VadChange", "VadFrame", "all_stats", "connect",
-    "events", "metrics", "parse", "pipeline_document", "play", "plugin_path", "read_launch_output", "resample",
-    "run_document", "segments", "stats", "stop",
+    "BreakerChange", "CircuitBreaker", "CircuitOpenError", "Event", "Failure", "HQ", "LQ", "MQ", "MessageError",
+    "Metrics", "NodeFailure", "NodeReload", "PipelineError", "QQ", "ResampleStream", "RetryInfo", "RetryPolicy", "Run",
+    "Segment", "SpeechChunk", "SpeechDetector", "SpeechEdge", "VHQ", "VadChange", "VadFrame", "all_stats", "connect",
+    "events", "metrics", "parse", "pipeline_document", "play", "plugin_path", "probabilities", "read_launch_output",
+    "resample", "retry", "run_document", "segments", "speech_timestamps", "stats", "stop",
 ]
 
 
@@ -61,6 +72,9 @@ def __getattr__(name: str) -> Any:
         value = getattr(live, name)
     elif name in _NATIVE:
         value = getattr(_compiled(), name)
+    elif name in _ON_NATIVE:
+        _compiled()
+        value = getattr(import_module(f".{_ON_NATIVE[name]}", __name__), name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     # The next use finds it without coming here.

@@ -1,8 +1,12 @@
-from typing import Any, Literal, Optional, Union, final
+from typing import Any, Callable, List, Literal, Optional, Tuple, Union, final
 
+from numpy import float32
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-__all__ = ["HQ", "LQ", "MQ", "QQ", "VHQ", "ResampleStream", "resample"]
+__all__ = [
+    "HQ", "LQ", "MQ", "QQ", "VHQ", "Breaker", "Caller", "Detector", "ResampleStream", "Work", "probabilities", "resample",
+    "speech_times",
+]
 
 _Quality = Union[Literal["QQ", "LQ", "MQ", "HQ", "VHQ"], int]
 _Engine = Literal["auto", "polyphase", "fft", "sinc"]
@@ -49,3 +53,77 @@ class ResampleStream:
     def rate_correction(self) -> float: ...
     @rate_correction.setter
     def rate_correction(self, value: float) -> None: ...
+
+_Change = Tuple[str, str, int]
+
+@final
+class Breaker:
+    def __new__(cls, threshold: int, cooldown: float) -> Breaker: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def failures(self) -> int: ...
+    def retry_after(self, now: Optional[float]) -> float: ...
+    def reset(self) -> Optional[_Change]: ...
+
+@final
+class Caller:
+    def __new__(
+        cls,
+        max_retries: int,
+        initial_backoff: float,
+        multiplier: float,
+        max_backoff: float,
+        deadline: Optional[float],
+        retry_on: str,
+        breaker: Optional[Breaker],
+        /,
+    ) -> Caller: ...
+    def begin(self, now: Optional[float]) -> Tuple[Optional[Work], Optional[_Change]]: ...
+    def is_transient(
+        self, types: List[str], message: str, retryable: Optional[bool], status: Optional[int], /
+    ) -> bool: ...
+    @property
+    def last_error(self) -> str: ...
+    def metrics(self, element: str, factory: str) -> str: ...
+
+@final
+class Work:
+    @property
+    def number(self) -> int: ...
+    def again(self) -> None: ...
+    def succeeded(self) -> Optional[_Change]: ...
+    def failed(
+        self, text: str, transient: bool, now: Optional[float], /
+    ) -> Tuple[int, int, float, Optional[float], Optional[str], Optional[_Change]]: ...
+    def abandon(self) -> None: ...
+
+_Choice = Tuple[str, int, float]
+_Rules = Tuple[float, float, float, float, float, float, float, bool]
+_Edge = Tuple[bool, int, int, int, Optional[float], float, float, float]
+
+def probabilities(x: ArrayLike, rate: int, choice: _Choice, /) -> NDArray[float32]: ...
+def speech_times(
+    x: ArrayLike,
+    rate: int,
+    choice: _Choice,
+    rules: _Rules,
+    progress: Optional[Callable[[float], object]],
+    /,
+) -> Tuple[int, List[Tuple[int, int]]]: ...
+
+@final
+class Detector:
+    def __new__(
+        cls,
+        rate: int,
+        channels: int,
+        choice: _Choice,
+        thresholds: Tuple[float, float],
+        times: Tuple[int, int, int, int],
+        /,
+    ) -> Detector: ...
+    def push(self, x: ArrayLike) -> Tuple[NDArray[float32], List[_Edge]]: ...
+    def flush(self) -> Tuple[NDArray[float32], List[_Edge]]: ...
+    def reset(self) -> None: ...
+    def state(self) -> Tuple[int, int, bool, int]: ...

@@ -3,7 +3,7 @@
 The tracer ``rustaudiometrics`` writes the same one for every element of a pipeline."""
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple, Union
 
 from .messages import Metrics
 from .record import Failure, Run
@@ -49,7 +49,7 @@ def _node(m: Metrics, failed: bool) -> Dict[str, Any]:
 
 
 def pipeline_document(
-    metrics: Iterable[Metrics],
+    metrics: Iterable[Union[Metrics, Mapping[str, Any]]],
     total_time: Optional[int],
     pipeline: str = "pipeline0",
     errors: Iterable[Failure] = (),
@@ -58,14 +58,15 @@ def pipeline_document(
     """``{"pipeline_execution": {"pipeline", "total_time_ms", "process_peak_rss_mb", "nodes":
     [{"id", "type", "execution_time_ms", "memory_mb", "status", …}]}}``.
 
-    ``metrics``: the messages of a run (the last one of each element counts) or the ``stats`` of its
-    elements; ``total_time``: wall time in ns; ``errors``: pipeline errors, whose elements get the
+    ``metrics``: the messages of a run (the last one of each element counts), the ``stats`` of its
+    elements, or the ``metrics()`` of functions that `retry` or a `CircuitBreaker` guards; ``total_time``: wall time in ns; ``errors``: pipeline errors, whose elements get the
     status ``failed``; ``traced``: the tracer's document of the same run, whose nodes stand in for
     elements that have no metrics of their own. Times are ms with microsecond precision, sizes MB
     (10^6 bytes); what is not known is ``None``."""
     failed = {e.element: e.text for e in errors}
     latest: Dict[str, Metrics] = {}
-    for m in metrics:
+    for said in metrics:
+        m = said if isinstance(said, Metrics) else Metrics.from_fields(said)
         latest[m.element] = m
     own = {name: _node(m, name in failed) for name, m in latest.items()}
     nodes = []

@@ -1,4 +1,5 @@
-//! `gstrustaudio._native`: the signal processing of `rustaudio-dsp` on numpy arrays.
+//! `gstrustaudio._native`: the signal processing of `rustaudio-dsp` on numpy arrays, and the retries
+//! of `rustaudio-resilience`.
 //!
 //! Each file registers what it defines; nothing here knows of GStreamer.
 
@@ -7,6 +8,8 @@ mod frames;
 mod idle;
 mod rates;
 mod resample;
+mod resilience;
+mod speech;
 
 use pyo3::prelude::*;
 
@@ -16,5 +19,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.py().import("numpy")?;
     rates::register(module)?;
     resample::register(module)?;
+    resilience::register(module)?;
+    speech::register(module)?;
     Ok(())
 }

@@ -1,0 +1,519 @@
+//! Voice activity detection of arrays.
+
+use std::ops::Range;
+use std::sync::{Mutex, TryLockError};
+
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use rustaudio_dsp::convert::SampleFormat;
+use rustaudio_dsp::vad::{
+    Config, DetectorKind, FrameGrid, Layout, LookAhead, Output, Planes, Rules, TimestampRules, Vad,
+    timestamps,
+};
+
+use crate::array::{Array, dtype_name, tuple};
+use crate::frames::{Frames, signals};
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Detector>()?;
+    module.add_function(wrap_pyfunction!(probabilities, module)?)?;
+    module.add_function(wrap_pyfunction!(speech_times, module)?)
+}
+
+const RATES: std::ops::RangeInclusive<u32> = 8_000..=768_000;
+/// Seconds of audio between two looks at what Python wants: a Ctrl-C, a callback.
+const PIECE: usize = 10;
+/// The 10 ms frames that Silero's longest segment leaves room for.
+const FRAMES_PER_SECOND: u32 = 100;
+
+fn check_rate(rate: u32) -> PyResult<()> {
+    if RATES.contains(&rate) {
+        return Ok(());
+    }
+    Err(PyValueError::new_err(format!(
+        "rate: expected {} to {} Hz, got {rate}",
+        RATES.start(),
+        RATES.end()
+    )))
+}
+
+/// Name of a detector, look-ahead in ms, threshold of the energy detector in dBFS.
+type Choice = (String, u32, f32);
+
+fn detector((name, look_ahead, energy_threshold): &Choice) -> PyResult<DetectorKind> {
+    let (name, look_ahead, energy_threshold) = (name.as_str(), *look_ahead, *energy_threshold);
+    let asked = LookAhead::within(u64::from(look_ahead) * 1_000_000);
+    let kind = match name {
+        "silero" => DetectorKind::Silero(asked),
+        "neural" => DetectorKind::Neural(asked),
+        "spectral" => DetectorKind::Spectral(asked),
+        "energy" => {
+            return Ok(DetectorKind::Energy {
+                threshold_db: energy_threshold,
+            });
+        }
+        _ => {
+            return Err(PyValueError::new_err(format!(
+                "detector: expected 'silero', 'neural', 'spectral' or 'energy', got '{name}'"
+            )));
+        }
+    };
+    if kind.look_ahead().frames() as u32 * 10 != look_ahead {
+        let known = match name {
+            "spectral" => "0, 30 or 100",
+            _ => "0, 30, 60 or 100",
+        };
+        return Err(PyValueError::new_err(format!(
+            "look_ahead_ms: expected {known} for detector='{name}', got {look_ahead}"
+        )));
+    }
+    Ok(kind)
+}
+
+/// Frames and channels of an array of samples.
+fn dimensions(x: &Array<'_>) -> PyResult<(usize, usize)> {
+    match *x.shape() {
+        [frames] => Ok((frames, 1)),
+        [frames, channels] if channels > 0 => Ok((frames, channels)),
+        _ => Err(PyValueError::new_err(format!(
+            "x: expected shape (frames,) or (frames, channels), got {}",
+            tuple(x.shape())
+        ))),
+    }
+}
+
+/// The samples of an array, which can be read without the GIL.
+struct Recording<'a> {
+    memory: &'a [u8],
+    frames: Frames,
+    format: SampleFormat,
+}
+
+impl<'a> Recording<'a> {
+    fn of(array: &'a Array<'_>) -> PyResult<Self> {
+        dimensions(array)?;
+        let mut all = signals(array, 0);
+        Ok(Self {
+            memory: array.memory(),
+            frames: all.remove(0),
+            format: array.format(),
+        })
+    }
+
+    /// How a detector is to read it: where it lies, or else copied piece by piece.
+    fn layout(&self) -> Layout {
+        if !self.frames.is_interleaved() && self.frames.is_planar() {
+            Layout::Planar
+        } else {
+            Layout::Interleaved
+        }
+    }
+
+    /// Has `vad`, made for its [`layout`](Self::layout), take the frames of `range`; `copy` is room
+    /// for them.
+    fn push(
+        &self,
+        vad: &mut Vad,
+        range: Range<usize>,
+        copy: &mut Vec<u8>,
+        give: impl FnMut(Output),
+    ) {
+        let (samples, frames) = (range.len(), &self.frames);
+        if self.layout() == Layout::Planar {
+            let starts = (0..frames.channels).map(|channel| frames.at(range.start, channel));
+            let offsets: Vec<_> = starts.collect();
+            let planes = Planes {
+                data: self.memory,
+                offsets: &offsets,
+            };
+            return vad.push(planes, samples, give);
+        }
+        let data = if frames.is_interleaved() {
+            self.memory.get(frames.at(range.start, 0)..)
+        } else {
+            frames.gather(self.memory, range, copy);
+            Some(&copy[..])
+        };
+        let planes = Planes {
+            data: data.unwrap_or_default(),
+            offsets: &[],
+        };
+        vad.push(planes, samples, give);
+    }
+}
+
+/// Probabilities of a whole recording; `progress`, if it is not None, is called with percents.
+fn hear(
+    py: Python<'_>,
+    recording: &Recording<'_>,
+    rate: u32,
+    detector: DetectorKind,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Vec<f32>> {
+    let config = Config {
+        format: recording.format,
+        layout: recording.layout(),
+        rate,
+        channels: recording.frames.channels,
+        detector,
+    };
+    let (piece, all) = (rate as usize * PIECE, recording.frames.frames);
+    let mut vad = py.detach(|| Vad::new(config, Rules::default()));
+    let mut heard = Vec::with_capacity(all / (rate / FRAMES_PER_SECOND) as usize + 1);
+    let mut copy = Vec::new();
+    for from in (0..all).step_by(piece) {
+        let range = from..all.min(from + piece);
+        let take = |output| heard.extend(probability(output));
+        py.detach(|| recording.push(&mut vad, range.clone(), &mut copy, take));
+        py.check_signals()?;
+        if let Some(progress) = progress {
+            progress.call1((100.0 * range.end as f64 / all as f64,))?;
+        }
+    }
+    py.detach(|| vad.flush(|output| heard.extend(probability(output))));
+    Ok(heard)
+}
+
+fn probability(output: Output) -> Option<f32> {
+    match output {
+        Output::Frame(frame) => Some(frame.probability),
+        Output::Change(..) => None,
+    }
+}
+
+/// A new array of float32.
+fn floats<'py>(py: Python<'py>, values: &[f32]) -> PyResult<Bound<'py, PyAny>> {
+    let mut array = Array::zeros(py, SampleFormat::F32, &[values.len()])?;
+    for (bytes, value) in array.memory_mut().chunks_exact_mut(4).zip(values) {
+        bytes.copy_from_slice(&value.to_ne_bytes());
+    }
+    Ok(array.into_object())
+}
+
+/// Probability of speech in each 10 ms: what `gstrustaudio.probabilities` calls.
+#[pyfunction]
+#[pyo3(signature = (x, rate, choice, /))]
+fn probabilities<'py>(
+    py: Python<'py>,
+    x: &Bound<'py, PyAny>,
+    rate: u32,
+    choice: Choice,
+) -> PyResult<Bound<'py, PyAny>> {
+    check_rate(rate)?;
+    let kind = detector(&choice)?;
+    let x = Array::input(x, "x")?;
+    let recording = Recording::of(&x)?;
+    floats(py, &hear(py, &recording, rate, kind, None)?)
+}
+
+/// Rules of [`timestamps`] as Silero has them: thresholds, and lengths in seconds.
+type SpokenRules = (f32, f32, f64, f64, f64, f64, f64, bool);
+
+/// Length of the recording; first sample of each segment and of what follows it.
+#[pyfunction]
+#[pyo3(signature = (x, rate, choice, rules, progress, /))]
+fn speech_times(
+    py: Python<'_>,
+    x: &Bound<'_, PyAny>,
+    rate: u32,
+    choice: Choice,
+    rules: SpokenRules,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<(u64, Vec<(u64, u64)>)> {
+    check_rate(rate)?;
+    let kind = detector(&choice)?;
+    let x = Array::input(x, "x")?;
+    let recording = Recording::of(&x)?;
+    let heard = hear(py, &recording, rate, kind, progress)?;
+    let samples = |seconds: f64| seconds * f64::from(rate);
+    let (threshold, release, min_speech, max_speech, min_silence, pad, min_cut, cut_at_longest) =
+        rules;
+    let rules = TimestampRules {
+        threshold,
+        release,
+        min_speech: samples(min_speech),
+        max_speech: samples(max_speech),
+        min_silence: samples(min_silence),
+        pad: samples(pad),
+        min_cut: samples(min_cut),
+        cut_at_longest,
+    };
+    let grid = FrameGrid::new(rate);
+    let frames = (0..).map(|n| grid.start(n)).zip(heard);
+    let length = recording.frames.frames as u64;
+    let frame = u64::from(rate / FRAMES_PER_SECOND);
+    let found = timestamps(frames, frame, length, &rules);
+    Ok((
+        length,
+        found.into_iter().map(|s| (s.start, s.end)).collect(),
+    ))
+}
+
+/// What a [`Detector`] was made for.
+#[derive(Clone, Copy)]
+struct Wanted {
+    rate: u32,
+    channels: usize,
+    detector: DetectorKind,
+    rules: Rules,
+}
+
+struct Hearing {
+    vad: Vad,
+    /// The samples of a frame of 10 ms that is not whole yet. The detector gets whole ones: sums of
+    /// squares would depend on how a stream is cut, if only in their last bit.
+    rest: Vec<u8>,
+    /// Nothing came since the start or a reset: another dtype may.
+    fresh: bool,
+}
+
+/// A detector for chunks of any size.
+#[pyclass(frozen, module = "gstrustaudio._native")]
+struct Detector {
+    wanted: Wanted,
+    hearing: Mutex<Hearing>,
+}
+
+/// Whether speech starts, sample and frame of the edge, number, first sample and level of the segment,
+/// probability, level and noise floor of the frame.
+type Edge = (bool, u64, u64, u64, Option<f32>, f32, f32, f32);
+type Heard<'py> = (Bound<'py, PyAny>, Vec<Edge>);
+
+impl Wanted {
+    fn vad(&self, format: SampleFormat) -> Vad {
+        let config = Config {
+            format,
+            layout: Layout::Interleaved,
+            rate: self.rate,
+            channels: self.channels,
+            detector: self.detector,
+        };
+        Vad::new(config, self.rules)
+    }
+}
+
+impl Hearing {
+    /// Takes `data`, the samples of whole audio frames that are `size` bytes each.
+    fn push(&mut self, data: &[u8], size: usize, told: &mut Told) {
+        let missing = self.room(0) * size - self.rest.len();
+        if data.len() < missing {
+            self.rest.extend_from_slice(data);
+            return;
+        }
+        let (mut from, mut frames) = (0, 0);
+        if !self.rest.is_empty() {
+            self.rest.extend_from_slice(&data[..missing]);
+            let rest = std::mem::take(&mut self.rest);
+            self.take(&rest, rest.len() / size, told);
+            self.rest = rest;
+            self.rest.clear();
+            from = missing;
+        }
+        let left = (data.len() - from) / size;
+        while self.room(frames) <= left {
+            frames += 1;
+        }
+        let whole = match frames {
+            0 => 0,
+            _ => self.room(frames - 1),
+        };
+        self.take(&data[from..], whole, told);
+        self.rest.extend_from_slice(&data[from + whole * size..]);
+    }
+
+    /// Samples from the detector's position to the end of the frame of 10 ms that comes `frames`
+    /// after the next one.
+    fn room(&self, frames: u64) -> usize {
+        let grid = self.vad.grid();
+        (grid.start(self.vad.frames() + frames + 1) - self.vad.position()) as usize
+    }
+
+    fn take(&mut self, data: &[u8], samples: usize, told: &mut Told) {
+        let grid = self.vad.grid();
+        let planes = Planes { data, offsets: &[] };
+        self.vad
+            .push(planes, samples, |output| told.take(output, grid, None));
+    }
+
+    fn flush(&mut self, size: usize) -> Told {
+        let rest = std::mem::take(&mut self.rest);
+        let mut told = Told::default();
+        self.take(&rest, rest.len() / size, &mut told);
+        let vad = &mut self.vad;
+        let (grid, end) = (vad.grid(), (vad.frames(), vad.position()));
+        vad.flush(|output| told.take(output, grid, Some(end)));
+        vad.reset();
+        self.fresh = true;
+        told
+    }
+
+    /// Bytes of a sample of each channel.
+    fn size(&self) -> usize {
+        self.vad.config().format.size() * self.vad.config().channels
+    }
+}
+
+/// What a piece of audio gave.
+#[derive(Default)]
+struct Told {
+    probabilities: Vec<f32>,
+    edges: Vec<Edge>,
+}
+
+impl Told {
+    /// `end`: the number of frames and of samples at the end of the stream, once it is there.
+    fn take(&mut self, output: Output, grid: FrameGrid, end: Option<(u64, u64)>) {
+        let at = |frame| match end {
+            // A last piece shorter than a frame belongs to the frame before it.
+            Some((frames, samples)) if frame >= frames => samples,
+            _ => grid.start(frame),
+        };
+        match output {
+            Output::Frame(frame) => self.probabilities.push(frame.probability),
+            Output::Change(change, frame) => self.edges.push((
+                change.speech,
+                at(change.at),
+                change.segment,
+                at(change.start),
+                change.level,
+                frame.probability,
+                frame.level,
+                frame.noise_floor,
+            )),
+        }
+    }
+}
+
+impl Detector {
+    /// Does something with the detector, without the GIL.
+    fn with<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut Hearing) -> T + Send,
+    ) -> PyResult<T> {
+        let mut hearing = match self.hearing.try_lock() {
+            Ok(hearing) => hearing,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                return Err(PyRuntimeError::new_err(
+                    "another thread uses this SpeechDetector: give each stream one of its own",
+                ));
+            }
+        };
+        let hearing = &mut *hearing;
+        Ok(py.detach(|| work(hearing)))
+    }
+}
+
+#[pymethods]
+impl Detector {
+    #[new]
+    #[pyo3(signature = (rate, channels, choice, thresholds, times, /))]
+    fn new(
+        py: Python<'_>,
+        rate: u32,
+        channels: usize,
+        choice: Choice,
+        thresholds: (f32, f32),
+        times: (u64, u64, u64, u64),
+    ) -> PyResult<Self> {
+        check_rate(rate)?;
+        if !(1..=1024).contains(&channels) {
+            return Err(PyValueError::new_err(format!(
+                "channels: expected 1 to 1024, got {channels}"
+            )));
+        }
+        let rules = Rules {
+            threshold: thresholds.0,
+            release: thresholds.1,
+            ..Rules::default()
+        };
+        let wanted = Wanted {
+            rate,
+            channels,
+            detector: detector(&choice)?,
+            rules: rules.with_times(times.0, times.1, times.2, times.3),
+        };
+        let vad = py.detach(|| wanted.vad(SampleFormat::F32));
+        let hearing = Mutex::new(Hearing {
+            vad,
+            rest: Vec::new(),
+            fresh: true,
+        });
+        Ok(Self { wanted, hearing })
+    }
+
+    fn push<'py>(&self, py: Python<'py>, x: &Bound<'py, PyAny>) -> PyResult<Heard<'py>> {
+        let array = Array::input(x, "x")?;
+        let (frames, channels) = dimensions(&array)?;
+        if channels != self.wanted.channels {
+            return Err(PyValueError::new_err(format!(
+                "x: expected {} channel{}, got shape {}",
+                self.wanted.channels,
+                if self.wanted.channels == 1 { "" } else { "s" },
+                tuple(array.shape())
+            )));
+        }
+        let recording = Recording::of(&array)?;
+        let (format, wanted) = (recording.format, self.wanted);
+        let size = format.size() * channels;
+        let told = self.with(py, |hearing| {
+            let now = hearing.vad.config().format;
+            if hearing.fresh && now != format {
+                let segment = hearing.vad.segmenter().segment();
+                hearing.vad = wanted.vad(format);
+                hearing.vad.count_on(segment);
+            } else if now != format {
+                return Err(now);
+            }
+            hearing.fresh &= frames == 0;
+            let mut told = Told::default();
+            if recording.frames.is_interleaved() {
+                hearing.push(recording.memory, size, &mut told);
+            } else {
+                let mut copy = Vec::new();
+                let all = 0..frames;
+                recording.frames.gather(recording.memory, all, &mut copy);
+                hearing.push(&copy, size, &mut told);
+            }
+            Ok(told)
+        })?;
+        let told = told.map_err(|now| {
+            PyTypeError::new_err(format!(
+                "x: expected dtype {} as before, got {}; reset() starts another recording",
+                dtype_name(now),
+                dtype_name(format)
+            ))
+        })?;
+        Ok((floats(py, &told.probabilities)?, told.edges))
+    }
+
+    fn flush<'py>(&self, py: Python<'py>) -> PyResult<Heard<'py>> {
+        let told = self.with(py, |hearing| hearing.flush(hearing.size()))?;
+        Ok((floats(py, &told.probabilities)?, told.edges))
+    }
+
+    /// Starts again at sample 0; segments are counted from 1.
+    fn reset(&self, py: Python<'_>) -> PyResult<()> {
+        self.with(py, |hearing| {
+            hearing.vad.reset();
+            hearing.vad.count_on(0);
+            hearing.rest.clear();
+            hearing.fresh = true;
+        })
+    }
+
+    /// Samples taken and decided, whether in speech, samples of delay.
+    fn state(&self, py: Python<'_>) -> PyResult<(u64, u64, bool, u64)> {
+        self.with(py, |hearing| {
+            let vad = &hearing.vad;
+            let waiting = hearing.rest.len() / hearing.size();
+            (
+                vad.position() + waiting as u64,
+                vad.decided(),
+                vad.segmenter().in_speech(),
+                vad.delay(),
+            )
+        })
+    }
+}
