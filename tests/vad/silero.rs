@@ -112,6 +112,23 @@ fn words_are_found_where_they_are_whatever_the_buffers() {
 }
 
 #[test]
+fn a_recording_that_begins_in_a_word_begins_in_speech() {
+    for (name, ms) in [
+        ("Front_Left", 150),
+        ("Side_Left", 200),
+        ("Rear_Center", 250),
+    ] {
+        let mut word = recording(name);
+        let loud = word.iter().position(|x| x.abs() > 66).unwrap();
+        word.drain(..loud + ms * RATE / 1000);
+        word.extend([0; RATE]);
+        word.truncate(word.len() / 480 * 480);
+        let found = spans(&run("", &word, 480).1);
+        assert_eq!(found[0].0, 3000, "{name} from {ms} ms on: {found:?}");
+    }
+}
+
+#[test]
 fn each_look_ahead_is_told_as_latency_and_kept() {
     let (x, _) = speech();
     for (ms, told) in [(0, 120), (30, 150), (60, 180), (100, 220)] {

@@ -18,6 +18,7 @@ mod math;
 mod model;
 pub mod neural;
 mod noise;
+mod opening;
 mod ratio;
 mod segments;
 pub mod silero;

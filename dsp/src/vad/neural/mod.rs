@@ -15,6 +15,7 @@ use super::detector::Detector;
 use super::double::Doubler;
 use super::look_ahead::LookAhead;
 use super::math::{sane, sigmoid};
+use super::opening::Opening;
 use super::silero;
 use super::spectrum::Plan;
 use crate::simd::Level;
@@ -38,6 +39,7 @@ pub struct Neural {
     leveller: Leveller,
     silero: silero::Network,
     head: Head,
+    opening: Opening,
     /// Silero's logits of the newest window and of the one before it, scaled.
     logits: [f32; 2],
     /// What the head said last.
@@ -65,6 +67,7 @@ impl Neural {
             leveller: Leveller::default(),
             silero: silero::Network::at(level),
             head: Head::at(level, look_ahead),
+            opening: Opening::default(),
             logits: [0.0; 2],
             logit: f32::NEG_INFINITY,
             gaps: 0,
@@ -88,6 +91,27 @@ impl Neural {
         self.head.frame(&inputs)
     }
 
+    /// Hears the first moments of a recording again, after hearing them backwards.
+    fn open(&mut self, mut opening: [f32; Opening::SAMPLES]) -> f32 {
+        self.forget();
+        let mut mirrored = opening;
+        mirrored.reverse();
+        for hop in mirrored.as_chunks_mut().0 {
+            self.hear(hop);
+        }
+        let hops = opening.as_chunks_mut().0;
+        hops.iter_mut().fold(self.logit, |_, hop| self.hear(hop))
+    }
+
+    /// Forgets all that was heard.
+    fn forget(&mut self) {
+        self.front.reset();
+        self.leveller = Leveller::default();
+        self.silero.reset();
+        self.head.reset();
+        self.logits = [0.0; 2];
+    }
+
     /// Counts a frame and gives the decision that is due.
     fn take(&mut self, gap: bool) -> Option<f32> {
         self.gaps = self.gaps << 1 | u32::from(gap);
@@ -108,13 +132,17 @@ impl Detector for Neural {
             Plan::Narrow => self.doubler.run(hop, &mut samples),
         }
         samples.iter_mut().for_each(|x| *x = sane(*x));
-        self.logit = self.hear(&mut samples);
+        self.logit = match self.opening.take(&samples).copied() {
+            Some(opening) => self.open(opening),
+            None => self.hear(&mut samples),
+        };
         self.take(false)
     }
 
     fn push_gap(&mut self) -> Option<f32> {
         self.front.restart();
         self.silero.restart();
+        self.opening.interrupt();
         self.doubler = Doubler::default();
         self.take(true)
     }
@@ -124,11 +152,8 @@ impl Detector for Neural {
     }
 
     fn reset(&mut self) {
-        self.front.reset();
-        self.leveller = Leveller::default();
-        self.silero.reset();
-        self.head.reset();
-        self.logits = [0.0; 2];
+        self.forget();
+        self.opening.reset();
         self.logit = f32::NEG_INFINITY;
         (self.gaps, self.frames) = (0, 0);
         self.doubler = Doubler::default();

@@ -10,6 +10,9 @@ const WAITING: usize = 16;
 /// how far, in samples. Found on labelled recordings: `docs/vad.md`.
 const GO_ON: f32 = 0.5;
 const FARTHEST: f32 = 1024.0;
+/// Samples at the start of a recording that the network may know less of than later: for so long, the
+/// greatest logit that is known holds.
+const OPENING: i64 = 10 * FRAME;
 
 /// A logit, the instant it holds for, and the stretch of audio it belongs to.
 #[derive(Clone, Copy, Default)]
@@ -32,6 +35,8 @@ pub struct Course {
     frames: [u32; WAITING],
     taken: u64,
     stretch: u32,
+    /// First sample after the opening, which all lies in one stretch.
+    opening: i64,
 }
 
 impl Course {
@@ -45,6 +50,7 @@ impl Course {
             frames: [0; WAITING],
             taken: 0,
             stretch: 1,
+            opening: i64::MIN,
         }
     }
 
@@ -56,6 +62,19 @@ impl Course {
     /// First sample of the frame that comes next.
     pub fn position(&self) -> i64 {
         self.taken as i64 * FRAME
+    }
+
+    /// The windows of a recording that starts at sample `from`, in this stretch, are told anew.
+    pub fn open(&mut self, from: i64) {
+        let mut kept = 0;
+        for i in 0..self.known {
+            if self.points[i].stretch != self.stretch {
+                self.points[kept] = self.points[i];
+                kept += 1;
+            }
+        }
+        self.known = kept;
+        self.opening = from + OPENING;
     }
 
     /// A window has given `logit`, which describes the instant of sample `at`.
@@ -91,10 +110,19 @@ impl Course {
     fn logit(&self, frame: u64) -> f32 {
         let stretch = self.frames[(frame % WAITING as u64) as usize];
         let centre = frame as i64 * FRAME + FRAME / 2;
-        let mut after: Option<&Point> = None;
-        let mut points = self.points[..self.known]
+        let points = self.points[..self.known]
             .iter()
             .filter(|p| stretch != 0 && p.stretch == stretch);
+        if centre < self.opening {
+            points.map(|p| p.logit).fold(f32::NEG_INFINITY, f32::max)
+        } else {
+            Self::on_line(points, centre)
+        }
+    }
+
+    /// The logit at sample `centre`, on a line through `points`, the newest of which come first.
+    fn on_line<'a>(mut points: impl Iterator<Item = &'a Point>, centre: i64) -> f32 {
+        let mut after: Option<&Point> = None;
         while let Some(point) = points.next() {
             if point.at > centre {
                 after = Some(point);

@@ -13,6 +13,7 @@ use super::detector::Detector;
 use super::double::Doubler;
 use super::look_ahead::LookAhead;
 use super::math::sigmoid;
+use super::opening::Opening;
 use super::spectrum::Plan;
 use course::Course;
 
@@ -26,9 +27,11 @@ pub struct Silero {
     plan: Plan,
     network: Network,
     course: Course,
-    /// At half the network's rate: the hop at full rate.
+    opening: Opening,
+    /// From half the network's rate.
     doubler: Doubler,
-    doubled: [f32; HOP],
+    /// At the network's rate.
+    hop: [f32; HOP],
 }
 
 impl Silero {
@@ -38,31 +41,54 @@ impl Silero {
             plan,
             network: Network::new(),
             course: Course::new(look_ahead.frames()),
+            opening: Opening::default(),
             doubler: Doubler::default(),
-            doubled: [0.0; HOP],
+            hop: [0.0; HOP],
+        }
+    }
+
+    /// Hears the frame that comes next.
+    fn hear(&mut self) {
+        let before = self.network.filled() as i64;
+        let logit = self.network.push(&self.hop);
+        let Some(opening) = self.opening.take(&self.hop) else {
+            if let Some(logit) = logit {
+                let start = self.course.position() - before;
+                self.course.add(start - LOOKS_BACK, logit);
+            }
+            return;
+        };
+        let end = self.course.position() + HOP as i64;
+        let mut start = end - opening.len() as i64;
+        self.network.reset();
+        let mut mirrored: [f32; 2 * Network::WINDOW] = std::array::from_fn(|i| opening[i]);
+        mirrored.reverse();
+        for window in mirrored.chunks(Network::WINDOW) {
+            self.network.push(window);
+        }
+        self.course.open(start);
+        for part in opening.chunks(Network::WINDOW) {
+            if let Some(logit) = self.network.push(part) {
+                self.course.add(start - LOOKS_BACK, logit);
+            }
+            start += part.len() as i64;
         }
     }
 }
 
 impl Detector for Silero {
     fn push(&mut self, hop: &[f32]) -> Option<f32> {
-        let hop = match self.plan {
-            Plan::Wide => hop,
-            Plan::Narrow => {
-                self.doubler.run(hop, &mut self.doubled);
-                &self.doubled
-            }
-        };
-        let before = self.network.filled() as i64;
-        if let Some(logit) = self.network.push(hop) {
-            let start = self.course.position() - before;
-            self.course.add(start - LOOKS_BACK, logit);
+        match self.plan {
+            Plan::Wide => self.hop.copy_from_slice(hop),
+            Plan::Narrow => self.doubler.run(hop, &mut self.hop),
         }
+        self.hear();
         self.course.frame().map(sigmoid)
     }
 
     fn push_gap(&mut self) -> Option<f32> {
         self.network.restart();
+        self.opening.interrupt();
         self.doubler = Doubler::default();
         self.course.gap().map(sigmoid)
     }
@@ -74,6 +100,7 @@ impl Detector for Silero {
     fn reset(&mut self) {
         self.network.reset();
         self.course.reset();
+        self.opening.reset();
         self.doubler = Doubler::default();
     }
 
