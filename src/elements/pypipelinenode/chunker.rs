@@ -2,19 +2,10 @@
 
 use std::collections::VecDeque;
 
-use super::engine::contradiction;
+use super::planes::{add_audio_meta, contradiction, frames_of, planes};
+use super::settings::Cut;
 use crate::elements::support::timeline::{Timeline, frames_to_time, time_to_frames};
 use crate::python::Failure;
-
-/// What one call gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
-    Buffer,
-    /// This many frames.
-    Frames(u64),
-    /// From a start of speech to its end, in pieces of at most this many frames (0 = whole).
-    Utterance(u64),
-}
 
 /// Audio for the node, or audio that passes it by.
 #[derive(Debug)]
@@ -51,43 +42,6 @@ pub struct Chunker {
     changes: VecDeque<Change>,
     speech: Option<bool>,
     utterance: u64,
-}
-
-/// Bytes of each plane of `buffer`, and its frames. `None` where the buffer contradicts itself.
-fn planes<'a>(
-    data: &'a [u8],
-    buffer: &gst::BufferRef,
-    info: &gst_audio::AudioInfo,
-) -> Option<(Vec<&'a [u8]>, u64)> {
-    let bps = info.bps() as usize;
-    let channels = info.channels() as usize;
-    if info.layout() == gst_audio::AudioLayout::Interleaved {
-        let frames = data.len() / (bps * channels).max(1);
-        return Some((vec![&data[..frames * bps * channels]], frames as u64));
-    }
-    let Some(meta) = buffer.meta::<gst_audio::AudioMeta>() else {
-        let frames = data.len() / (bps * channels).max(1);
-        let all = data.chunks_exact((frames * bps).max(1)).take(channels);
-        return Some((all.collect(), frames as u64));
-    };
-    let size = meta.samples().checked_mul(bps)?;
-    let all: Option<Vec<_>> = meta
-        .offsets()
-        .iter()
-        .map(|&offset| data.get(offset..offset.checked_add(size)?))
-        .collect();
-    all.filter(|a| a.len() == channels)
-        .map(|a| (a, meta.samples() as u64))
-}
-
-/// Frames in `buffer`.
-pub fn frames_of(buffer: &gst::BufferRef, info: &gst_audio::AudioInfo) -> u64 {
-    match buffer.meta::<gst_audio::AudioMeta>() {
-        Some(meta) if info.layout() == gst_audio::AudioLayout::NonInterleaved => {
-            meta.samples() as u64
-        }
-        _ => (buffer.size() / (info.bpf() as usize).max(1)) as u64,
-    }
 }
 
 impl Chunker {
@@ -350,12 +304,4 @@ impl Chunker {
         }
         self.planes.iter_mut().for_each(|p| p.shrink_to(1 << 20));
     }
-}
-
-/// Says where the planes of contiguous planar audio are.
-pub fn add_audio_meta(buffer: &mut gst::BufferRef, info: &gst_audio::AudioInfo, frames: usize) {
-    let plane = frames * info.bps() as usize;
-    let offsets: Vec<usize> = (0..info.channels() as usize).map(|c| c * plane).collect();
-    // Fails only where the buffer is too small, which a plane of `frames` rules out.
-    let _ = gst_audio::AudioMeta::add(buffer, info, frames, &offsets);
 }

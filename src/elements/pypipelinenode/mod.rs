@@ -17,6 +17,7 @@ mod engine;
 mod imp;
 mod messages;
 mod output;
+mod planes;
 mod settings;
 mod stats;
 

@@ -3,7 +3,8 @@
 use crate::elements::support::timeline::{Timeline, frames_to_time};
 use crate::python::{Memory, Returned};
 
-use super::chunker::{Chunk, add_audio_meta};
+use super::chunker::Chunk;
+use super::planes::add_audio_meta;
 
 /// Makes buffers of the output format, and says when they are.
 pub struct Outputs {

@@ -5,7 +5,6 @@ use std::time::Duration;
 use gst::glib;
 use gst::prelude::*;
 
-use super::chunker::Cut;
 use crate::elements::support::timeline::time_to_frames;
 use crate::python::Spec;
 use crate::resilience::RetryPolicy;
@@ -76,6 +75,16 @@ pub enum Isolation {
     InProcess,
     #[enum_value(name = "In a worker process of its own", nick = "process")]
     Process,
+}
+
+/// What one call gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    Buffer,
+    /// This many frames.
+    Frames(u64),
+    /// From a start of speech to its end, in pieces of at most this many frames (0 = whole).
+    Utterance(u64),
 }
 
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::format::{abi_segment, shape};
 use super::report::fail;
-use super::{Engine, Surroundings};
+use super::state::{Engine, Surroundings};
 use crate::elements::pypipelinenode::chunker::Chunk;
 use crate::elements::pypipelinenode::messages::{Circumstances, Place};
 use crate::elements::pypipelinenode::settings::OnFailure;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::format::abi_segment;
 use super::report::fail;
-use super::{Engine, Surroundings};
+use super::state::{Engine, Surroundings};
 use crate::elements::pypipelinenode::messages::{Circumstances, Place};
 use crate::elements::pypipelinenode::settings::OnFailure;
 use crate::python::abi::{Moment, NO_TIME};

@@ -1,5 +1,6 @@
 //! From GStreamer's description of audio to that of nodes, and back.
 
+use crate::elements::pypipelinenode::planes::contradiction;
 use crate::elements::pypipelinenode::settings::{Layout, Settings};
 use crate::python::abi::{NO_TIME, Segment, sample};
 use crate::python::{Failure, Shape, Wanted};
@@ -135,30 +136,6 @@ fn uneven(offsets: &[usize]) -> Failure {
             "the planes of a buffer start at bytes {offsets:?}, which no array can have as its \
              strides; put `rustaudioconvert ! audio/x-raw,layout=interleaved` in front, or set \
              chunk=duration, which copies them together"
-        ),
-    )
-}
-
-/// A buffer whose metadata speak of other bytes than it has.
-pub fn contradiction(buffer: &gst::BufferRef, info: &gst_audio::AudioInfo) -> Failure {
-    let planes = buffer.meta::<gst_audio::AudioMeta>().map_or_else(
-        || "no planes".to_string(),
-        |meta| {
-            format!(
-                "planes of {} samples at {:?}",
-                meta.samples(),
-                meta.offsets()
-            )
-        },
-    );
-    Failure::new(
-        "BufferError",
-        format!(
-            "a buffer of {} bytes has {planes}, which contradicts its {} channels of {}; the \
-             element in front made it wrong",
-            buffer.size(),
-            info.channels(),
-            info.format().to_str()
         ),
     )
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gst::prelude::*;
 
-use super::{Engine, Surroundings};
+use super::state::{Engine, Surroundings};
 use crate::elements::pypipelinenode::messages::{self, Circumstances, Place};
 use crate::elements::pypipelinenode::settings::OnFailure;
 use crate::elements::support::unread;

@@ -1,0 +1,282 @@
+//! One chunk after another: to the node, past it, or to what becomes of audio that fails.
+
+use std::time::{Duration, Instant};
+
+use gst::prelude::*;
+
+use super::calls::Admitted;
+use super::format::{output_info, sample_type};
+use super::report::fail;
+use super::state::{Engine, Stream, Surroundings, stamp};
+use crate::elements::pypipelinenode::chunker::{Chunk, Chunker};
+use crate::elements::pypipelinenode::messages::Place;
+use crate::elements::pypipelinenode::output::Outputs;
+use crate::elements::pypipelinenode::planes::frames_of;
+use crate::elements::pypipelinenode::settings::Chunk as Cutting;
+use crate::elements::support::metrics::span;
+use crate::elements::support::speech;
+use crate::metrics::Status;
+use crate::python::{Failure, Format};
+use crate::resilience::Admit;
+impl Engine {
+    /// Takes up the input format; the output format that the node wants. `None` where it cannot be
+    /// started, which has been told.
+    pub fn start(
+        &mut self,
+        info: &gst_audio::AudioInfo,
+        caps: &gst::CapsRef,
+        env: &Surroundings<'_>,
+    ) -> Option<gst_audio::AudioInfo> {
+        self.stream = None;
+        // Caps that were not taken come again with each buffer, during a stop too.
+        if self.unfit || env.interrupt.is_raised() {
+            return None;
+        }
+        match self.start_node(info, caps, env) {
+            Ok(output) => Some(output),
+            // Cut short by a flush or a stop, it did not fail.
+            Err(_) if env.interrupt.is_raised() => None,
+            Err(failure) => {
+                self.unfit = true;
+                fail(env, &failure);
+                None
+            }
+        }
+    }
+
+    fn start_node(
+        &mut self,
+        info: &gst_audio::AudioInfo,
+        caps: &gst::CapsRef,
+        env: &Surroundings<'_>,
+    ) -> Result<gst_audio::AudioInfo, Failure> {
+        let unsupported = |what: String| Failure::new("FormatError", what);
+        let sample = sample_type(info)
+            .ok_or_else(|| unsupported(format!("no numpy type for {}", info.format().to_str())))?;
+        let format = Format {
+            format: info.format().to_str().to_string(),
+            rate: info.rate(),
+            channels: info.channels(),
+            planar: info.layout() == gst_audio::AudioLayout::NonInterleaved,
+        };
+        let wanted = self
+            .node
+            .start(&format, &caps.to_string(), &env.element.name())?;
+        let output = output_info(info, &wanted)
+            .ok_or_else(|| unsupported(format!("the node asks for impossible caps: {wanted:?}")))?;
+        self.stream = Some(Stream {
+            sample,
+            chunker: Chunker::new(env.settings.cut(info.rate()), info.clone()),
+            outputs: Outputs::new(info.clone(), output.clone()),
+            info: info.clone(),
+            asked: env.settings.chunk != Cutting::Utterance,
+            said_partial: false,
+        });
+        Ok(output)
+    }
+
+    pub fn stop(&mut self) -> Result<(), Failure> {
+        self.stream = None;
+        self.end = None;
+        self.node.stop()
+    }
+
+    /// Speech starts or ends, as rustvad says.
+    pub fn mark(
+        &mut self,
+        at: Option<gst::ClockTime>,
+        speech: bool,
+        segment: u64,
+        env: &Surroundings<'_>,
+    ) {
+        if std::mem::take(&mut self.unheard) {
+            env.metrics.set_status(Status::Ok);
+        }
+        if let Some(stream) = &mut self.stream {
+            stream.asked = true;
+            stream.chunker.mark(at, speech, segment);
+        }
+    }
+
+    /// Warns where the audio of `stream` would wait for speech for ever.
+    fn look_for_rustvad(&mut self, env: &Surroundings<'_>) {
+        match &mut self.stream {
+            Some(stream) if !stream.asked => stream.asked = true,
+            _ => return,
+        }
+        let sink = env.element.static_pad("sink");
+        if self.unheard || sink.is_some_and(|pad| speech::is_announced(&pad)) {
+            return;
+        }
+        self.unheard = true;
+        env.metrics.set_status(Status::Degraded);
+        gst::element_warning!(
+            env.element,
+            gst::LibraryError::Settings,
+            ("chunk=utterance, but there is no rustvad upstream that says where speech is: the \
+                 node gets no audio. Put rustvad before this element, or set another chunk")
+        );
+    }
+
+    /// What is announced holds for all that comes, whatever its time.
+    pub fn take_up_marks(&mut self) {
+        if let Some(stream) = &mut self.stream {
+            stream.chunker.take_up_changes();
+        }
+    }
+
+    /// Drops what waits here and in the node.
+    pub fn flush(&mut self, env: &Surroundings<'_>) {
+        if let Some(stream) = &mut self.stream {
+            stream.chunker.flush();
+            stream.outputs.break_off();
+        }
+        self.empty_node(env);
+    }
+
+    /// Takes a buffer; `out` gets what is to be pushed.
+    pub fn push(
+        &mut self,
+        buffer: gst::Buffer,
+        env: &Surroundings<'_>,
+        out: &mut Vec<gst::Buffer>,
+    ) -> Result<(), gst::FlowError> {
+        if self.unfit {
+            return Err(gst::FlowError::Flushing);
+        }
+        if env.settings.reload {
+            self.reload(&buffer, env, out)?;
+        }
+        self.look_for_rustvad(env);
+        let stream = self.stream.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
+        stream.tell_partial(&buffer, env);
+        let mut chunks = std::mem::take(&mut self.chunks);
+        let cut = stream.chunker.push(buffer, &mut chunks).map_err(|failure| {
+            fail(env, &failure);
+            gst::FlowError::Error
+        });
+        self.finish(cut, chunks, env, out)
+    }
+
+    /// Lets the node have all that waits, and give all that it holds.
+    pub fn drain(
+        &mut self,
+        env: &Surroundings<'_>,
+        out: &mut Vec<gst::Buffer>,
+    ) -> Result<(), gst::FlowError> {
+        let Some(stream) = &mut self.stream else {
+            return Ok(());
+        };
+        let mut chunks = std::mem::take(&mut self.chunks);
+        stream.chunker.drain(&mut chunks);
+        self.finish(Ok(()), chunks, env, out)?;
+        self.drain_node(env, out)
+    }
+
+    fn finish(
+        &mut self,
+        cut: Result<(), gst::FlowError>,
+        mut chunks: Vec<Chunk>,
+        env: &Surroundings<'_>,
+        out: &mut Vec<gst::Buffer>,
+    ) -> Result<(), gst::FlowError> {
+        let mut result = cut;
+        for chunk in chunks.drain(..) {
+            if result.is_ok() {
+                result = self.chunk(chunk, env, out);
+            }
+        }
+        self.chunks = chunks;
+        let waiting = self.stream.as_ref().map_or(0, |s| s.chunker.memory());
+        let held = waiting + self.snapshot.capacity();
+        env.metrics.set_memory(held as u64 + self.node.memory());
+        result
+    }
+
+    fn chunk(
+        &mut self,
+        chunk: Chunk,
+        env: &Surroundings<'_>,
+        out: &mut Vec<gst::Buffer>,
+    ) -> Result<(), gst::FlowError> {
+        // What it holds comes before what goes past it, and before a break at its own time.
+        let apart = !chunk.call || chunk.buffer.flags().contains(gst::BufferFlags::DISCONT);
+        if apart && self.end.is_some() {
+            self.drain_node(env, out)?;
+        }
+        let Some(stream) = &mut self.stream else {
+            return Err(gst::FlowError::NotNegotiated);
+        };
+        let rate = stream.info.rate();
+        if !chunk.call {
+            let span = span(&chunk.buffer, chunk.frames, rate);
+            let work = env.metrics.begin();
+            if stream.outputs.is_same() {
+                let mut buffer = chunk.buffer;
+                stream.outputs.pass(&mut buffer);
+                out.push(buffer);
+            } else {
+                stream.outputs.silence(&chunk, out);
+            }
+            env.metrics.end(env.element, work, &span);
+            return Ok(());
+        }
+        let place = self.place(&chunk.buffer, chunk.frames, rate);
+        let before = self.breaker.state();
+        self.breaker.configure(
+            env.settings.breaker_threshold,
+            Duration::from_nanos(env.settings.breaker_cooldown),
+        );
+        let now = Instant::now();
+        let admit = self.breaker.admit(now);
+        self.tell_breaker(before, &place, env);
+        if admit == Admit::Skip {
+            env.metrics.add_skipped(1);
+            env.metrics.set_status(Status::Skipping);
+            let span = span(&chunk.buffer, chunk.frames, rate);
+            let work = env.metrics.begin();
+            let result = self.give_up(chunk, env, out);
+            env.metrics.end(env.element, work, &span);
+            return result;
+        }
+        let work = Admitted {
+            flags: chunk.buffer.flags(),
+            chunk,
+            place,
+            probe: admit == Admit::Probe,
+            at: now,
+        };
+        self.call(work, env, out)
+    }
+
+    /// Loads the node anew where its file has changed since; before `buffer` is worked on.
+    fn reload(
+        &mut self,
+        buffer: &gst::BufferRef,
+        env: &Surroundings<'_>,
+        out: &mut Vec<gst::Buffer>,
+    ) -> Result<(), gst::FlowError> {
+        let Some(file) = self.node.about().file.clone() else {
+            return Ok(());
+        };
+        let now = stamp(&file);
+        if now.is_none() || now == self.file {
+            return Ok(());
+        }
+        self.file = now;
+        // The new node knows nothing of what the old one holds.
+        self.drain_node(env, out)?;
+        let done = self.node.reload();
+        self.tell_reload(&file, done.as_ref().err(), env);
+        if done.is_ok() {
+            self.warned = false;
+            let before = self.breaker.state();
+            self.breaker.try_now();
+            let place = self.stream.as_ref().map_or_else(Place::default, |s| {
+                self.place(buffer, frames_of(buffer, &s.info), s.info.rate())
+            });
+            self.tell_breaker(before, &place, env);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,161 @@
+//! A node, and the stream through it.
+
+use std::time::{Duration, SystemTime};
+
+use crate::elements::pypipelinenode::chunker::{Chunk, Chunker};
+use crate::elements::pypipelinenode::messages::Place;
+use crate::elements::pypipelinenode::output::Outputs;
+use crate::elements::pypipelinenode::settings::{OnFailure, Settings};
+use crate::elements::pypipelinenode::stats::Stats;
+use crate::elements::support::format::Partial;
+use crate::elements::support::metrics::ElementMetrics;
+use crate::elements::support::timeline::{frames_to_time, running_time};
+use crate::python::Node;
+use crate::python::abi::NO_TIME;
+use crate::resilience::{Breaker, Classifier, Interrupt};
+/// What the engine needs of the element.
+pub struct Surroundings<'a> {
+    pub element: &'a gst::Element,
+    pub metrics: &'a ElementMetrics,
+    pub stats: &'a Stats,
+    pub interrupt: &'a Interrupt,
+    pub settings: &'a Settings,
+    pub classifier: &'a Classifier,
+}
+
+/// A negotiated stream.
+pub(super) struct Stream {
+    pub(super) info: gst_audio::AudioInfo,
+    pub(super) sample: i32,
+    pub(super) chunker: Chunker,
+    pub(super) outputs: Outputs,
+    /// Whether there is a rustvad upstream was looked for, or does not matter.
+    pub(super) asked: bool,
+    /// That a buffer holds half a frame was said.
+    pub(super) said_partial: bool,
+}
+
+impl Stream {
+    /// Says at the first of a stream that `buffer` is no whole number of frames.
+    pub(super) fn tell_partial(&mut self, buffer: &gst::BufferRef, env: &Surroundings<'_>) {
+        if let Err(partial) = Partial::check(buffer, self.info.bpf())
+            && !std::mem::replace(&mut self.said_partial, true)
+        {
+            gst::element_warning!(
+                env.element,
+                gst::StreamError::Format,
+                ("{partial}; the node does not get them")
+            );
+        }
+    }
+}
+
+/// State of a file, to see that it changed.
+pub(super) type Stamp = (Option<SystemTime>, u64);
+
+pub(super) fn stamp(file: &str) -> Option<Stamp> {
+    let meta = std::fs::metadata(file).ok()?;
+    Some((meta.modified().ok(), meta.len()))
+}
+
+/// A node and the stream through it; the streaming thread's own.
+pub struct Engine {
+    pub(super) node: Box<dyn Node>,
+    pub(super) breaker: Breaker,
+    pub(super) stream: Option<Stream>,
+    pub(super) segment: gst::FormattedSegment<gst::ClockTime>,
+    /// Input of the current call, as it came.
+    pub(super) snapshot: Vec<u8>,
+    pub(super) chunks: Vec<Chunk>,
+    pub(super) file: Option<Stamp>,
+    /// Where the audio ends that the node got since it was last drained.
+    pub(super) end: Option<Place>,
+    /// A start failed for good: there is none until READY.
+    pub(super) unfit: bool,
+    /// The first failure for good has been warned of.
+    pub(super) warned: bool,
+    /// Audio came that would wait for a rustvad, and there is none.
+    pub(super) unheard: bool,
+}
+
+impl Engine {
+    pub fn new(node: Box<dyn Node>) -> Self {
+        let file = node.about().file.as_deref().and_then(stamp);
+        Self {
+            node,
+            breaker: Breaker::new(0, Duration::ZERO),
+            stream: None,
+            segment: gst::FormattedSegment::new(),
+            snapshot: Vec::new(),
+            chunks: Vec::new(),
+            file,
+            end: None,
+            unfit: false,
+            warned: false,
+            unheard: false,
+        }
+    }
+
+    /// Forgets the last stream; for READY->PAUSED.
+    pub fn reset(&mut self, settings: &Settings) {
+        self.breaker = Breaker::new(
+            settings.breaker_threshold,
+            Duration::from_nanos(settings.breaker_cooldown),
+        );
+        self.stream = None;
+        self.segment = gst::FormattedSegment::new();
+        self.end = None;
+        (self.unfit, self.warned, self.unheard) = (false, false, false);
+    }
+
+    /// Whether a start failed for good.
+    pub fn is_unfit(&self) -> bool {
+        self.unfit
+    }
+
+    pub fn set_segment(&mut self, segment: &gst::FormattedSegment<gst::ClockTime>) {
+        self.segment = segment.clone();
+        if let Some(stream) = &mut self.stream {
+            stream.outputs.break_off();
+        }
+    }
+
+    pub(super) fn place(&self, buffer: &gst::BufferRef, frames: u64, rate: u32) -> Place {
+        let pts = buffer.pts();
+        let ns = |t: Option<gst::ClockTime>| t.map_or(NO_TIME, |t| t.nseconds());
+        Place {
+            timestamp: ns(pts),
+            stream_time: ns(self.segment.to_stream_time(pts)),
+            running_time: ns(running_time(&self.segment, pts)),
+            duration: frames_to_time(frames, rate).nseconds(),
+        }
+    }
+
+    /// What becomes of audio that the node could not work on.
+    pub(super) fn give_up(
+        &mut self,
+        chunk: Chunk,
+        env: &Surroundings<'_>,
+        out: &mut Vec<gst::Buffer>,
+    ) -> Result<(), gst::FlowError> {
+        let Some(stream) = &mut self.stream else {
+            return Err(gst::FlowError::NotNegotiated);
+        };
+        match env.settings.on_failure {
+            OnFailure::Drop => {
+                env.metrics.add_dropped(1);
+                stream.outputs.break_off();
+            }
+            OnFailure::Pass if stream.outputs.is_same() => {
+                let mut buffer = chunk.buffer;
+                stream.outputs.pass(&mut buffer);
+                out.push(buffer);
+            }
+            // Audio of other caps cannot pass.
+            OnFailure::Pass | OnFailure::Silence | OnFailure::Error => {
+                stream.outputs.silence(&chunk, out);
+            }
+        }
+        Ok(())
+    }
+}
