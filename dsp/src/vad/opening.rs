@@ -29,6 +29,15 @@ impl Opening {
     /// Samples of the whole.
     pub const SAMPLES: usize = HOPS * HOP;
 
+    /// One that is over before it began.
+    #[cfg(test)]
+    pub fn over() -> Self {
+        Self {
+            hops: HOPS,
+            ..Self::default()
+        }
+    }
+
     /// Takes a hop of 10 ms; all of the opening, once, where this one completes it.
     pub fn take(&mut self, hop: &[f32; HOP]) -> Option<&[f32; Self::SAMPLES]> {
         if self.hops == HOPS {
