@@ -49,7 +49,7 @@ macro_rules! real {
                         Box::new(Polyphase::new(prototype, ratio, rows))
                     }
                     Plan::Fft(size) => Box::new(Blocks::new(ratio, size, design.spec.channels)),
-                    Plan::Sinc { cubic } => Box::new(Sinc::new(prototype, ratio, cubic, level)?),
+                    Plan::Sinc(curve) => Box::new(Sinc::new(prototype, ratio, curve, level)?),
                     #[cfg(feature = "rubato")]
                     Plan::RubatoFft { units } => {
                         Box::new(RubatoFft::new(ratio, units, design.spec.channels)?)

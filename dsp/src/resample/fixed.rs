@@ -11,15 +11,16 @@ use std::sync::Arc;
 use super::design::{Prototype, PrototypeKey};
 use super::engine::Output;
 use super::groups::{Job, Run, Stretch};
+use super::phases::{Phases, Storage, exact_bytes};
 use super::polyphase::Rows;
 use super::ratio::Ratio;
 use super::spec::ResampleError;
-use super::table::{Aligned, Phases, Storage, exact_bytes};
+use super::table::Aligned;
 use crate::shared::Shared;
 use crate::simd::Level;
-use crate::simd::resample_fixed::columns;
-use crate::simd::resample_pass::{Columns, GROUP, PAIR, Words};
-use crate::simd::resample_words::COARSE_BITS;
+use crate::simd::resample_fixed::{columns, rounding};
+use crate::simd::resample_pass::{Columns, GROUP, Words};
+use crate::simd::resample_words::{COARSE_BITS, Lanes, Rounding};
 
 /// Largest table of the same rows in `f32`, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
@@ -54,31 +55,24 @@ pub struct Table {
 /// The tables in use.
 static TABLES: Shared<(PrototypeKey, Ratio), Table> = Shared::new();
 
-/// All rows, with the zeros that they are padded with.
+/// All groups of rows, with the zeros that they are padded with.
 struct Taps {
-    rows: Vec<f64>,
-    /// Of a row.
+    groups: Vec<Lanes<f64>>,
+    /// Of a group.
     len: usize,
-    /// Where the response begins in each, and how long it is.
-    firsts: Vec<usize>,
-    count: usize,
 }
 
 impl Taps {
     fn new(prototype: &Prototype, ratio: Ratio, phases: &Phases) -> Self {
         let len = phases.len;
-        let mut rows = vec![0.0; phases.rows as usize * len];
-        let mut firsts = Vec::new();
+        let mut groups = vec![[0.0; GROUP]; phases.offsets.len() * len];
         phases.each_row(&prototype.evaluator(), ratio, |row, shift, taps| {
-            rows[row * len + shift..][..taps.len()].copy_from_slice(taps);
-            firsts.push(shift);
+            let group = &mut groups[row / GROUP * len..][..len];
+            for (to, tap) in group[shift..].iter_mut().zip(taps) {
+                to[row % GROUP] = *tap;
+            }
         });
-        Self {
-            rows,
-            len,
-            firsts,
-            count: prototype.taps() as usize,
-        }
+        Self { groups, len }
     }
 
     /// Words of which the fine ones are `finer`: two for each tap but the outer ones, as many of which
@@ -88,22 +82,24 @@ impl Taps {
         let unit = f64::from(1u32 << (COARSE_BITS + finer));
         // What is left of a tap that a coarse word was rounded to.
         let second = f64::from(1u32 << finer) / 2.0;
-        let mut sums = vec![0.0; self.firsts.len()];
-        let (mut outer, mut largest) = (0, 0.0f64);
+        let mut sums = vec![[0.0; GROUP]; self.groups.len() / self.len];
+        let (mut outer, mut largest) = (0, [0.0f64; GROUP]);
         for end in (UNROLLED..=self.len / 2).step_by(UNROLLED) {
-            for (row, sum) in self.rows.chunks_exact(self.len).zip(&mut sums) {
-                for i in end - UNROLLED..end {
-                    for tap in [row[i], row[self.len - 1 - i]] {
-                        *sum += tap.abs() * unit;
-                        largest = largest.max(tap.abs() * unit);
+            for (group, sums) in self.groups.chunks_exact(self.len).zip(&mut sums) {
+                let first = &group[end - UNROLLED..end];
+                let last = &group[self.len - end..][..UNROLLED];
+                for taps in first.iter().chain(last) {
+                    for (lane, tap) in taps.iter().enumerate() {
+                        sums[lane] += tap.abs() * unit;
+                        largest[lane] = largest[lane].max(tap.abs() * unit);
                     }
                 }
             }
-            if largest > f64::from(i16::MAX - 1) {
+            if largest.iter().any(|tap| *tap > f64::from(i16::MAX - 1)) {
                 break;
             }
             let most = MOST as f64 - (self.len - 2 * end) as f64 * second;
-            if sums.iter().all(|sum| *sum <= most) {
+            if sums.as_flattened().iter().all(|sum| *sum <= most) {
                 outer = end;
             }
         }
@@ -113,50 +109,17 @@ impl Taps {
         }
     }
 
-    /// The fine and the coarse words of row `row`, and the power of what they are off by. What is lost
-    /// in rounding a tap is added to the next, so that the gain at 0 Hz is that of the row, and
-    /// errors lie where there is least of speech and music: at the high end.
-    fn round(&self, row: usize, words: Words) -> (Vec<[i16; 2]>, f64) {
-        let mut rounded = vec![[0; 2]; self.len];
-        let (mut lost, mut error) = (0.0, 0.0);
-        let round = |value: &mut f64, bits: u32| {
-            let unit = f64::from(1u32 << bits);
-            let word = (*value * unit).round() as i16;
-            *value -= f64::from(word) / unit;
-            word
-        };
-        let (from, to) = words.near;
-        for i in (self.firsts[row]..).take(self.count) {
-            let before = lost;
-            lost += self.rows[row * self.len + i];
-            if i >= from && i < to {
-                rounded[i][1] = round(&mut lost, COARSE_BITS);
-            }
-            rounded[i][0] = round(&mut lost, COARSE_BITS + words.finer);
-            error += (lost - before) * (lost - before);
-        }
-        (rounded, error)
-    }
-
     /// The words of all rows, in groups; those that are just fine enough. `None` if the sums could
     /// leave their bits.
     fn in_groups(&self) -> Option<(Aligned<i16>, Words)> {
+        let round = rounding(Level::best());
         FINER.map(|finer| self.words(finer)).find_map(|words| {
             let size = words.of_group(self.len);
-            let groups = self.firsts.len().div_ceil(GROUP);
-            let mut all = Aligned::zeroed(groups * size);
-            for row in 0..self.firsts.len() {
-                let (rounded, error) = self.round(row, words);
-                if error > MAX_ERROR || !fits(&rounded, words.finer) {
+            let mut all = Aligned::zeroed(self.groups.len() / self.len * size);
+            let to = all.get_mut().chunks_exact_mut(size);
+            for (group, to) in self.groups.chunks_exact(self.len).zip(to) {
+                if !is_good(&round(group, words, to), words.finer) {
                     return None;
-                }
-                let (group, lane) = (row / GROUP, row % GROUP);
-                let mut to = all.get_mut()[group * size..][..size].chunks_exact_mut(PAIR);
-                for (i, pair) in rounded.chunks_exact(2).enumerate() {
-                    let two = 2 * i >= words.near.0 && 2 * i < words.near.1;
-                    for (kind, to) in (0..1 + usize::from(two)).zip(&mut to) {
-                        to[2 * lane..][..2].copy_from_slice(&[pair[0][kind], pair[1][kind]]);
-                    }
                 }
             }
             Some((all, words))
@@ -164,13 +127,18 @@ impl Taps {
     }
 }
 
-/// Whether no sum of `words`, fine and coarse, times samples can leave 32 bits.
-fn fits(words: &[[i16; 2]], finer: u32) -> bool {
-    let sum = |of: usize| {
-        let words = words.iter().map(|w| u64::from(w[of].unsigned_abs()));
-        words.sum::<u64>()
-    };
-    sum(0) <= MOST && sum(1) + (sum(0) >> finer) < MOST
+/// Whether rows that were rounded so are precise enough, and no sum of theirs can leave its bits.
+fn is_good(rounding: &Rounding, finer: u32) -> bool {
+    let unit = f64::from(1u32 << (COARSE_BITS + finer));
+    let precise = rounding.power.iter().all(|p| *p <= MAX_ERROR * unit * unit);
+    let mut sums = rounding.sums[0].iter().zip(&rounding.sums[1]);
+    precise && sums.all(|(fine, coarse)| fits(*fine as u64, *coarse as u64, finer))
+}
+
+/// Whether no sum of words times samples can leave 32 bits; of the words' sizes, `fine` and `coarse`
+/// are the sums.
+fn fits(fine: u64, coarse: u64, finer: u32) -> bool {
+    fine <= MOST && coarse + (fine >> finer) < MOST
 }
 
 impl Table {
@@ -248,16 +216,14 @@ mod tests {
 
     #[test]
     fn sums_fit_up_to_their_last_bit() {
-        let fine = |last| [[32_767, 0], [-32_767, 0], [last, 0]];
-        assert!(fits(&fine(1), 5));
-        assert!(!fits(&fine(2), 5));
-        let coarse = |last| [[0, 32_767], [0, -32_767], [0, last]];
-        assert!(fits(&coarse(0), 5));
-        assert!(!fits(&coarse(1), 5));
+        assert!(fits(65_535, 0, 5));
+        assert!(!fits(65_536, 0, 5));
+        assert!(fits(0, 65_534, 5));
+        assert!(!fits(0, 65_535, 5));
         // Both together.
-        assert!(fits(&[[0, 32_767], [0, 32_765], [63, 0]], 5));
-        assert!(!fits(&[[0, 32_767], [0, 32_765], [64, 2]], 5));
-        assert!(!fits(&[[0, 32_767], [0, 32_765], [96, 0]], 5));
+        assert!(fits(63, 65_533, 5));
+        assert!(!fits(64, 65_533, 5));
+        assert!(fits(64, 65_532, 5));
         // The largest sums that are let through, worked out.
         let most = 65_535i64 * 32_768;
         assert!(i32::try_from(most).is_ok() && i32::try_from(-most).is_ok());

@@ -6,10 +6,11 @@ use super::design::Prototype;
 use super::engine::Output;
 use super::fifo::Fifo;
 use super::groups::{Job, Run, Stretch};
+use super::phases::Phases;
 use super::polyphase::Rows;
 use super::ratio::Ratio;
 use super::spec::ResampleError;
-use super::table::{Exact, Phases, Real};
+use super::table::{Exact, Real};
 use crate::simd::Level;
 use crate::simd::resample_pass::{Kernels, Words};
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::engine::Output;
 use super::fifo::Fifo;
-use super::table::Phases;
+use super::phases::Phases;
 use crate::simd::resample_pass::{Columns, GROUP, Grouped, Pass, WINDOWS, Words};
 
 const ROWS: u64 = GROUP as u64;

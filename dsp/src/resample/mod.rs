@@ -16,6 +16,7 @@ mod fixed;
 mod floats;
 mod grid;
 mod groups;
+mod phases;
 mod planner;
 mod polyphase;
 mod ratio;
@@ -35,7 +36,7 @@ pub use edge::{Layout, Source, Stream};
 pub use engine::Output;
 pub use planner::Plan;
 pub use ratio::{CORRECTIONS, Ratio};
-pub use spec::{EngineChoice, EngineKind, FilterMode, Interpolation, ResampleError, Spec};
+pub use spec::{Curve, EngineChoice, EngineKind, FilterMode, Interpolation, ResampleError, Spec};
 pub use stream::Resampler;
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use super::design::{MAX_QUALITY, Method, Prototype};
 use super::fft::{Size, filter_frames};
+use super::phases::exact_bytes;
 use super::ratio::{CORRECTIONS, Ratio};
-use super::spec::{EngineChoice, EngineKind, FilterMode, Interpolation, Spec};
-use super::table::exact_bytes;
+use super::spec::{Curve, EngineChoice, EngineKind, FilterMode, Interpolation, Spec};
 
 /// What the planner decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,11 +13,8 @@ pub enum Plan {
     Polyphase,
     /// Overlap-save with transforms of this size.
     Fft(Size),
-    /// Taps interpolated between phases, cubic or linear; any ratio, also a varying one.
-    Sinc {
-        /// Cubic rather than linear.
-        cubic: bool,
-    },
+    /// Taps interpolated between phases; any ratio, also a varying one.
+    Sinc(Curve),
     /// rubato's `Fft`, in blocks of so many times the ratio's smallest stretch.
     RubatoFft {
         /// Input frames of a block over [`Ratio::m`], output frames over [`Ratio::l`].
@@ -50,6 +47,9 @@ const MOST_POINTS: u64 = 1 << 15;
 /// What a window may cost more than the cheapest if it delays less.
 const SLACK: f64 = 1.3;
 
+/// Rows of an exact table, at most: many more take longer to make than they are used in a second.
+const MOST_ROWS: u64 = 1024;
+
 /// Where the fft engine's pass band ends (-1 dB) at each quality, as a fraction of the lower Nyquist
 /// frequency. It is down by 133 dB at the lower Nyquist frequency, by 140 from 5 % above it on.
 pub const EDGES: [f64; MAX_QUALITY as usize + 1] = [
@@ -71,9 +71,7 @@ pub fn plan(spec: &Spec, ratio: Ratio, prototype: &Prototype, size: usize) -> Pl
     let time_domain = time_domain(spec, ratio, prototype, size);
     let fixed = spec.rate_correction == 1.0 && spec.method == Method::Kaiser;
     match spec.engine {
-        EngineChoice::Sinc => Plan::Sinc {
-            cubic: cubic(spec.interpolation),
-        },
+        EngineChoice::Sinc => Plan::Sinc(curve(spec)),
         EngineChoice::Polyphase => time_domain,
         EngineChoice::Fft if fixed => {
             blocks(spec, ratio, spec.max_latency).map_or(time_domain, Plan::Fft)
@@ -98,15 +96,18 @@ pub fn plan(spec: &Spec, ratio: Ratio, prototype: &Prototype, size: usize) -> Pl
     }
 }
 
-fn cubic(interpolation: Interpolation) -> bool {
-    interpolation != Interpolation::Linear
+/// What taps are interpolated by, where they are.
+fn curve(spec: &Spec) -> Curve {
+    match spec.interpolation {
+        _ if spec.filter_mode == FilterMode::Full => Curve::Exact,
+        Interpolation::Linear => Curve::Straight,
+        Interpolation::Cubic | Interpolation::None => Curve::Smooth,
+    }
 }
 
 /// Polyphase or, where its table would be too large or the ratio varies, sinc.
 fn time_domain(spec: &Spec, ratio: Ratio, prototype: &Prototype, size: usize) -> Plan {
-    let sinc = Plan::Sinc {
-        cubic: cubic(spec.interpolation),
-    };
+    let sinc = Plan::Sinc(curve(spec));
     if spec.rate_correction != 1.0 {
         return sinc;
     }
@@ -115,7 +116,8 @@ fn time_domain(spec: &Spec, ratio: Ratio, prototype: &Prototype, size: usize) ->
         return Plan::Polyphase;
     }
     match spec.filter_mode {
-        FilterMode::Full => Plan::Polyphase,
+        FilterMode::Full if ratio.l <= MOST_ROWS => Plan::Polyphase,
+        FilterMode::Full => sinc,
         FilterMode::Interpolated => sinc,
         FilterMode::Auto => {
             let full = exact_bytes(prototype, ratio, size);
@@ -247,7 +249,7 @@ fn time_cost(ratio: Ratio, prototype: &Prototype, plan: &Plan) -> f64 {
     // Taps of large tables come from the second cache.
     let large = row * ratio.l as f64 * 4.0 > 32_768.0;
     let per_tap = if large { 0.037 } else { 0.029 };
-    let rows = if matches!(plan, Plan::Sinc { .. }) {
+    let rows = if matches!(plan, Plan::Sinc(_)) {
         4.0
     } else {
         1.0
@@ -335,17 +337,24 @@ mod tests {
     fn large_tables_and_varying_ratios_are_interpolated() {
         assert!(matches!(
             planned(&Spec::new(44_100, 47_999, 1)),
-            Plan::Sinc { cubic: true }
+            Plan::Sinc(Curve::Smooth)
         ));
-        let full = Spec {
-            filter_mode: FilterMode::Full,
-            ..Spec::new(44_100, 47_999, 1)
+        let full = |rates: (u32, u32)| {
+            planned(&Spec {
+                filter_mode: FilterMode::Full,
+                interpolation: Interpolation::Linear,
+                ..Spec::new(rates.0, rates.1, 1)
+            })
         };
-        assert_eq!(planned(&full), Plan::Polyphase);
+        assert_eq!(full((44_100, 48_000)), Plan::Polyphase);
+        assert_eq!(full((11_025, 48_000)), Plan::Polyphase);
+        for rates in [(44_100, 47_999), (384_000, 44_101), (11_025, 192_000)] {
+            assert_eq!(full(rates), Plan::Sinc(Curve::Exact), "{rates:?}");
+        }
         let corrected = Spec {
             rate_correction: 1.001,
             ..Spec::new(48_000, 16_000, 1)
         };
-        assert!(matches!(planned(&corrected), Plan::Sinc { .. }));
+        assert!(matches!(planned(&corrected), Plan::Sinc(_)));
     }
 }

@@ -5,8 +5,8 @@ use super::engine::{Engine, Output};
 use super::fifo::Fifo;
 use super::grid::Grid;
 use super::groups::{Job, Stretch};
+use super::phases::Phases;
 use super::ratio::{Position, Ratio};
-use super::table::Phases;
 use crate::simd::resample_pass::{GROUP, Grouped, STEP};
 
 /// The filter of a [`Polyphase`]: rows of taps, and what sums over them.

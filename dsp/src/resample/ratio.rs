@@ -230,6 +230,27 @@ mod tests {
         }
     }
 
+    /// Numbers that random ones do not hit upon: `a` times `b` just meets, or just misses, 128 bits.
+    #[test]
+    fn products_keep_every_carry_and_borrow() {
+        let whole = 1u128 << 64;
+        for (a, b, c, shift, expected) in [
+            (whole, whole, 0, 64, whole),
+            // 2^128 - 1: what is taken away is more than the low half has.
+            (whole, whole, 1, 64, whole - 1),
+            (whole, whole, whole, 64, whole - 1),
+            (whole, whole, whole + 1, 64, whole - 2),
+            // The two products in the middle are more than 128 bits: 2^213 - 2^128 - 2^85 + 1.
+            (u128::MAX, (1 << 85) - 1, 0, 127, (1 << 86) - 3),
+            // The halves carry into the high one: 2^129 - 2^65 - 2 and so on.
+            (u128::MAX, 2, 0, 64, (whole - 1) << 1 | 1),
+            (u128::MAX, 2, u128::MAX, 64, whole - 1),
+        ] {
+            let product = product_shifted(a, b, c, shift);
+            assert_eq!(product, expected, "({a} * {b} - {c}) >> {shift}");
+        }
+    }
+
     #[test]
     fn a_day_of_steps_comes_back_to_a_whole_frame() {
         let mut walk = Walk::new(Ratio::new(44_100, 48_000).unwrap());

@@ -6,30 +6,46 @@ use super::design::Prototype;
 use super::engine::{Engine, Output};
 use super::fifo::Fifo;
 use super::ratio::{Position, Ratio, Walk};
-use super::spec::ResampleError;
+use super::spec::{Curve, ResampleError};
 use super::table::{Interpolated, Real};
 use crate::simd::Level;
-use crate::simd::resample_pass::Kernels;
+use crate::simd::resample_pass::{BLOCK, Between, Kernels, PLACES, Place};
+
+/// Bytes of a table that stay in the first cache beside the samples.
+const NEAR_BYTES: usize = 20 << 10;
 
 /// A windowed-sinc filter, interpolated at each output's position; follows rate corrections.
 pub struct Sinc<T: Real> {
     prototype: Prototype,
     table: Arc<Interpolated<T>>,
     kernels: Kernels<T>,
+    /// Taps of a row that are summed for all places before the next.
+    block: usize,
     /// To the next output.
     walk: Walk,
 }
 
 impl<T: Real> Sinc<T> {
-    /// Taps between phases lie on cubics or, else, straight lines.
+    /// Taps between phases lie on `curve`.
     pub fn new(
         prototype: Prototype,
         ratio: Ratio,
-        cubic: bool,
+        curve: Curve,
         level: Level,
     ) -> Result<Self, ResampleError> {
+        let table = Interpolated::shared(&prototype, ratio, curve)?;
+        let rows = table.taps().len() / table.len;
+        // Where outputs share no rows, nothing is read twice.
+        let shared = 2 * rows <= PLACES * table.points;
+        let near = NEAR_BYTES / (rows * size_of::<T>());
+        let block = if shared {
+            near.max(4 * BLOCK)
+        } else {
+            table.len
+        };
         Ok(Self {
-            table: Interpolated::shared(&prototype, ratio, cubic)?,
+            block: block.next_multiple_of(BLOCK),
+            table,
             prototype,
             kernels: T::kernels(level),
             walk: Walk::new(ratio),
@@ -80,26 +96,39 @@ impl<T: Real> Engine<T> for Sinc<T> {
     }
 
     fn run(&mut self, fifo: &Fifo<T>, out: &mut Output<'_, T>, frames: usize) {
-        let (len, taps) = (self.table.len, self.table.taps());
         let channels = fifo.channels();
-        for at in 0..frames {
-            let (row, weights) = self.table.weights(self.walk.fraction());
-            let w = weights.map(T::nearest);
-            let sum = |y: [T; 4]| (y[0] * w[0] + y[3] * w[3]) + (y[1] * w[1] + y[2] * w[2]);
-            let frame = self.window_start();
-            let rows = &taps[row * len..][..4 * len];
-            let mut c = 0;
-            while c + 2 <= channels {
-                let x = [fifo.window(c, frame, len), fifo.window(c + 1, frame, len)];
-                let y = (self.kernels.four2)(x, rows, len);
-                out.write2(c, at, &[sum(y[0]), sum(y[1])]);
-                c += 2;
+        let kernels = match self.table.points {
+            4 => self.kernels.four,
+            _ => self.kernels.six,
+        };
+        let mut places = [Place::default(); PLACES];
+        let mut y = [T::default(); 2 * PLACES];
+        for at in (0..frames).step_by(PLACES) {
+            let places = &mut places[..PLACES.min(frames - at)];
+            for place in &mut *places {
+                let (row, weights) = self.table.weights(self.walk.fraction());
+                *place = Place {
+                    at: fifo.index(self.window_start()),
+                    row,
+                    weights: weights.map(T::nearest),
+                };
+                self.walk.advance();
             }
-            if c < channels {
-                let y = (self.kernels.four)(fifo.window(c, frame, len), rows, len);
-                out.write(c, at, &[sum(y)]);
+            let between = Between {
+                rows: self.table.taps(),
+                len: self.table.len,
+                block: self.block,
+                places,
+            };
+            let count = places.len();
+            for c in (0..channels - channels % 2).step_by(2) {
+                (kernels.stereo)([fifo.plane(c), fifo.plane(c + 1)], &between, &mut y);
+                out.write2(c, at, &y[..2 * count]);
             }
-            self.walk.advance();
+            if channels % 2 == 1 {
+                (kernels.mono)(fifo.plane(channels - 1), &between, &mut y);
+                out.write(channels - 1, at, &y[..count]);
+            }
         }
     }
 

@@ -113,9 +113,20 @@ pub enum Interpolation {
     None,
     /// On straight lines.
     Linear,
-    /// On cubics.
+    /// On polynomials: in `f32` on cubics.
     #[default]
     Cubic,
+}
+
+/// What taps between stored phases lie on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Curve {
+    /// Straight lines.
+    Straight,
+    /// Polynomials, as good as the precision that samples are summed with.
+    Smooth,
+    /// Polynomials, as good as the precision that taps are stored with.
+    Exact,
 }
 
 /// What is wanted of a resampler.

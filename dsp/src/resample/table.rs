@@ -4,11 +4,12 @@ use std::ops::{Add, Mul};
 use std::sync::{Arc, OnceLock};
 
 use super::design::{Evaluator, Prototype, PrototypeKey};
+use super::phases::{Phases, Storage, exact_bytes};
 use super::ratio::Ratio;
-use super::spec::{MAX_TABLE_BYTES, ResampleError};
+use super::spec::{Curve, MAX_TABLE_BYTES, ResampleError};
 use crate::shared::Shared;
 use crate::simd::resample::DotReal;
-use crate::simd::resample_pass::{GROUP, LANES, STEP};
+use crate::simd::resample_pass::{LANES, POINTS};
 
 /// Zeroed storage that starts at a cache line, so that no load of taps crosses two.
 #[derive(Debug)]
@@ -41,134 +42,9 @@ impl<T: Copy + Default> Aligned<T> {
     }
 }
 
-/// How tables of one kind are best arranged.
-#[derive(Clone, Copy, Debug)]
-pub struct Storage {
-    /// Bytes that a tap takes.
-    pub tap: u64,
-    /// Tables up to this size are filled with repeated phases, in bytes.
-    pub filled: u64,
-    /// Whether there are kernels that run backwards, for rows that are mirrored.
-    pub backwards: bool,
-}
-
-impl Storage {
-    /// Of `T`, a tap each.
-    fn of<T>() -> Self {
-        Self {
-            tap: size_of::<T>() as u64,
-            filled: 128 << 10,
-            backwards: true,
-        }
-    }
-}
-
 /// Tables up to this size are made at once; of larger ones, which may take seconds, each block of rows is
 /// made when its first output is.
 const AT_ONCE_BYTES: usize = 128 << 10;
-
-/// Tables up to this size stay in the first cache; of larger ones half is enough.
-const NEAR_BYTES: u64 = 32 << 10;
-
-/// How the rows of all phases of a rational ratio are arranged.
-///
-/// The `period` outputs from a grid point on take rows 0, 1, ... in turn, after which the input
-/// has moved on by `advance` frames. With groups, [`GROUP`] rows at a time share one window of the
-/// input: their taps are shifted within zero-padded rows and lie side by side, so that each sample
-/// is loaded once for all of them and each lane of a vector is an output.
-///
-/// The response is symmetric, so that row `period - k` is row `k` mirrored. Where that pays, only the
-/// first half of the rows is there; the groups of the second half are those of the first, backwards.
-#[derive(Debug)]
-pub struct Phases {
-    /// Row length, a multiple of `LANES`, in groups of `STEP`.
-    pub len: usize,
-    /// Whether rows are grouped.
-    pub grouped: bool,
-    pub period: u64,
-    pub advance: u64,
-    /// Of each group or row: first input frame of its window, in frames after that of row 0.
-    pub offsets: Vec<u64>,
-    /// Rows that are there in groups.
-    pub rows: u64,
-    /// Row `rows`, half a period from row 0, is there by itself, after the groups.
-    pub lone: bool,
-}
-
-impl Phases {
-    /// For all phases of `ratio`.
-    pub fn new(prototype: &Prototype, ratio: Ratio, storage: Storage) -> Self {
-        let group = GROUP as u64;
-        let n = prototype.taps();
-        let shift = ((group - 1) * ratio.m).div_ceil(ratio.l);
-        let grouped_len = (n + shift).next_multiple_of(STEP as u64);
-        let shape = Shape::of(prototype, ratio, grouped_len * storage.tap, storage);
-        let Shape { period, rows, .. } = shape;
-        let (len, per_row) = if shape.grouped {
-            (grouped_len, group)
-        } else {
-            (n.next_multiple_of(LANES as u64), 1)
-        };
-        Self {
-            len: len as usize,
-            grouped: shape.grouped,
-            period,
-            advance: period / ratio.l * ratio.m,
-            offsets: (0..rows.div_ceil(per_row))
-                .map(|i| i * per_row * ratio.m / ratio.l)
-                .collect(),
-            rows,
-            lone: shape.lone,
-        }
-    }
-
-    /// Rows that are those before them mirrored: the last so many of a period.
-    pub fn mirrored(&self) -> u64 {
-        self.period - self.rows - u64::from(self.lone)
-    }
-
-    /// Bytes held.
-    pub fn memory(&self) -> usize {
-        self.offsets.len() * 8
-    }
-
-    /// Rows of a block: a group, or a row by itself.
-    fn per_block(&self) -> usize {
-        if self.grouped { GROUP } else { 1 }
-    }
-
-    /// Calls `f` with the number of each row in blocks, how far its taps are shifted in it, and its taps.
-    pub fn each_row(
-        &self,
-        evaluator: &Evaluator,
-        ratio: Ratio,
-        mut f: impl FnMut(usize, usize, &[f64]),
-    ) {
-        let mut taps = vec![0.0; evaluator.taps() as usize];
-        for block in 0..self.offsets.len() {
-            self.each_row_of(block, evaluator, ratio, &mut taps, &mut f);
-        }
-    }
-
-    /// The same for one block; `taps` is scratch.
-    fn each_row_of(
-        &self,
-        block: usize,
-        evaluator: &Evaluator,
-        ratio: Ratio,
-        taps: &mut [f64],
-        mut f: impl FnMut(usize, usize, &[f64]),
-    ) {
-        let per_block = self.per_block() as u64;
-        let first = block as u64 * per_block;
-        for row in first..(first + per_block).min(self.rows) {
-            let (frame, phase) = (row * ratio.m / ratio.l, row * ratio.m % ratio.l);
-            let shift = frame - self.offsets[block];
-            evaluator.phase(phase as f64 / ratio.l as f64, taps);
-            f(row as usize, shift as usize, taps);
-        }
-    }
-}
 
 /// The taps of every phase of a rational ratio.
 #[derive(Debug)]
@@ -190,23 +66,15 @@ enum Blocks<T> {
 }
 
 /// Filters at `oversample` fractions of an input frame, between which the taps are interpolated.
-/// Row `j` holds fraction `(j - 1) / oversample`.
+/// Row `j` holds fraction `(j - (points / 2 - 1)) / oversample`.
 #[derive(Debug)]
 pub struct Interpolated<T> {
     taps: Aligned<T>,
     pub len: usize,
     pub oversample: u64,
-    /// Cubic, else linear.
-    pub cubic: bool,
-}
-
-/// Bytes that the exact rows of `prototype` take at `size` bytes a tap, ungrouped.
-pub fn exact_bytes(prototype: &Prototype, ratio: Ratio, size: usize) -> u64 {
-    prototype
-        .taps()
-        .next_multiple_of(LANES as u64)
-        .saturating_mul(ratio.l)
-        .saturating_mul(size as u64)
+    curve: Curve,
+    /// Rows that an output lies between: 4, or 6.
+    pub points: usize,
 }
 
 impl<T: Copy + Default + FromF64> Exact<T> {
@@ -318,88 +186,41 @@ impl<T: Copy + Default + FromF64> Exact<T> {
     }
 }
 
-/// How the rows of an exact table are arranged.
-struct Shape {
-    grouped: bool,
-    period: u64,
-    rows: u64,
-    lone: bool,
-}
-
-impl Shape {
-    /// For rows of `row` bytes.
-    fn of(prototype: &Prototype, ratio: Ratio, row: u64, storage: Storage) -> Self {
-        let group = GROUP as u64;
-        // Phases are repeated until they fill whole groups, or nearly.
-        let filled = |repeat: u64| (ratio.l * repeat).next_multiple_of(group);
-        let repeat = (1..=group)
-            .take_while(|r| filled(*r) * row <= storage.filled)
-            .min_by(|a, b| (filled(*a) * b).cmp(&(filled(*b) * a)));
-        let whole = |grouped, repeat| Self {
-            grouped,
-            period: ratio.l * repeat,
-            rows: ratio.l * repeat,
-            lone: false,
-        };
-        let plain = match repeat {
-            Some(repeat) => whole(true, repeat),
-            // One ragged last group a period is cheap when there are many.
-            None => whole(ratio.l >= 2 * group, 1),
-        };
-        let large = plain.rows * row > NEAR_BYTES;
-        if !prototype.is_smooth() || !plain.grouped || !large || !storage.backwards {
-            return plain;
-        }
-        // Row 0 and, if there is one, the row at half a period are their own mirror images.
-        let half = ratio.l / 2 + 1;
-        let lone = ratio.l.is_multiple_of(2) && half % group == 1;
-        let rows = half - u64::from(lone);
-        let computed = 2 * rows.next_multiple_of(group);
-        if computed * 8 <= ratio.l * 9 {
-            Self {
-                grouped: true,
-                period: ratio.l,
-                rows,
-                lone,
-            }
-        } else {
-            plain
-        }
-    }
-}
-
 impl<T: Copy + Default + FromF64> Interpolated<T> {
     /// Taps to interpolate between, shared with all who have the same.
     pub fn shared(
         prototype: &Prototype,
         ratio: Ratio,
-        cubic: bool,
+        curve: Curve,
     ) -> Result<Arc<Self>, ResampleError> {
-        T::interpolated_tables().get((prototype.key(), ratio, cubic), || {
-            Self::new(prototype, ratio, cubic)
+        T::interpolated_tables().get((prototype.key(), ratio, curve), || {
+            Self::new(prototype, ratio, curve)
         })
     }
 
-    /// Rows that keep the interpolation error of a filter of `prototype`'s bandwidth below the
-    /// noise of an `f32` (cubic: 128 rows a frame at full bandwidth) or -120 dB (linear).
-    fn new(prototype: &Prototype, ratio: Ratio, cubic: bool) -> Result<Self, ResampleError> {
-        let full = match (cubic, size_of::<T>() > 4) {
-            (true, false) => 128,
-            (true, true) => 512,
-            (false, _) => 2048,
+    fn new(prototype: &Prototype, ratio: Ratio, curve: Curve) -> Result<Self, ResampleError> {
+        // At full bandwidth, where they are off by up to -120, -176, -233, -221 and -269 dB of the
+        // largest tap.
+        let (full, points) = match (curve, size_of::<T>() > 4) {
+            (Curve::Straight, _) => (2048, 4),
+            (Curve::Smooth, false) => (128, 4),
+            (Curve::Smooth, true) => (80, 6),
+            (Curve::Exact, false) => (64, 6),
+            (Curve::Exact, true) => (160, 6),
         };
         // A narrower filter is smoother.
         let oversample = (full * ratio.l.min(ratio.m)).div_ceil(ratio.m).max(2);
         let len = prototype.taps().next_multiple_of(LANES as u64);
-        let bytes = (oversample + 3) * len * size_of::<T>() as u64;
+        let rows = oversample + points as u64 - 1;
+        let bytes = rows * len * size_of::<T>() as u64;
         if bytes > MAX_TABLE_BYTES {
             return Err(ResampleError::TooLarge { bytes });
         }
         let len = len as usize;
-        let mut taps = Aligned::zeroed((oversample + 3) as usize * len);
+        let mut taps = Aligned::zeroed(rows as usize * len);
         let evaluator = prototype.evaluator();
         let mut exact = vec![0.0; prototype.taps() as usize];
-        let last = oversample as usize + 2;
+        let (last, before) = (rows as usize - 1, points / 2 - 1);
         // The rows of a symmetric response are those before them mirrored, from the middle on.
         let computed = if prototype.is_smooth() {
             last / 2
@@ -408,7 +229,7 @@ impl<T: Copy + Default + FromF64> Interpolated<T> {
         };
         let all = taps.get_mut();
         for j in 0..=computed {
-            evaluator.phase((j as f64 - 1.0) / oversample as f64, &mut exact);
+            evaluator.phase((j as f64 - before as f64) / oversample as f64, &mut exact);
             let mut write = |row: usize| {
                 for (to, from) in all[row * len..][..len].iter_mut().zip(&exact) {
                     *to = T::nearest(*from);
@@ -424,7 +245,8 @@ impl<T: Copy + Default + FromF64> Interpolated<T> {
             taps,
             len,
             oversample,
-            cubic,
+            curve,
+            points,
         })
     }
 
@@ -438,22 +260,37 @@ impl<T: Copy + Default + FromF64> Interpolated<T> {
         self.taps.bytes()
     }
 
-    /// First of the four rows around `fraction` (in units of 2^-64 frames), and their weights.
+    /// First of the rows around `fraction` (in units of 2^-64 frames), and their weights.
     #[inline]
-    pub fn weights(&self, fraction: u64) -> (usize, [f64; 4]) {
+    pub fn weights(&self, fraction: u64) -> (usize, [f64; POINTS]) {
         let scaled = u128::from(fraction) * u128::from(self.oversample);
         let row = (scaled >> 64) as usize;
         let x = (scaled as u64) as f64 / 2f64.powi(64);
-        if !self.cubic {
-            return (row, [0.0, 1.0 - x, x, 0.0]);
-        }
-        // Lagrange's polynomial through -1, 0, 1, 2.
+        // Of the rows at -1, 0, 1, 2, or at -2 to 3: Lagrange's polynomials.
         let (a, b, c) = (x + 1.0, x - 1.0, x - 2.0);
+        if self.points == 6 {
+            let (z, d) = (x + 2.0, x - 3.0);
+            let (za, az, bc, cd) = (z * a, z * a * x, b * c, b * c * d);
+            let weights = [
+                a * x * cd / -120.0,
+                z * x * cd / 24.0,
+                za * cd / -12.0,
+                az * c * d / 12.0,
+                az * b * d / -24.0,
+                az * bc / 120.0,
+            ];
+            return (row, weights);
+        }
+        if self.curve == Curve::Straight {
+            return (row, [0.0, 1.0 - x, x, 0.0, 0.0, 0.0]);
+        }
         let weights = [
             -x * b * c / 6.0,
             a * b * c / 2.0,
             -a * x * c / 2.0,
             a * x * b / 6.0,
+            0.0,
+            0.0,
         ];
         (row, weights)
     }
@@ -462,8 +299,8 @@ impl<T: Copy + Default + FromF64> Interpolated<T> {
 /// The exact tables in use, by what they are made for.
 pub type ExactTables<T> = Shared<(PrototypeKey, Ratio), T>;
 
-/// The interpolated ones; the flag is that for cubic.
-pub type InterpolatedTables<T> = Shared<(PrototypeKey, Ratio, bool), Interpolated<T>>;
+/// The interpolated ones.
+pub type InterpolatedTables<T> = Shared<(PrototypeKey, Ratio, Curve), Interpolated<T>>;
 
 /// `f32` and `f64`, as the engines compute with them.
 pub trait Real: DotReal + FromF64 + Add<Output = Self> + Mul<Output = Self> {}
@@ -506,41 +343,21 @@ mod tests {
     use crate::resample::Method;
 
     #[test]
-    fn half_the_rows_of_large_tables_are_enough() {
-        let table = |rates: (u32, u32), method| {
-            let ratio = Ratio::new(rates.0, rates.1).unwrap();
-            let phases = Phases::new(
-                &Prototype::new(method, 4, ratio),
-                ratio,
-                Storage::of::<f32>(),
-            );
-            (phases.period, phases.rows, phases.lone, phases.mirrored())
-        };
-        // Row 80 of 160 is its own mirror image, and would need a group by itself.
-        let kaiser = Method::Kaiser;
-        assert_eq!(table((44_100, 48_000), kaiser), (160, 80, true, 79));
-        assert_eq!(table((48_000, 44_100), kaiser), (147, 74, false, 73));
-        // Small tables are whole.
-        assert_eq!(table((48_000, 16_000), kaiser), (16, 16, false, 0));
-        // The nearest sample before is no symmetric response.
-        assert_eq!(table((44_100, 16_000), Method::Nearest).3, 0);
-    }
-
-    #[test]
     fn equal_configurations_share_their_table() {
         // Rates that no other test asks for.
         let ratio = Ratio::new(48_000, 7_001).unwrap();
         let prototype = |quality| Prototype::new(Method::Kaiser, quality, ratio);
-        let table =
-            |quality| Interpolated::<f32>::shared(&prototype(quality), ratio, true).unwrap();
+        let table = |quality| {
+            Interpolated::<f32>::shared(&prototype(quality), ratio, Curve::Smooth).unwrap()
+        };
         let (a, b) = (table(4), table(4));
         assert!(Arc::ptr_eq(&a, &b));
         assert!(!Arc::ptr_eq(&a, &table(5)));
-        let linear = Interpolated::<f32>::shared(&prototype(4), ratio, false).unwrap();
+        let linear = Interpolated::<f32>::shared(&prototype(4), ratio, Curve::Straight).unwrap();
         assert!(!Arc::ptr_eq(&a, &linear));
         // The same number of taps, but other ones.
         let other = Ratio::new(48_000, 7_002).unwrap();
-        let moved = Interpolated::<f32>::shared(&prototype(4), other, true).unwrap();
+        let moved = Interpolated::<f32>::shared(&prototype(4), other, Curve::Smooth).unwrap();
         assert!(!Arc::ptr_eq(&a, &moved));
 
         let gone = Arc::downgrade(&a);
@@ -568,6 +385,34 @@ mod tests {
         assert_eq!(small.unwrap().made(), 5);
     }
 
+    /// Through as many points as there are rows there is one polynomial.
+    #[test]
+    fn polynomials_are_met_between_rows() {
+        let ratio = Ratio::new(44_100, 48_001).unwrap();
+        let prototype = Prototype::new(Method::Kaiser, 0, ratio);
+        for (curve, points, degree) in [
+            (Curve::Straight, 4, 1),
+            (Curve::Smooth, 4, 3),
+            (Curve::Exact, 6, 5),
+        ] {
+            let table = Interpolated::<f32>::shared(&prototype, ratio, curve).unwrap();
+            assert_eq!(table.points, points);
+            for at in [0.0, 1.0, 7.25, 17.999] {
+                let fraction = at / table.oversample as f64 * 2f64.powi(64);
+                let (row, weights) = table.weights(fraction as u64);
+                for power in 0..=degree {
+                    let first = row as f64 - (points / 2 - 1) as f64;
+                    let values = (0..).map(|j| (first + f64::from(j)).powi(power));
+                    let got: f64 = weights.iter().zip(values).map(|(w, v)| w * v).sum();
+                    let exact = f64::powi(at, power);
+                    let error = (got - exact).abs() / exact.max(1.0);
+                    assert!(error < 1e-11, "{curve:?} {at} {power}: {got} {exact}");
+                }
+                assert_eq!(weights[points..], [0.0; POINTS][points..]);
+            }
+        }
+    }
+
     /// The rows between which taps are interpolated, mirrored or not, are those of the formula.
     #[test]
     fn mirrored_rows_are_those_of_their_phase() {
@@ -579,10 +424,11 @@ mod tests {
         ] {
             let ratio = Ratio::new(rates.0, rates.1).unwrap();
             let prototype = Prototype::new(method, 4, ratio);
-            let table = Interpolated::<f64>::shared(&prototype, ratio, true).unwrap();
+            let table = Interpolated::<f64>::shared(&prototype, ratio, Curve::Smooth).unwrap();
             let mut taps = vec![0.0; prototype.taps() as usize];
             for (j, row) in table.taps().chunks_exact(table.len).enumerate() {
-                let fraction = (j as f64 - 1.0) / table.oversample as f64;
+                let before = table.points / 2 - 1;
+                let fraction = (j as f64 - before as f64) / table.oversample as f64;
                 prototype.evaluator().phase(fraction, &mut taps);
                 for (a, b) in row.iter().zip(&taps) {
                     assert!((a - b).abs() < 1e-14, "{rates:?} {method:?} {j}: {a} {b}");

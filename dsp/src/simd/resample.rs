@@ -5,7 +5,7 @@
 //! neighbours, so an output does not depend on how outputs are grouped into calls. How rows and
 //! windows lie in memory is told in `resample_pass`.
 
-use super::resample_pass::{Columns, Grouped, Kernels, REAL_WINDOWS};
+use super::resample_pass::{Columns, Grouped, Kernels, REAL_WINDOWS, Weighted};
 use super::resample_taps::{self, Fill};
 use super::{Isa, Level};
 
@@ -30,7 +30,7 @@ pub fn fill_taps(level: Level) -> Fill {
 /// With `FUSED`, products are added without rounding; only for machines whose baseline has the
 /// instruction.
 mod generic {
-    use crate::simd::resample_pass::{GROUP, LANES, Pass};
+    use crate::simd::resample_pass::{Between, GROUP, LANES, Pass};
 
     /// Samples after which the partial sums of a group are added up: in one long sum, each tap
     /// beyond the peak of the response would be rounded at the size of the whole.
@@ -150,17 +150,38 @@ mod generic {
                 }
 
                 #[inline(always)]
-                pub fn four<const FUSED: bool>(x: &[$t], h: &[$t], len: usize) -> [$t; 4] {
-                    rows::<FUSED, 4, 1>([x], h, len)[0]
+                fn between<const FUSED: bool, const P: usize, const C: usize>(
+                    x: [&[$t]; C],
+                    between: &Between<'_, $t>,
+                    y: &mut [$t],
+                ) {
+                    let Between {
+                        rows, len, places, ..
+                    } = *between;
+                    for (place, y) in places.iter().zip(y.chunks_exact_mut(C)) {
+                        let x = x.map(|x| &x[place.at..][..len]);
+                        let sums = self::rows::<FUSED, P, C>(x, &rows[place.row * len..], len);
+                        for (y, sums) in y.iter_mut().zip(sums) {
+                            let weighted = sums.iter().zip(&place.weights).map(|(y, w)| y * w);
+                            *y = weighted.sum();
+                        }
+                    }
                 }
 
-                #[inline(always)]
-                pub fn four2<const FUSED: bool>(
+                pub fn mono<const FUSED: bool, const P: usize>(
+                    x: &[$t],
+                    b: &Between<'_, $t>,
+                    y: &mut [$t],
+                ) {
+                    between::<FUSED, P, 1>([x], b, y);
+                }
+
+                pub fn both<const FUSED: bool, const P: usize>(
                     x: [&[$t]; 2],
-                    h: &[$t],
-                    len: usize,
-                ) -> [[$t; 4]; 2] {
-                    rows::<FUSED, 4, 2>(x, h, len)
+                    b: &Between<'_, $t>,
+                    y: &mut [$t],
+                ) {
+                    between::<FUSED, P, 2>(x, b, y);
                 }
 
                 #[inline(always)]
@@ -184,8 +205,14 @@ macro_rules! generic_kernels {
                 groups: generic::$module::groups::<$fused>,
                 stereo: generic::$module::stereo::<$fused>,
             },
-            four: generic::$module::four::<$fused>,
-            four2: generic::$module::four2::<$fused>,
+            four: Weighted {
+                mono: generic::$module::mono::<$fused, 4>,
+                stereo: generic::$module::both::<$fused, 4>,
+            },
+            six: Weighted {
+                mono: generic::$module::mono::<$fused, 6>,
+                stereo: generic::$module::both::<$fused, 6>,
+            },
             dot: generic::$module::dot::<$fused>,
         }
     };
@@ -215,7 +242,7 @@ dot_real!(f64, double);
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::simd::resample_pass::{GROUP, Pass, WINDOWS, Words};
+    use crate::simd::resample_pass::{Between, GROUP, Pass, Place, WINDOWS, Words};
     use crate::simd::resample_taps::Response;
 
     /// Noise in [-1, 1) from a linear congruential generator.
@@ -329,12 +356,50 @@ pub(crate) mod tests {
                             same(std::array::from_fn(|r| y[GROUP + r]), 0, backwards(0));
                             same(std::array::from_fn(|r| -y[r]), 0, backwards(1));
                         }
-                        let four = (kernels.four)(&x[0], &h, len);
-                        let four2 = (kernels.four2)([&x[0], &x[1]], &h, len);
-                        assert_eq!(four2[0], four);
-                        for r in 0..4 {
-                            close(four[r], 0, r);
-                            close(four2[1][r], 1, r);
+                        for (weighted, points) in [(kernels.four, 4), (kernels.six, 6)] {
+                            let place = |k: usize| Place {
+                                at: [3, 0, 3 + len][k % 3],
+                                row: k * 5 % (GROUP - points + 1),
+                                weights: std::array::from_fn(|r| (k + r) as $t * 0.125 - 0.5),
+                            };
+                            let sum = |c: usize, place: &Place<$t>| -> f64 {
+                                let row = |r: usize| -> f64 {
+                                    let h = &h[(place.row + r) * len..][..len];
+                                    let products = both[c][place.at..].iter().zip(h);
+                                    products.map(|(x, h)| f64::from(*x) * f64::from(*h)).sum()
+                                };
+                                (0..points)
+                                    .map(|r| f64::from(place.weights[r]) * row(r))
+                                    .sum()
+                            };
+                            let places: Vec<_> = (0..7).map(place).collect();
+                            let of = |places: &[Place<$t>]| {
+                                let b = Between {
+                                    rows: &h,
+                                    len,
+                                    block: 48,
+                                    places,
+                                };
+                                let n = places.len();
+                                let mut mono = vec![7.0; n + 1];
+                                (weighted.mono)(&both[1], &b, &mut mono);
+                                let mut stereo = vec![7.0; 2 * n + 1];
+                                (weighted.stereo)([&both[0], &both[1]], &b, &mut stereo);
+                                assert_eq!((mono[n], stereo[2 * n]), (7.0, 7.0));
+                                let right = stereo[..2 * n].iter().skip(1).step_by(2);
+                                assert!(mono[..n].iter().eq(right), "{level:?} {len}");
+                                stereo
+                            };
+                            let all = of(&places);
+                            for (k, place) in places.iter().enumerate() {
+                                for c in 0..2 {
+                                    let error = (f64::from(all[2 * k + c]) - sum(c, place)).abs();
+                                    assert!(error < 4.0 * $tolerance * len as f64, "{error}");
+                                }
+                                // In whatever company.
+                                let alone = of(&places[k..=k]);
+                                assert_eq!(all[2 * k..2 * k + 2], alone[..2]);
+                            }
                         }
                         close((kernels.dot)(&x[0], &h, len), 0, 0);
                     }

@@ -1,7 +1,7 @@
 //! The resampler's groups of rows for 16-bit samples: the plain form, and which form a level has.
 
 use super::resample_pass::{Columns, GROUP, PAIR, Pass, WINDOWS};
-use super::resample_words::{UNIT, check};
+use super::resample_words::{self, Round, UNIT, check};
 use super::{Isa, Level};
 
 /// The kernels at `level`. None backwards: `Pass::back` is 0.
@@ -17,6 +17,17 @@ pub fn columns(level: Level) -> Columns<i16> {
             groups: portable::groups,
             stereo: portable::stereo,
         },
+    }
+}
+
+/// The rounding of taps to words at `level`; the bits are the same at each.
+pub fn rounding(level: Level) -> Round {
+    match level.0 {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 { .. } => super::resample_fixed_x86::rounding::avx512,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 { .. } => super::resample_fixed_x86::rounding::avx2,
+        _ => resample_words::round,
     }
 }
 
@@ -90,6 +101,51 @@ mod tests {
     fn numbers(n: usize, limit: f64, seed: u64) -> Vec<i16> {
         let noise = noise(n, seed).into_iter();
         noise.map(|v| (v * limit).round() as i16).collect()
+    }
+
+    #[test]
+    fn every_level_rounds_to_the_same_words() {
+        let (len, finer) = (20, 6);
+        let words = Words {
+            near: (8, 14),
+            finer,
+        };
+        let taps = noise(len * GROUP, 5);
+        let group: Vec<[f64; GROUP]> = (0..len)
+            .map(|i| {
+                let most = if (8..14).contains(&i) { 1.0 } else { 0.02 };
+                std::array::from_fn(|lane| taps[i * GROUP + lane] * most)
+            })
+            .collect();
+        let at = |level| {
+            let mut to = vec![7; words.of_group(len)];
+            let rounding = rounding(level)(&group, words, &mut to);
+            (rounding, to)
+        };
+        let (rounding, to) = at(Level::PORTABLE);
+        for level in Level::available() {
+            assert_eq!(at(level), (at(Level::PORTABLE)), "{level:?}");
+        }
+        // A row is what its words come to, but for half a word at its end.
+        for lane in 0..GROUP {
+            let (mut fine, mut coarse, mut pairs) = (0i64, 0i64, 0);
+            for i in 0..len {
+                let word = |pair: usize| i64::from(to[pair * PAIR + 2 * lane + i % 2]);
+                let two = (8..14).contains(&i);
+                fine += word(pairs);
+                coarse += if two { word(pairs + 1) } else { 0 };
+                pairs += i % 2 * if two { 2 } else { 1 };
+            }
+            let sum: f64 = group.iter().map(|taps| taps[lane]).sum();
+            let got = (coarse * 64 + fine) as f64 / f64::from(1 << 20);
+            assert!(
+                (got - sum).abs() < 0.51 / f64::from(1 << 20),
+                "{lane}: {got} {sum}"
+            );
+            let size = |of: usize| rounding.sums[of][lane];
+            assert!(size(0) >= fine.abs() as f64 && size(1) >= coarse.abs() as f64);
+            assert!(rounding.power[lane] < len as f64);
+        }
     }
 
     #[test]

@@ -17,6 +17,28 @@ pub fn avx512() -> Columns<i16> {
     a512::columns()
 }
 
+/// The rounding of taps to words.
+pub mod rounding {
+    use super::super::resample_pass::Words;
+    use super::super::resample_words::{Lanes, Rounding, round};
+
+    macro_rules! level {
+        ($name:ident, $feature:literal) => {
+            pub fn $name(group: &[Lanes<f64>], words: Words, to: &mut [i16]) -> Rounding {
+                #[target_feature(enable = $feature)]
+                fn inner(group: &[Lanes<f64>], words: Words, to: &mut [i16]) -> Rounding {
+                    round(group, words, to)
+                }
+                // SAFETY: this level is chosen only where the machine has it.
+                unsafe { inner(group, words, to) }
+            }
+        };
+    }
+
+    level!(avx2, "avx2");
+    level!(avx512, "avx512f,avx512bw,avx512dq,avx512vl");
+}
+
 /// The kernels of a level, `$vectors` vectors of sums to a group. A pass of `$n` windows of one channel,
 /// or `$m` of two, takes `$k` (`$l`) fine sums for each and `$g` (`$e`) coarse ones: enough to hide the
 /// latency of one, and no more than the registers hold. Windows of two channels of which there are

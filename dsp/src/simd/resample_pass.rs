@@ -100,8 +100,10 @@ type Group<T> = fn(x: &[T], pass: &Pass<'_>, h: &[T], y: &mut [<T as Grouped>::S
 type Stereo<T> = fn(x: [&[T]; 2], pass: &Pass<'_>, h: &[T], y: &mut [<T as Grouped>::Sum]);
 /// Two windows of `x` against a group of rows each.
 type Groups<T> = fn(x: &[T], pass: &Pass<'_>, h: [&[T]; 2], y: &mut [<T as Grouped>::Sum]);
-/// Two windows against four rows.
-type Four2<T> = fn(x: [&[T]; 2], h: &[T], len: usize) -> [[T; 4]; 2];
+/// Windows of `x` against rows, a sum of weighted rows for each output.
+type Mono<T> = fn(x: &[T], between: &Between<'_, T>, y: &mut [T]);
+/// The same for two channels, the outputs of which alternate.
+type Both<T> = fn(x: [&[T]; 2], between: &Between<'_, T>, y: &mut [T]);
 
 /// The kernels of groups for one sample type at one level.
 #[derive(Clone, Copy)]
@@ -118,14 +120,53 @@ pub struct Columns<T: Grouped> {
     pub stereo: Stereo<T>,
 }
 
+/// Places that kernels take together.
+pub const PLACES: usize = 32;
+/// Taps that all kernels take without a remainder.
+pub const BLOCK: usize = 16;
+/// Most rows that an output lies between.
+pub const POINTS: usize = 6;
+
+/// An output between rows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place<T> {
+    /// Where its window begins in the samples.
+    pub at: usize,
+    /// The first of the rows.
+    pub row: usize,
+    /// What each counts; beyond the number of rows nothing.
+    pub weights: [T; POINTS],
+}
+
+/// Outputs between rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Between<'a, T> {
+    /// One after another.
+    pub rows: &'a [T],
+    /// Length of a row, and of a window.
+    pub len: usize,
+    /// Taps of a row that are summed for all places before the next: as many as keep what is read in
+    /// the first cache. A multiple of [`BLOCK`].
+    pub block: usize,
+    /// Up to [`PLACES`].
+    pub places: &'a [Place<T>],
+}
+
+/// The kernels of outputs between `N` rows for one sample type at one level:
+/// `y[k] = sum_r weights[r] * sum_i x[at + i] * rows[(row + r) * len + i]` of place `k`.
+#[derive(Clone, Copy)]
+pub struct Weighted<T> {
+    pub mono: Mono<T>,
+    /// Of two channels: `y[2 * k + c]`.
+    pub stereo: Both<T>,
+}
+
 /// The kernels for one sample type at one level.
 #[derive(Clone, Copy)]
 pub struct Kernels<T: Grouped> {
     pub columns: Columns<T>,
-    /// `x` against four rows: `y[r] = sum_i x[i] * h[r * len + i]`.
-    pub four: fn(x: &[T], h: &[T], len: usize) -> [T; 4],
-    /// Two windows against the same four rows.
-    pub four2: Four2<T>,
+    pub four: Weighted<T>,
+    pub six: Weighted<T>,
     /// `x` against one long row.
     pub dot: fn(x: &[T], h: &[T], len: usize) -> T,
 }
@@ -137,5 +178,34 @@ pub fn check<T, const C: usize>(x: [&[T]; C], h: &[T], len: usize, rows: usize, 
     assert!(len.is_multiple_of(step) && h.len() >= rows * len);
     for x in x {
         assert!(x.len() >= len);
+    }
+}
+
+/// Checks what the kernels rely on: `points` rows and a window of each of `x` at every place, and room
+/// for the outputs.
+#[inline(always)]
+pub fn check_between<T, const C: usize>(
+    x: [&[T]; C],
+    between: &Between<'_, T>,
+    points: usize,
+    y: &[T],
+) {
+    let Between {
+        rows,
+        len,
+        block,
+        places,
+    } = *between;
+    assert!(block > 0 && block.is_multiple_of(BLOCK) && places.len() <= PLACES);
+    assert!(len.is_multiple_of(LANES) && y.len() >= C * places.len());
+    let samples = x.iter().map(|x| x.len()).min().unwrap_or(0);
+    let last = (rows.len() / len.max(1)).checked_sub(points);
+    for place in places {
+        assert!(
+            samples
+                .checked_sub(len)
+                .is_some_and(|most| place.at <= most)
+        );
+        assert!(last.is_some_and(|last| place.row <= last));
     }
 }

@@ -1,7 +1,7 @@
 //! The resampler's rows by themselves, and the taps in them, for AVX2+FMA and AVX-512.
 #![allow(unsafe_code)]
 
-use super::resample_pass::{LANES, check};
+use super::resample_pass::{Between, LANES, PLACES, check, check_between};
 use std::arch::x86_64::*;
 
 /// Sums the lanes of four accumulators, each in the order of the portable kernel:
@@ -16,7 +16,8 @@ macro_rules! reduce4_avx2_f32 {
     }};
 }
 
-/// `R` rows by `C` windows, one accumulator each; `STEP` taps at a time.
+/// The first `count` taps of `R` rows of `len` by `C` windows, one accumulator each; `STEP` taps at a
+/// time.
 ///
 /// Safety of each: the caller has the instruction set, and `check` has passed.
 macro_rules! rows {
@@ -28,13 +29,14 @@ macro_rules! rows {
             x: [*const $t; C],
             h: *const $t,
             len: usize,
+            count: usize,
         ) -> [[$acc; R]; C] {
             // SAFETY: this level is chosen only where the machine has it; `check` establishes the
             // lengths.
             unsafe {
                 let mut acc = [[$zero; R]; C];
                 let mut i = 0;
-                while i + $step <= len {
+                while i + $step <= count {
                     let mut w = [$zero; C];
                     for c in 0..C {
                         w[c] = $load(x[c].add(i));
@@ -47,7 +49,7 @@ macro_rules! rows {
                     }
                     i += $step;
                 }
-                if i < len {
+                if i < count {
                     let load = $tail;
                     let mut w = [$zero; C];
                     for c in 0..C {
@@ -66,27 +68,57 @@ macro_rules! rows {
     };
 }
 
-/// The safe kernels around `rows` and a four-fold reduction `reduce(acc, &mut y[..4])`.
+/// The safe kernels around `rows`, a four-fold reduction `reduce(acc, &mut y[..4])`, and for weights a
+/// vector of one number and products that are added.
 macro_rules! kernels {
-    ($level:ident, $feature:literal, $t:ty, $rows:ident, $reduce:ident, $dot:ident) => {
+    ($level:ident, $feature:literal, $t:ty, $acc:ty, $zero:expr, $rows:ident, $reduce:ident, $dot:ident,
+     $all:ident, $fma:ident) => {
         pub mod $level {
             use super::*;
 
+            /// Outputs between `P` rows: block by block for all places, then added up by fours.
             #[target_feature(enable = $feature)]
-            unsafe fn four_inner<const C: usize>(
+            unsafe fn between<const P: usize, const C: usize>(
                 x: [*const $t; C],
-                h: *const $t,
-                len: usize,
-            ) -> [[$t; 4]; C] {
-                // SAFETY: as the caller promises, the machine has this level and windows and rows
-                // hold `len` samples.
+                between: &Between<'_, $t>,
+                y: *mut $t,
+            ) {
+                // SAFETY: as the caller promises, the machine has this level and windows, rows and
+                // `y` are as long as the checks have it.
                 unsafe {
-                    let acc = $rows::<4, C>(x, h, len);
-                    let mut y = [[0.0; 4]; C];
-                    for c in 0..C {
-                        $reduce(acc[c], y[c].as_mut_ptr());
+                    let Between {
+                        rows,
+                        len,
+                        block,
+                        places,
+                    } = *between;
+                    let mut sums = [[$zero; C]; PLACES];
+                    for from in (0..len).step_by(block) {
+                        let count = block.min(len - from);
+                        for (sums, place) in sums.iter_mut().zip(places) {
+                            let x = x.map(|x| x.add(place.at + from));
+                            let h = rows.as_ptr().add(place.row * len + from);
+                            let acc = $rows::<P, C>(x, h, len, count);
+                            for c in 0..C {
+                                for p in 0..P {
+                                    sums[c] = $fma(acc[c][p], $all(place.weights[p]), sums[c]);
+                                }
+                            }
+                        }
                     }
-                    y
+                    let sums = sums.as_flattened();
+                    let (done, rest) = sums[..places.len() * C].as_chunks::<4>();
+                    for (i, sums) in done.iter().enumerate() {
+                        $reduce(*sums, y.add(4 * i));
+                    }
+                    if !rest.is_empty() {
+                        let mut four = [$zero; 4];
+                        four[..rest.len()].copy_from_slice(rest);
+                        let mut last = [0.0; 4];
+                        $reduce(four, last.as_mut_ptr());
+                        let y = y.add(4 * done.len());
+                        y.copy_from_nonoverlapping(last.as_ptr(), rest.len());
+                    }
                 }
             }
 
@@ -97,18 +129,18 @@ macro_rules! kernels {
                 unsafe { $dot(x, h, len) }
             }
 
-            pub fn four(x: &[$t], h: &[$t], len: usize) -> [$t; 4] {
-                check([x], h, len, 4, LANES);
-                // SAFETY: this level is chosen only where the machine has it; `check` establishes
+            pub fn mono<const P: usize>(x: &[$t], b: &Between<'_, $t>, y: &mut [$t]) {
+                check_between([x], b, P, y);
+                // SAFETY: this level is chosen only where the machine has it; the check establishes
                 // the lengths.
-                unsafe { four_inner::<1>([x.as_ptr()], h.as_ptr(), len)[0] }
+                unsafe { between::<P, 1>([x.as_ptr()], b, y.as_mut_ptr()) }
             }
 
-            pub fn four2(x: [&[$t]; 2], h: &[$t], len: usize) -> [[$t; 4]; 2] {
-                check(x, h, len, 4, LANES);
-                // SAFETY: this level is chosen only where the machine has it; `check` establishes
+            pub fn stereo<const P: usize>(x: [&[$t]; 2], b: &Between<'_, $t>, y: &mut [$t]) {
+                check_between(x, b, P, y);
+                // SAFETY: this level is chosen only where the machine has it; the check establishes
                 // the lengths.
-                unsafe { four_inner::<2>([x[0].as_ptr(), x[1].as_ptr()], h.as_ptr(), len) }
+                unsafe { between::<P, 2>(x.map(|x| x.as_ptr()), b, y.as_mut_ptr()) }
             }
 
             pub fn dot(x: &[$t], h: &[$t], len: usize) -> $t {
@@ -192,14 +224,29 @@ pub mod single {
         }
     }
 
-    kernels!(a2, "avx2,fma", f32, rows_a2, reduce_a2, dot_a2);
+    kernels!(
+        a2,
+        "avx2,fma",
+        f32,
+        __m256,
+        _mm256_setzero_ps(),
+        rows_a2,
+        reduce_a2,
+        dot_a2,
+        _mm256_set1_ps,
+        _mm256_fmadd_ps
+    );
     kernels!(
         a512,
         "avx512f,avx512vl,avx512dq,avx2,fma",
         f32,
+        __m512,
+        _mm512_setzero_ps(),
         rows_a512,
         reduce_a512,
-        dot_a2
+        dot_a2,
+        _mm512_set1_ps,
+        _mm512_fmadd_ps
     );
 }
 
@@ -280,14 +327,29 @@ pub mod double {
         }
     }
 
-    kernels!(a2, "avx2,fma", f64, rows_a2, reduce_a2, dot_a2);
+    kernels!(
+        a2,
+        "avx2,fma",
+        f64,
+        __m256d,
+        _mm256_setzero_pd(),
+        rows_a2,
+        reduce_a2,
+        dot_a2,
+        _mm256_set1_pd,
+        _mm256_fmadd_pd
+    );
     kernels!(
         a512,
         "avx512f,avx512vl,avx512dq,avx2,fma",
         f64,
+        __m512d,
+        _mm512_setzero_pd(),
         rows_a512,
         reduce_a512,
-        dot_a2
+        dot_a2,
+        _mm512_set1_pd,
+        _mm512_fmadd_pd
     );
 }
 

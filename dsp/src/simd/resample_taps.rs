@@ -110,8 +110,12 @@ impl Response {
             Window::Parabola { scale } => 1.0 - (x * scale) * (x * scale),
             Window::Cosine(turn) => turn.at(x).1,
         };
-        let terms = self.series.iter().rev();
-        terms.fold(0.0, |sum, [even, odd]| (sum * u + odd) * u + even)
+        let (mut even, mut odd) = (0.0, 0.0);
+        for terms in self.series.iter().rev() {
+            even = even * (u * u) + terms[0];
+            odd = odd * (u * u) + terms[1];
+        }
+        even + odd * u
     }
 }
 

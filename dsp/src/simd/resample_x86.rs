@@ -1,6 +1,6 @@
 //! The resampler's dot products for AVX2+FMA and AVX-512.
 
-use super::resample_pass::{Columns, Kernels, REAL_WINDOWS};
+use super::resample_pass::{Columns, Kernels, REAL_WINDOWS, Weighted};
 use super::{resample_groups_x86 as groups, resample_rows_x86 as rows};
 
 macro_rules! kernels {
@@ -12,8 +12,14 @@ macro_rules! kernels {
                 groups: groups::$module::$level::groups,
                 stereo: groups::$module::$level::stereo,
             },
-            four: rows::$module::$level::four,
-            four2: rows::$module::$level::four2,
+            four: Weighted {
+                mono: rows::$module::$level::mono::<4>,
+                stereo: rows::$module::$level::stereo::<4>,
+            },
+            six: Weighted {
+                mono: rows::$module::$level::mono::<6>,
+                stereo: rows::$module::$level::stereo::<6>,
+            },
             dot: rows::$module::$level::dot,
         }
     };

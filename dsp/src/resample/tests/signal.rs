@@ -213,13 +213,21 @@ fn interpolation_is_below_the_noise_of_its_precision() {
         let pairs = got.iter().zip(&exact);
         pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
     };
-    let cubic = whole::<f64>(&spec(rates, 1, EngineChoice::Sinc), &input);
-    assert!(worst(&cubic) < 1e-9, "{}", worst(&cubic));
-    let single: Vec<f64> = whole::<f32>(&spec(rates, 1, EngineChoice::Sinc), &input)
-        .iter()
-        .map(|v| f64::from(*v))
-        .collect();
-    assert!(worst(&single) < 2e-6, "{}", worst(&single));
+    let single = |spec: &Spec| -> Vec<f64> {
+        let output = whole::<f32>(spec, &input);
+        output.iter().map(|v| f64::from(*v)).collect()
+    };
+    let smooth = spec(rates, 1, EngineChoice::Sinc);
+    let full = Spec {
+        filter_mode: FilterMode::Full,
+        ..smooth.clone()
+    };
+    for (spec, most) in [(&smooth, 1e-10), (&full, 1e-13)] {
+        let double = worst(&whole::<f64>(spec, &input));
+        assert!(double < most, "{double}");
+        let single = worst(&single(spec));
+        assert!(single < 2e-6, "{single}");
+    }
     let linear = Spec {
         interpolation: Interpolation::Linear,
         ..spec(rates, 1, EngineChoice::Sinc)
