@@ -338,12 +338,14 @@ class SpeechDetector:
         SpeechChunk
             What it decided; on the whole the same, however the stream is cut.
         """
-        return self._heard(*self._native.push(x))
+        probabilities, edges = self._native.push(x)
+        return _chunk(SpeechChunk, (probabilities, self._edges(edges) if edges else []))
 
     def flush(self) -> SpeechChunk:
         """Ends the stream: what waits is decided, and an open segment ends where the audio does. What comes
         next is another recording, at sample 0, whose segments are counted on."""
-        return self._heard(*self._native.flush())
+        probabilities, edges = self._native.flush()
+        return SpeechChunk(probabilities, self._edges(edges))
 
     def reset(self) -> None:
         """Starts afresh: at sample 0 and segment 1, with nothing learnt."""
@@ -369,14 +371,16 @@ class SpeechDetector:
         """Frames after one that it takes at most to decide about it, the rest of its 10 ms left out."""
         return self._native.state()[3]
 
-    def _heard(self, probabilities: NDArray[float32], edges: List[_native._Edge]) -> SpeechChunk:
-        if not edges:
-            return SpeechChunk(probabilities, [])
+    def _edges(self, edges: List[_native._Edge]) -> List[SpeechEdge]:
         rate = self.rate
-        return SpeechChunk(probabilities, [
+        return [
             SpeechEdge(speech, sample, sample / rate, segment, start, probability, level, floor, whole)
             for speech, sample, segment, start, whole, probability, level, floor in edges
-        ])
+        ]
+
+
+# Half of what a push costs would go into a named tuple's own constructor.
+_chunk: Any = tuple.__new__
 
 
 def _ns(name: str, value: float, unit: float) -> int:

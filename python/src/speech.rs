@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::{Mutex, TryLockError};
 
+use numpy::PyArray1;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use rustaudio_dsp::convert::SampleFormat;
@@ -181,15 +182,6 @@ fn probability(output: Output) -> Option<f32> {
     }
 }
 
-/// A new array of float32.
-fn floats<'py>(py: Python<'py>, values: &[f32]) -> PyResult<Bound<'py, PyAny>> {
-    let mut array = Array::zeros(py, SampleFormat::F32, &[values.len()])?;
-    for (bytes, value) in array.memory_mut().chunks_exact_mut(4).zip(values) {
-        bytes.copy_from_slice(&value.to_ne_bytes());
-    }
-    Ok(array.into_object())
-}
-
 /// Probability of speech in each 10 ms: what `gstrustaudio.probabilities` calls.
 #[pyfunction]
 #[pyo3(signature = (x, rate, choice, /))]
@@ -198,12 +190,13 @@ fn probabilities<'py>(
     x: &Bound<'py, PyAny>,
     rate: u32,
     choice: Choice,
-) -> PyResult<Bound<'py, PyAny>> {
+) -> PyResult<Bound<'py, PyArray1<f32>>> {
     check_rate(rate)?;
     let kind = detector(&choice)?;
     let x = Array::input(x, "x")?;
     let recording = Recording::of(&x)?;
-    floats(py, &hear(py, &recording, rate, kind, None)?)
+    let heard = hear(py, &recording, rate, kind, None)?;
+    Ok(PyArray1::from_vec(py, heard))
 }
 
 /// Rules of [`timestamps`] as Silero has them: thresholds, and lengths in seconds.
@@ -277,7 +270,7 @@ struct Detector {
 /// Whether speech starts, sample and frame of the edge, number, first sample and level of the segment,
 /// probability, level and noise floor of the frame.
 type Edge = (bool, u64, u64, u64, Option<f32>, f32, f32, f32);
-type Heard<'py> = (Bound<'py, PyAny>, Vec<Edge>);
+type Heard<'py> = (Bound<'py, PyArray1<f32>>, Vec<Edge>);
 
 impl Wanted {
     fn vad(&self, format: SampleFormat) -> Vad {
@@ -485,12 +478,12 @@ impl Detector {
                 dtype_name(format)
             ))
         })?;
-        Ok((floats(py, &told.probabilities)?, told.edges))
+        Ok((PyArray1::from_vec(py, told.probabilities), told.edges))
     }
 
     fn flush<'py>(&self, py: Python<'py>) -> PyResult<Heard<'py>> {
         let told = self.with(py, |hearing| hearing.flush(hearing.size()))?;
-        Ok((floats(py, &told.probabilities)?, told.edges))
+        Ok((PyArray1::from_vec(py, told.probabilities), told.edges))
     }
 
     /// Starts again at sample 0; segments are counted from 1.

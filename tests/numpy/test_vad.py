@@ -1,5 +1,6 @@
 """Speech detection of arrays."""
 import doctest
+import signal
 import sys
 import threading
 import unittest
@@ -88,6 +89,13 @@ class Whole(unittest.TestCase):
                     array = array[1].T
                 np.testing.assert_array_equal(probabilities(array, RATE, detector=name), got, form)
 
+    def test_long_recordings_are_heard_to_their_end_in_every_layout(self):
+        x = bursts(23, 8000)
+        stereo = np.stack([x, 0.5 * x], 1)
+        expected = probabilities(stereo, 8000, detector="spectral")
+        for form, array in {"Fortran": np.asfortranarray(stereo), "gaps": np.repeat(stereo, 3, axis=1)[:, ::3]}.items():
+            np.testing.assert_array_equal(probabilities(array, 8000, detector="spectral"), expected, form)
+
     def test_speech_is_heard_and_silence_is_not(self):
         p = probabilities(bursts(4), RATE, detector="spectral")
         self.assertGreater(p[70:140].mean(), 0.8)
@@ -115,7 +123,33 @@ class Whole(unittest.TestCase):
             p = probabilities(x, RATE, detector="energy", look_ahead_ms=ahead)
             np.testing.assert_array_equal(np.flatnonzero(np.diff(p)), [49, 99])
 
-    def test_ctrl_c_and_a_callback_end_a_long_recording(self):
+    def test_signals_are_seen_to_within_a_long_recording(self):
+        handled, done = [], threading.Event()
+        seen = threading.Semaphore(0)
+
+        def handler(number, frame):
+            handled.append(number)
+            seen.release()
+
+        def send():
+            # The next one when the last was seen to.
+            while not done.is_set():
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+                seen.acquire()
+
+        before = signal.signal(signal.SIGUSR1, handler)
+        thread = threading.Thread(target=send)
+        try:
+            thread.start()
+            probabilities(np.zeros(RATE * 600, "i2"), RATE)
+        finally:
+            done.set()
+            seen.release()
+            thread.join()
+            signal.signal(signal.SIGUSR1, before)
+        self.assertGreater(len(handled), 5)
+
+    def test_what_a_callback_raises_ends_a_long_recording(self):
         class Enough(Exception):
             pass
 
@@ -227,7 +261,7 @@ class Streams(unittest.TestCase):
         _, second = heard(detector, [(x * 32767).astype("i2")])
         self.assertEqual([(e.sample, e.segment) for e in first + second],
                          [(7520, 1), (16_000, 1), (7520, 2), (16_000, 2)])
-        detector.push(x)
+        detector.push(x[:-100])
         detector.reset()
         self.assertEqual((detector.position, detector.decided, detector.speech), (0, 0, False))
         _, third = heard(detector, [x])

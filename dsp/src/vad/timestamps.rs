@@ -274,6 +274,44 @@ mod tests {
         }
     }
 
+    /// Segments of runs of windows, speech and silence by turns, from the first start and end of each.
+    fn cut_at(runs: &[usize], cut_at_longest: bool) -> Vec<(u64, u64)> {
+        let rules = TimestampRules {
+            pad: 0.0,
+            max_speech: 24_000.0,
+            min_silence: 8000.0,
+            min_speech: 4096.0,
+            cut_at_longest,
+            ..TimestampRules::new(16_000)
+        };
+        let levels = [0.9, 0.1].into_iter().cycle();
+        let runs = runs.iter().zip(levels);
+        let windows: Vec<f32> = runs
+            .flat_map(|(n, level)| std::iter::repeat_n(level, *n))
+            .collect();
+        let length = windows.len() as u64 * 512;
+        let frames = (0..).map(|n| n * 512).zip(windows);
+        let found = timestamps(frames, 512, length, &rules);
+        found.into_iter().map(|s| (s.start, s.end)).collect()
+    }
+
+    #[test]
+    fn a_long_segment_is_cut_at_the_longest_silence_the_first_of_equal_ones_or_the_last() {
+        // As silero-vad 6.2.3 has it.
+        let longest = [(0, 5120), (8704, 32_256), (32_768, 47_104)];
+        assert_eq!(cut_at(&[10, 7, 10, 5, 60], true), longest);
+        let last = [(0, 13_824), (16_384, 39_936), (40_448, 47_104)];
+        assert_eq!(cut_at(&[10, 7, 10, 5, 60], false), last);
+        let first = [(0, 5120), (7680, 31_232), (31_744, 46_080)];
+        assert_eq!(cut_at(&[10, 5, 10, 5, 60], true), first);
+    }
+
+    #[test]
+    fn speech_has_to_be_longer_than_the_shortest() {
+        // 8 and 9 windows of 512; 4096 samples are the shortest.
+        assert_eq!(cut_at(&[8, 20, 9, 20], true), [(14_336, 18_944)]);
+    }
+
     #[test]
     fn nothing_comes_of_nothing() {
         let rules = TimestampRules::new(16_000);
