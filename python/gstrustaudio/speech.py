@@ -8,7 +8,7 @@ mean. NaN counts as 0, and what is more than 24 dB over full scale as that. The 
 from __future__ import annotations
 
 import math
-from typing import Any, Callable, Dict, List, Literal, NamedTuple, Optional, Tuple, Union, overload
+from typing import Any, Callable, Dict, List, Literal, NamedTuple, Optional, Tuple, Union, cast, overload
 
 from numpy import float32
 from numpy.typing import ArrayLike, NDArray
@@ -380,7 +380,7 @@ class SpeechDetector:
 
 
 # Half of what a push costs would go into a named tuple's own constructor.
-_chunk: Any = tuple.__new__
+_chunk = cast("Callable[..., SpeechChunk]", tuple.__new__)
 
 
 def _ns(name: str, value: float, unit: float) -> int:
