@@ -66,16 +66,15 @@ impl Config {
         };
         let frames = rates.0 as usize / 100;
         let length = gst::ClockTime::from_mseconds(10);
-        // Small numbers in any format.
-        let bytes: Vec<u8> = (0..frames * channels * format.1)
-            .map(|i| {
-                if i % format.1 < format.1 - 2 {
-                    i as u8
-                } else {
-                    0
-                }
-            })
-            .collect();
+        let sample = |i: usize| -> Vec<u8> {
+            let value = (i * 7919 % 2003) as f64 / 4006.0 - 0.25;
+            match format.1 {
+                4 => (value as f32).to_le_bytes().into(),
+                8 => value.to_le_bytes().into(),
+                _ => ((value * 32_768.0) as i16).to_le_bytes().into(),
+            }
+        };
+        let bytes: Vec<u8> = (0..frames * channels).flat_map(sample).collect();
         let buffer = |i: u64| {
             let mut buffer = gst::Buffer::from_slice(bytes.clone());
             let fields = buffer.make_mut();

@@ -8,6 +8,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use super::dense::TapSource;
 use super::design::{Prototype, PrototypeKey};
 use super::engine::Output;
 use super::groups::{Job, Run, Stretch};
@@ -24,6 +25,9 @@ use crate::simd::resample_words::{COARSE_BITS, Lanes, Rounding};
 
 /// Largest table of the same rows in `f32`, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
+
+/// Most phases: words take longer to choose than floats to make.
+const MAX_PHASES: u64 = 512;
 
 /// By how many bits the fine words are finer, at least and at most.
 const FINER: RangeInclusive<u32> = 5..=8;
@@ -66,7 +70,9 @@ impl Taps {
     fn new(prototype: &Prototype, ratio: Ratio, phases: &Phases) -> Self {
         let len = phases.len;
         let mut groups = vec![[0.0; GROUP]; phases.offsets.len() * len];
-        phases.each_row(&prototype.evaluator(), ratio, |row, shift, taps| {
+        // Half of the phases are the others mirrored.
+        let source = TapSource::new(prototype, ratio, ratio.l / 2 + 1);
+        phases.each_row(&source, ratio, |row, shift, taps| {
             let group = &mut groups[row / GROUP * len..][..len];
             for (to, tap) in group[shift..].iter_mut().zip(taps) {
                 to[row % GROUP] = *tap;
@@ -82,24 +88,22 @@ impl Taps {
         let unit = f64::from(1u32 << (COARSE_BITS + finer));
         // What is left of a tap that a coarse word was rounded to.
         let second = f64::from(1u32 << finer) / 2.0;
+        let (sizes, _) = rounding(Level::best());
         let mut sums = vec![[0.0; GROUP]; self.groups.len() / self.len];
-        let (mut outer, mut largest) = (0, [0.0f64; GROUP]);
+        let (mut outer, mut largest) = (0, [0.0; GROUP]);
         for end in (UNROLLED..=self.len / 2).step_by(UNROLLED) {
             for (group, sums) in self.groups.chunks_exact(self.len).zip(&mut sums) {
-                let first = &group[end - UNROLLED..end];
-                let last = &group[self.len - end..][..UNROLLED];
-                for taps in first.iter().chain(last) {
-                    for (lane, tap) in taps.iter().enumerate() {
-                        sums[lane] += tap.abs() * unit;
-                        largest[lane] = largest[lane].max(tap.abs() * unit);
-                    }
-                }
+                sizes(&group[end - UNROLLED..end], sums, &mut largest);
+                sizes(&group[self.len - end..][..UNROLLED], sums, &mut largest);
             }
-            if largest.iter().any(|tap| *tap > f64::from(i16::MAX - 1)) {
+            if largest
+                .iter()
+                .any(|tap| tap * unit > f64::from(i16::MAX - 1))
+            {
                 break;
             }
             let most = MOST as f64 - (self.len - 2 * end) as f64 * second;
-            if sums.as_flattened().iter().all(|sum| *sum <= most) {
+            if sums.as_flattened().iter().all(|sum| sum * unit <= most) {
                 outer = end;
             }
         }
@@ -112,7 +116,7 @@ impl Taps {
     /// The words of all rows, in groups; those that are just fine enough. `None` if the sums could
     /// leave their bits.
     fn in_groups(&self) -> Option<(Aligned<i16>, Words)> {
-        let round = rounding(Level::best());
+        let (_, round) = rounding(Level::best());
         FINER.map(|finer| self.words(finer)).find_map(|words| {
             let size = words.of_group(self.len);
             let mut all = Aligned::zeroed(self.groups.len() / self.len * size);
@@ -151,7 +155,7 @@ impl Table {
 
     /// None if the rows do not come in groups, are too many or cannot be rounded well.
     fn new(prototype: &Prototype, ratio: Ratio) -> Option<Self> {
-        if exact_bytes(prototype, ratio, 4) > MAX_BYTES {
+        if ratio.l > MAX_PHASES || exact_bytes(prototype, ratio, 4) > MAX_BYTES {
             return None;
         }
         let phases = Phases::new(prototype, ratio, STORAGE);

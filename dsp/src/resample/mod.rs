@@ -7,6 +7,7 @@
 //! them, as GStreamer's `audioresample` does.
 
 mod build;
+mod dense;
 mod design;
 mod edge;
 mod engine;
@@ -16,6 +17,7 @@ mod fixed;
 mod floats;
 mod grid;
 mod groups;
+mod lagrange;
 mod phases;
 mod planner;
 mod polyphase;

@@ -1,6 +1,7 @@
 //! How the exact taps of a rational ratio are arranged in rows and groups.
 
-use super::design::{Evaluator, Prototype};
+use super::dense::TapSource;
+use super::design::Prototype;
 use super::ratio::Ratio;
 use crate::simd::resample_pass::{GROUP, LANES, STEP};
 
@@ -100,11 +101,11 @@ impl Phases {
     /// and its taps. Each phase is evaluated once, or its mirror image is.
     pub fn each_row(
         &self,
-        evaluator: &Evaluator,
+        source: &TapSource,
         ratio: Ratio,
         mut f: impl FnMut(usize, usize, &[f64]),
     ) {
-        let mut taps = vec![0.0; evaluator.taps() as usize];
+        let mut taps = vec![0.0; source.taps() as usize];
         let mut give = |row: u64, taps: &[f64]| {
             for row in (row..self.rows).step_by(ratio.l as usize) {
                 let block = row as usize / self.per_block();
@@ -114,13 +115,13 @@ impl Phases {
         };
         for row in 0..self.rows.min(ratio.l) {
             let mirrored = ratio.l - row;
-            if evaluator.is_symmetric() && mirrored < row {
+            if source.is_symmetric() && mirrored < row {
                 break;
             }
             let phase = row * ratio.m % ratio.l;
-            evaluator.phase(phase as f64 / ratio.l as f64, &mut taps);
+            source.phase(phase as f64 / ratio.l as f64, &mut taps);
             give(row, &taps);
-            if evaluator.is_symmetric() && row > 0 && mirrored > row {
+            if source.is_symmetric() && row > 0 && mirrored > row {
                 taps.reverse();
                 give(mirrored, &taps);
             }
@@ -131,7 +132,7 @@ impl Phases {
     pub fn each_row_of(
         &self,
         block: usize,
-        evaluator: &Evaluator,
+        source: &TapSource,
         ratio: Ratio,
         taps: &mut [f64],
         mut f: impl FnMut(usize, usize, &[f64]),
@@ -143,7 +144,7 @@ impl Phases {
             let (frame, phase) = (row * ratio.m / ratio.l, row * ratio.m % ratio.l);
             let shift = frame - self.offsets[block];
             if last.replace(phase) != Some(phase) {
-                evaluator.phase(phase as f64 / ratio.l as f64, taps);
+                source.phase(phase as f64 / ratio.l as f64, taps);
             }
             f(row as usize, shift as usize, taps);
         }

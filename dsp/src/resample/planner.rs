@@ -48,7 +48,7 @@ const MOST_POINTS: u64 = 1 << 15;
 const SLACK: f64 = 1.3;
 
 /// Rows of an exact table, at most: many more take longer to make than they are used in a second.
-const MOST_ROWS: u64 = 1024;
+const MOST_ROWS: u64 = 4096;
 
 /// Where the fft engine's pass band ends (-1 dB) at each quality, as a fraction of the lower Nyquist
 /// frequency. It is down by 133 dB at the lower Nyquist frequency, by 140 from 5 % above it on.
@@ -120,9 +120,11 @@ fn time_domain(spec: &Spec, ratio: Ratio, prototype: &Prototype, size: usize) ->
         FilterMode::Full => sinc,
         FilterMode::Interpolated => sinc,
         FilterMode::Auto => {
-            let full = exact_bytes(prototype, ratio, size);
+            // Half the rows of a large table are enough.
+            let full = exact_bytes(prototype, ratio, size) / 2;
             // One row a frame cannot be beaten by interpolating between more.
-            if full <= u64::from(spec.auto_threshold) || ratio.l <= 32 {
+            let fits = full <= u64::from(spec.auto_threshold) && ratio.l <= MOST_ROWS;
+            if fits || ratio.l <= 32 {
                 Plan::Polyphase
             } else {
                 sinc
@@ -347,8 +349,8 @@ mod tests {
             })
         };
         assert_eq!(full((44_100, 48_000)), Plan::Polyphase);
-        assert_eq!(full((11_025, 48_000)), Plan::Polyphase);
-        for rates in [(44_100, 47_999), (384_000, 44_101), (11_025, 192_000)] {
+        assert_eq!(full((11_025, 192_000)), Plan::Polyphase);
+        for rates in [(44_100, 47_999), (384_000, 44_101), (48_000, 191_999)] {
             assert_eq!(full(rates), Plan::Sinc(Curve::Exact), "{rates:?}");
         }
         let corrected = Spec {

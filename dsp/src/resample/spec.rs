@@ -35,8 +35,8 @@ pub enum ResampleError {
     },
     /// A [`Resampler`](super::Resampler) of `i16` would be asked for more than it does.
     #[error(
-        "16-bit samples are filtered in integers only by exact taps, up to quality {} and a table of \
-         1 MiB; use f32",
+        "16-bit samples are filtered in integers only by exact taps, up to quality {}, 512 phases and a \
+         table of 1 MiB; use f32",
         INTEGER_QUALITY
     )]
     NoIntegers,

@@ -3,7 +3,9 @@
 use std::ops::{Add, Mul};
 use std::sync::{Arc, OnceLock};
 
-use super::design::{Evaluator, Prototype, PrototypeKey};
+use super::dense::TapSource;
+use super::design::{Prototype, PrototypeKey};
+use super::lagrange;
 use super::phases::{Phases, Storage, exact_bytes};
 use super::ratio::Ratio;
 use super::spec::{Curve, MAX_TABLE_BYTES, ResampleError};
@@ -44,12 +46,12 @@ impl<T: Copy + Default> Aligned<T> {
 
 /// Tables up to this size are made at once; of larger ones, which may take seconds, each block of rows is
 /// made when its first output is.
-const AT_ONCE_BYTES: usize = 128 << 10;
+const AT_ONCE_BYTES: usize = 64 << 10;
 
 /// The taps of every phase of a rational ratio.
 #[derive(Debug)]
 pub struct Exact<T> {
-    evaluator: Evaluator,
+    source: TapSource,
     ratio: Ratio,
     blocks: Blocks<T>,
     lone: OnceLock<Aligned<T>>,
@@ -97,7 +99,7 @@ impl<T: Copy + Default + FromF64> Exact<T> {
         let (count, block) = (phases.offsets.len(), phases.per_block() * phases.len);
         allowed((count * block) as u64 * size)?;
         let mut this = Self {
-            evaluator: prototype.evaluator(),
+            source: TapSource::new(prototype, ratio, phases.rows.min(ratio.l)),
             ratio,
             blocks: Blocks::AtOnce(Aligned::zeroed(0)),
             lone: OnceLock::new(),
@@ -119,16 +121,16 @@ impl<T: Copy + Default + FromF64> Exact<T> {
     fn write_block(&self, block: usize, to: &mut [T]) {
         let (per_block, len) = (self.phases.per_block(), self.phases.len);
         let mut rows = vec![T::default(); to.len()];
-        let mut taps = vec![0.0; self.evaluator.taps() as usize];
+        let mut taps = vec![0.0; self.source.taps() as usize];
         let write = |row: usize, shift: usize, exact: &[f64]| {
             let to = &mut rows[row % per_block * len..][..len];
             for (to, from) in to[shift..].iter_mut().zip(exact) {
                 *to = T::nearest(*from);
             }
         };
-        let (evaluator, ratio) = (&self.evaluator, self.ratio);
+        let (source, ratio) = (&self.source, self.ratio);
         self.phases
-            .each_row_of(block, evaluator, ratio, &mut taps, write);
+            .each_row_of(block, source, ratio, &mut taps, write);
         // Side by side, in the order in which memory is written best.
         for (i, to) in to.chunks_exact_mut(per_block).enumerate() {
             for (to, row) in to.iter_mut().zip(rows.chunks_exact(len)) {
@@ -158,8 +160,8 @@ impl<T: Copy + Default + FromF64> Exact<T> {
     pub fn lone(&self) -> &[T] {
         let made = self.lone.get_or_init(|| {
             let phase = self.phases.rows * self.ratio.m % self.ratio.l;
-            let mut exact = vec![0.0; self.evaluator.taps() as usize];
-            self.evaluator
+            let mut exact = vec![0.0; self.source.taps() as usize];
+            self.source
                 .phase(phase as f64 / self.ratio.l as f64, &mut exact);
             let mut row = Aligned::zeroed(exact.len().next_multiple_of(LANES));
             for (to, from) in row.get_mut().iter_mut().zip(&exact) {
@@ -182,7 +184,7 @@ impl<T: Copy + Default + FromF64> Exact<T> {
     /// Bytes held once all rows have been used.
     pub fn memory(&self) -> usize {
         let rows = self.phases.offsets.len() * self.phases.per_block() * self.phases.len;
-        rows * size_of::<T>() + self.phases.memory()
+        rows * size_of::<T>() + self.phases.memory() + self.source.memory()
     }
 }
 
@@ -266,33 +268,14 @@ impl<T: Copy + Default + FromF64> Interpolated<T> {
         let scaled = u128::from(fraction) * u128::from(self.oversample);
         let row = (scaled >> 64) as usize;
         let x = (scaled as u64) as f64 / 2f64.powi(64);
-        // Of the rows at -1, 0, 1, 2, or at -2 to 3: Lagrange's polynomials.
-        let (a, b, c) = (x + 1.0, x - 1.0, x - 2.0);
         if self.points == 6 {
-            let (z, d) = (x + 2.0, x - 3.0);
-            let (za, az, bc, cd) = (z * a, z * a * x, b * c, b * c * d);
-            let weights = [
-                a * x * cd / -120.0,
-                z * x * cd / 24.0,
-                za * cd / -12.0,
-                az * c * d / 12.0,
-                az * b * d / -24.0,
-                az * bc / 120.0,
-            ];
-            return (row, weights);
+            return (row, lagrange::six(x));
         }
-        if self.curve == Curve::Straight {
-            return (row, [0.0, 1.0 - x, x, 0.0, 0.0, 0.0]);
-        }
-        let weights = [
-            -x * b * c / 6.0,
-            a * b * c / 2.0,
-            -a * x * c / 2.0,
-            a * x * b / 6.0,
-            0.0,
-            0.0,
-        ];
-        (row, weights)
+        let [a, b, c, d] = match self.curve {
+            Curve::Straight => [0.0, 1.0 - x, x, 0.0],
+            Curve::Smooth | Curve::Exact => lagrange::four(x),
+        };
+        (row, [a, b, c, d, 0.0, 0.0])
     }
 }
 

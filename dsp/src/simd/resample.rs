@@ -6,7 +6,7 @@
 //! windows lie in memory is told in `resample_pass`.
 
 use super::resample_pass::{Columns, Grouped, Kernels, REAL_WINDOWS, Weighted};
-use super::resample_taps::{self, Fill};
+use super::resample_taps::{self, Blend, Fill};
 use super::{Isa, Level};
 
 /// Sample types that kernels exist for.
@@ -22,6 +22,17 @@ pub fn fill_taps(level: Level) -> Fill {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 { .. } => super::resample_rows_x86::taps::avx2,
         _ => resample_taps::fill,
+    }
+}
+
+/// The blending of rows at `level`; the bits are the same at each.
+pub fn blend_taps(level: Level) -> Blend {
+    match level.0 {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 { .. } => super::resample_rows_x86::taps::blend_avx512,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 { .. } => super::resample_rows_x86::taps::blend_avx2,
+        _ => resample_taps::blend,
     }
 }
 
@@ -410,6 +421,27 @@ pub(crate) mod tests {
 
     levels_agree!(every_level_sums_right_in_f32, f32, 1e-7);
     levels_agree!(every_level_sums_right_in_f64, f64, 1e-16);
+
+    #[test]
+    fn every_level_blends_alike() {
+        let weights = [0.01, -0.1, 0.6, 0.6, -0.1, -0.01];
+        for len in [1, 8, 64, 133] {
+            let rows: [Vec<f64>; 6] = std::array::from_fn(|r| noise(len + r, r as u64 + 1));
+            let at = |level| {
+                let mut taps = vec![7.0; len];
+                blend_taps(level)(std::array::from_fn(|r| &rows[r][..]), &weights, &mut taps);
+                taps
+            };
+            let portable = at(Level::PORTABLE);
+            for (i, tap) in portable.iter().enumerate() {
+                let exact: f64 = rows.iter().zip(weights).map(|(row, w)| row[i] * w).sum();
+                assert!((tap - exact).abs() < 1e-15, "{tap} {exact}");
+            }
+            for level in Level::available() {
+                assert_eq!(at(level), portable, "{level:?} {len}");
+            }
+        }
+    }
 
     #[test]
     fn every_level_makes_the_same_taps() {

@@ -1,7 +1,7 @@
 //! The resampler's groups of rows for 16-bit samples: the plain form, and which form a level has.
 
 use super::resample_pass::{Columns, GROUP, PAIR, Pass, WINDOWS};
-use super::resample_words::{self, Round, UNIT, check};
+use super::resample_words::{self, Round, Sizes, UNIT, check};
 use super::{Isa, Level};
 
 /// The kernels at `level`. None backwards: `Pass::back` is 0.
@@ -20,14 +20,14 @@ pub fn columns(level: Level) -> Columns<i16> {
     }
 }
 
-/// The rounding of taps to words at `level`; the bits are the same at each.
-pub fn rounding(level: Level) -> Round {
+/// The sums of taps and their rounding to words at `level`; the bits are the same at each.
+pub fn rounding(level: Level) -> (Sizes, Round) {
     match level.0 {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 { .. } => super::resample_fixed_x86::rounding::avx512,
+        Isa::Avx512 { .. } => super::resample_fixed_x86::rounding::avx512(),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 { .. } => super::resample_fixed_x86::rounding::avx2,
-        _ => resample_words::round,
+        Isa::Avx2 { .. } => super::resample_fixed_x86::rounding::avx2(),
+        _ => (resample_words::sizes, resample_words::round),
     }
 }
 
@@ -119,12 +119,19 @@ mod tests {
             .collect();
         let at = |level| {
             let mut to = vec![7; words.of_group(len)];
-            let rounding = rounding(level)(&group, words, &mut to);
-            (rounding, to)
+            let (sizes, round) = rounding(level);
+            let (mut sums, mut largest) = ([1.0; GROUP], [0.0; GROUP]);
+            sizes(&group, &mut sums, &mut largest);
+            (round(&group, words, &mut to), to, sums, largest)
         };
-        let (rounding, to) = at(Level::PORTABLE);
+        let (rounding, to, sums, largest) = at(Level::PORTABLE);
         for level in Level::available() {
-            assert_eq!(at(level), (at(Level::PORTABLE)), "{level:?}");
+            assert_eq!(at(level), at(Level::PORTABLE), "{level:?}");
+        }
+        for lane in 0..GROUP {
+            let sizes = || group.iter().map(|taps| taps[lane].abs());
+            assert_eq!(sums[lane], sizes().fold(1.0, |sum, size| sum + size));
+            assert_eq!(largest[lane], sizes().fold(0.0, f64::max));
         }
         // A row is what its words come to, but for half a word at its end.
         for lane in 0..GROUP {

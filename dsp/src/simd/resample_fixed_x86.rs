@@ -20,17 +20,36 @@ pub fn avx512() -> Columns<i16> {
 /// The rounding of taps to words.
 pub mod rounding {
     use super::super::resample_pass::Words;
-    use super::super::resample_words::{Lanes, Rounding, round};
+    use super::super::resample_words::{self as portable, Lanes, Round, Rounding, Sizes};
 
     macro_rules! level {
         ($name:ident, $feature:literal) => {
-            pub fn $name(group: &[Lanes<f64>], words: Words, to: &mut [i16]) -> Rounding {
+            pub fn $name() -> (Sizes, Round) {
                 #[target_feature(enable = $feature)]
-                fn inner(group: &[Lanes<f64>], words: Words, to: &mut [i16]) -> Rounding {
-                    round(group, words, to)
+                fn sizes_inner(
+                    taps: &[Lanes<f64>],
+                    sums: &mut Lanes<f64>,
+                    largest: &mut Lanes<f64>,
+                ) {
+                    portable::sizes(taps, sums, largest);
                 }
-                // SAFETY: this level is chosen only where the machine has it.
-                unsafe { inner(group, words, to) }
+
+                #[target_feature(enable = $feature)]
+                fn round_inner(group: &[Lanes<f64>], words: Words, to: &mut [i16]) -> Rounding {
+                    portable::round(group, words, to)
+                }
+
+                fn sizes(taps: &[Lanes<f64>], sums: &mut Lanes<f64>, largest: &mut Lanes<f64>) {
+                    // SAFETY: this level is chosen only where the machine has it.
+                    unsafe { sizes_inner(taps, sums, largest) }
+                }
+
+                fn round(group: &[Lanes<f64>], words: Words, to: &mut [i16]) -> Rounding {
+                    // SAFETY: as above.
+                    unsafe { round_inner(group, words, to) }
+                }
+
+                (sizes, round)
             }
         };
     }

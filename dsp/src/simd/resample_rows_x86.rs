@@ -355,10 +355,11 @@ pub mod double {
 
 /// The evaluation of taps.
 pub mod taps {
-    use super::super::resample_taps::{Response, fill};
+    use super::super::resample_pass::POINTS;
+    use super::super::resample_taps::{Response, blend, fill};
 
     macro_rules! level {
-        ($name:ident, $feature:literal) => {
+        ($name:ident, $blend:ident, $feature:literal) => {
             pub fn $name(response: &Response, first: f64, taps: &mut [f64]) {
                 #[target_feature(enable = $feature)]
                 fn inner(response: &Response, first: f64, taps: &mut [f64]) {
@@ -367,9 +368,18 @@ pub mod taps {
                 // SAFETY: this level is chosen only where the machine has it.
                 unsafe { inner(response, first, taps) }
             }
+
+            pub fn $blend(rows: [&[f64]; POINTS], weights: &[f64; POINTS], taps: &mut [f64]) {
+                #[target_feature(enable = $feature)]
+                fn inner(rows: [&[f64]; POINTS], weights: &[f64; POINTS], taps: &mut [f64]) {
+                    blend(rows, weights, taps);
+                }
+                // SAFETY: this level is chosen only where the machine has it.
+                unsafe { inner(rows, weights, taps) }
+            }
         };
     }
 
-    level!(avx2, "avx2");
-    level!(avx512, "avx512f,avx512bw,avx512dq,avx512vl");
+    level!(avx2, blend_avx2, "avx2");
+    level!(avx512, blend_avx512, "avx512f,avx512bw,avx512dq,avx512vl");
 }

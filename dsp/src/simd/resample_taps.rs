@@ -3,6 +3,8 @@
 //! Products are rounded before they are added, at every level, so that tables do not depend on the
 //! machine.
 
+use super::resample_pass::POINTS;
+
 /// Taps side by side.
 const LANES: usize = 16;
 /// Blocks of taps after which an angle is taken anew; within them it is turned on.
@@ -10,6 +12,21 @@ const BLOCKS: usize = 4;
 
 /// A kernel: [`fill`], compiled for some instruction set.
 pub type Fill = fn(response: &Response, first: f64, taps: &mut [f64]);
+
+/// A kernel: [`blend`], compiled for some instruction set.
+pub type Blend = fn(rows: [&[f64]; POINTS], weights: &[f64; POINTS], taps: &mut [f64]);
+
+/// `taps[i] = sum_r weights[r] * rows[r][i]`, of rows that are no shorter; portable.
+#[inline(always)]
+pub fn blend(rows: [&[f64]; POINTS], weights: &[f64; POINTS], taps: &mut [f64]) {
+    let [a, b, c, d, e, f] = rows.map(|row| &row[..taps.len()]);
+    let w = weights;
+    // In three sums, none of which waits for another.
+    for (i, tap) in taps.iter_mut().enumerate() {
+        *tap =
+            (a[i] * w[0] + f[i] * w[5]) + (b[i] * w[1] + e[i] * w[4]) + (c[i] * w[2] + d[i] * w[3]);
+    }
+}
 
 /// `sin(turn * x) / x` under a window that is a polynomial.
 #[derive(Clone, Debug)]

@@ -121,6 +121,26 @@ fn round_taps<const TWO: bool>(
     }
 }
 
+/// Adds the size of each of `taps` to that of its row, and keeps the largest of each row: [`sizes`],
+/// compiled for some instruction set.
+pub type Sizes = fn(taps: &[Lanes<f64>], sums: &mut Lanes<f64>, largest: &mut Lanes<f64>);
+
+/// What [`Sizes`] are. Plain loops, as in `round_taps`.
+#[inline(always)]
+pub fn sizes(taps: &[Lanes<f64>], sums: &mut Lanes<f64>, largest: &mut Lanes<f64>) {
+    for taps in taps {
+        for lane in 0..GROUP {
+            let size = taps[lane].abs();
+            sums[lane] += size;
+            largest[lane] = if size > largest[lane] {
+                size
+            } else {
+                largest[lane]
+            };
+        }
+    }
+}
+
 /// The whole number next to `value`, and its last 16 bits.
 #[inline(always)]
 fn nearest(value: f64) -> (f64, i16) {
