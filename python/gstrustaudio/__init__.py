@@ -27,7 +27,7 @@ from .record import Failure, Run
 from .text import read_launch_output
 
 if TYPE_CHECKING:
-    from ._native import HQ, LQ, MQ, QQ, VHQ, ResampleStream, resample
+    from ._native import HQ, LQ, MQ, QQ, VHQ, ResampleStream, convert, resample
     from .live import (
         PipelineError,
         all_stats,
@@ -47,7 +47,7 @@ __version__ = "0.1.0"
 _LIVE = {
     "PipelineError", "all_stats", "connect", "events", "metrics", "parse", "play", "segments", "stats", "stop",
 }
-_NATIVE = {"HQ", "LQ", "MQ", "QQ", "VHQ", "ResampleStream", "resample"}
+_NATIVE = {"HQ", "LQ", "MQ", "QQ", "VHQ", "ResampleStream", "convert", "resample"}
 # By their modules, which stand on the compiled one.
 _ON_NATIVE = {
     "CircuitBreaker": "resilience", "CircuitOpenError": "resilience", "RetryInfo": "resilience",
@@ -60,7 +60,7 @@ __all__ = [
     "BreakerChange", "CircuitBreaker", "CircuitOpenError", "Event", "Failure", "HQ", "LQ", "MQ", "MessageError",
     "Metrics", "NodeFailure", "NodeReload", "PipelineError", "QQ", "ResampleStream", "RetryInfo", "RetryPolicy", "Run",
     "Segment", "SpeechChunk", "SpeechDetector", "SpeechEdge", "VHQ", "VadChange", "VadFrame", "all_stats", "connect",
-    "events", "metrics", "parse", "pipeline_document", "play", "plugin_path", "probabilities", "read_launch_output",
+    "convert", "events", "metrics", "parse", "pipeline_document", "play", "plugin_path", "probabilities", "read_launch_output",
     "resample", "retry", "run_document", "segments", "speech_timestamps", "stats", "stop",
 ]
 

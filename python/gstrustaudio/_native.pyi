@@ -2,10 +2,11 @@ from typing import Any, Callable, List, Literal, Optional, Tuple, Union, final
 
 from numpy import float32
 from numpy.typing import ArrayLike, DTypeLike, NDArray
+from typing_extensions import Buffer
 
 __all__ = [
-    "HQ", "LQ", "MQ", "QQ", "VHQ", "Breaker", "Caller", "Detector", "ResampleStream", "Work", "probabilities", "resample",
-    "speech_times",
+    "HQ", "LQ", "MQ", "QQ", "VHQ", "AudioopError", "Breaker", "Caller", "Detector", "ResampleStream", "Work", "byteswap",
+    "convert", "lin2lin", "probabilities", "ratecv", "resample", "speech_times", "tomono", "tostereo",
 ]
 
 _Quality = Union[Literal["QQ", "LQ", "MQ", "HQ", "VHQ"], int]
@@ -127,3 +128,44 @@ class Detector:
     def flush(self) -> Tuple[NDArray[float32], List[_Edge]]: ...
     def reset(self) -> None: ...
     def state(self) -> Tuple[int, int, bool, int]: ...
+
+_Dither = Literal["none", "rpdf", "tpdf", "tpdf-hf"]
+_Shaping = Literal["none", "error-feedback", "simple", "medium", "high"]
+
+def convert(
+    x: ArrayLike,
+    dtype: DTypeLike,
+    channels: Optional[int] = None,
+    mix_matrix: Optional[ArrayLike] = None,
+    dither: Optional[_Dither] = "tpdf",
+    noise_shaping: Optional[_Shaping] = "none",
+    *,
+    axis: Literal[0, 1, -1, -2] = 0,
+    planar: Optional[bool] = None,
+    format: Optional[str] = None,
+    rate: int = 48000,
+    dither_threshold: int = 20,
+    seed: int = 0,
+    out: Optional[NDArray[Any]] = None,
+) -> NDArray[Any]: ...
+
+class AudioopError(Exception): ...
+
+def lin2lin(fragment: Buffer, width: int, newwidth: int, /) -> bytes: ...
+def byteswap(fragment: Buffer, width: int, /) -> bytes: ...
+def tomono(fragment: Buffer, width: int, lfactor: float, rfactor: float, /) -> bytes: ...
+def tostereo(fragment: Buffer, width: int, lfactor: float, rfactor: float, /) -> bytes: ...
+
+_State = Tuple[int, Tuple[Tuple[int, int], ...]]
+
+def ratecv(
+    fragment: Buffer,
+    width: int,
+    nchannels: int,
+    inrate: int,
+    outrate: int,
+    state: Optional[_State],
+    weightA: int = 1,
+    weightB: int = 0,
+    /,
+) -> Tuple[bytes, _State]: ...

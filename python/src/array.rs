@@ -127,6 +127,17 @@ impl<'py> Array<'py> {
         &self.shape
     }
 
+    /// Whether the elements lie side by side, the last axis fastest.
+    pub fn is_contiguous(&self) -> bool {
+        let mut expected = self.format.size() as isize;
+        self.shape.contains(&0)
+            || self.shape.iter().zip(&self.strides).rev().all(|(n, s)| {
+                let fits = *n == 1 || *s == expected;
+                expected *= *n as isize;
+                fits
+            })
+    }
+
     /// Bytes from one element to the next, along each axis.
     pub fn strides(&self) -> &[isize] {
         &self.strides

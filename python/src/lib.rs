@@ -4,6 +4,8 @@
 //! Each file registers what it defines; nothing here knows of GStreamer.
 
 mod array;
+mod audioop;
+mod convert;
 mod frames;
 mod idle;
 mod rates;
@@ -17,6 +19,8 @@ use pyo3::prelude::*;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // The numpy crate panics where it cannot be imported; this is an ImportError.
     module.py().import("numpy")?;
+    audioop::register(module)?;
+    convert::register(module)?;
     rates::register(module)?;
     resample::register(module)?;
     resilience::register(module)?;

@@ -1,0 +1,419 @@
+//! Conversion of samples, layouts and channels of arrays.
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use rustaudio_dsp::convert::{
+    Channels, Converter, Dither, Matrix, NoiseShaping, Position, Quantisation, SampleFormat, Side,
+    Source,
+};
+
+use crate::array::{Array, dtype_name, format_named, tuple};
+use crate::frames::Frames;
+use crate::rates::one_of;
+
+const DITHERS: [(&str, Dither); 4] = [
+    ("none", Dither::None),
+    ("rpdf", Dither::Rpdf),
+    ("tpdf", Dither::Tpdf),
+    ("tpdf-hf", Dither::TpdfHf),
+];
+
+const SHAPINGS: [(&str, NoiseShaping); 5] = [
+    ("none", NoiseShaping::None),
+    ("error-feedback", NoiseShaping::ErrorFeedback),
+    ("simple", NoiseShaping::Simple),
+    ("medium", NoiseShaping::Medium),
+    ("high", NoiseShaping::High),
+];
+
+/// Adds the function of this file.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(convert, module)?)
+}
+
+/// Convert samples to another format, and to other channels or another layout.
+///
+/// Full scale of floats is -1 to 1. Integers are rounded to nearest and clipped; NaN becomes 0.
+///
+/// Parameters
+/// ----------
+/// x : array_like
+///     ``(frames,)``, ``(frames, channels)``, with ``axis=1`` ``(channels, frames)``, or any shape
+///     where nothing but the format changes. Of int8, uint8, int16, uint16, int32, uint32, float32,
+///     float64 in either byte order; or as `format` says.
+/// dtype : dtype_like or str
+///     Of the result; or a format of 3 bytes ('S24LE', 'S24BE', 'U24LE', 'S20LE', 'S18LE', …), held in
+///     a last axis of 3 uint8, or of 24 bits in 4 ('S24_32LE', …), held in 4-byte integers.
+/// channels : int, optional
+///     Of the result, mixed by position (ITU-R BS.775) and never louder than full scale: 1, 2, 4
+///     (front, rear), 6 (5.1) or 8 (7.1), from as many.
+/// mix_matrix : array_like, optional
+///     ``(output channels, input channels)`` of finite coefficients.
+/// dither : {'tpdf', 'rpdf', 'tpdf-hf', 'none'}, optional
+///     Noise added where bits are lost, to formats of up to `dither_threshold` bits.
+/// noise_shaping : {'none', 'error-feedback', 'simple', 'medium', 'high'}, optional
+///     Where the noise of rounding is moved to.
+/// axis : {0, 1, -1, -2}, optional
+///     The axis of time of `x`, and of the result unless `planar` says otherwise.
+/// planar : bool, optional
+///     Whether the result is ``(channels, frames)``.
+/// format : str, optional
+///     How samples of `x` are held, where its dtype does not tell: a format as for `dtype`.
+/// rate : int, optional
+///     Hz, for `noise_shaping`: below 32 kHz the steep filters give way to error feedback.
+/// dither_threshold : int, optional
+///     Formats of more bits are only rounded.
+/// seed : int, optional
+///     Of the noise; equal calls have equal results.
+/// out : numpy.ndarray, optional
+///     Written to and returned, in place of a new array: contiguous, no memory of `x`.
+///
+/// Returns
+/// -------
+/// numpy.ndarray
+///
+/// Raises
+/// ------
+/// TypeError
+///     A dtype is none of samples.
+/// ValueError
+///     Shapes, channels or names do not fit.
+///
+/// Examples
+/// --------
+/// >>> import numpy as np
+/// >>> from gstrustaudio import convert
+/// >>> convert(np.array([0, 16384, -32768], np.int16), np.float32)
+/// array([ 0. ,  0.5, -1. ], dtype=float32)
+/// >>> convert(np.array([[0.5, -0.25], [1.0, 0.0]]), np.float64, channels=1)
+/// array([[0.125],
+///        [0.5  ]])
+/// >>> convert(np.array([1.0, -1.0], np.float32), 'S24LE')
+/// array([[255, 255, 127],
+///        [  0,   0, 128]], dtype=uint8)
+/// >>> convert(np.array([[255, 255, 127], [0, 0, 128]], np.uint8), np.int32, format='S24LE')
+/// array([ 2147483392, -2147483648], dtype=int32)
+#[pyfunction]
+#[pyo3(
+    signature = (
+        x, dtype, channels = None, mix_matrix = None, dither = Some("tpdf"), noise_shaping = Some("none"), *,
+        axis = 0, planar = None, format = None, rate = 48000, dither_threshold = 20, seed = 0, out = None
+    ),
+    text_signature = "(x, dtype, channels=None, mix_matrix=None, dither='tpdf', noise_shaping='none', *, axis=0, \
+                      planar=None, format=None, rate=48000, dither_threshold=20, seed=0, out=None)"
+)]
+#[expect(clippy::too_many_arguments, reason = "keyword arguments")]
+fn convert<'py>(
+    py: Python<'py>,
+    x: &Bound<'py, PyAny>,
+    dtype: &Bound<'py, PyAny>,
+    channels: Option<usize>,
+    mix_matrix: Option<&Bound<'py, PyAny>>,
+    dither: Option<&str>,
+    noise_shaping: Option<&str>,
+    axis: isize,
+    planar: Option<bool>,
+    format: Option<&str>,
+    rate: u32,
+    dither_threshold: u32,
+    seed: u64,
+    out: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let x = Array::input(x, "x")?;
+    let from = Audio::of(&x, format, axis)?;
+    let format = wanted(dtype)?;
+    let matrix = matrix(from.channels, channels, mix_matrix)?;
+    let planar = planar.unwrap_or(from.planar);
+    let quantisation = Quantisation {
+        dither: one_of("dither", dither.unwrap_or("none"), &DITHERS)?,
+        shaping: one_of("noise_shaping", noise_shaping.unwrap_or("none"), &SHAPINGS)?,
+        threshold: dither_threshold,
+        rate,
+    };
+    let shape = from.converted(matrix.outputs(), planar, format)?;
+    let mut y = match out {
+        Some(out) => Array::output(out, "out", carrier(format), &shape)?,
+        None => Array::zeros(py, carrier(format), &shape)?,
+    };
+    if !y.is_contiguous() || y.overlaps(&x) {
+        return Err(PyValueError::new_err(
+            "out: expected a contiguous array that shares no memory with x",
+        ));
+    }
+    let to = Side {
+        format,
+        channels: matrix.outputs(),
+        planar,
+    };
+    let (input, output) = (x.memory(), y.memory_mut());
+    py.detach(|| from.convert(to, &matrix, quantisation, seed, input, output))
+        .map_err(PyValueError::new_err)?;
+    Ok(y.into_object())
+}
+
+/// Audio in the memory of an array.
+struct Audio {
+    format: SampleFormat,
+    /// Of the array, without the bytes of a sample.
+    shape: Vec<usize>,
+    strides: Vec<isize>,
+    first: usize,
+    frames: usize,
+    channels: usize,
+    /// Time runs along the last of two axes.
+    planar: bool,
+}
+
+impl Audio {
+    /// `x`, whose samples are held as `format` says.
+    fn of(x: &Array<'_>, format: Option<&str>, axis: isize) -> PyResult<Self> {
+        let planar = match axis {
+            0 | -2 => false,
+            1 | -1 => true,
+            _ => {
+                return Err(PyValueError::new_err(format!(
+                    "axis: expected 0, 1, -1 or -2, got {axis}"
+                )));
+            }
+        };
+        let (mut shape, mut strides) = (x.shape().to_vec(), x.strides().to_vec());
+        let format = format.map_or(Ok(x.format()), named_format)?;
+        if carrier(format) != x.format() {
+            return Err(PyTypeError::new_err(format!(
+                "x: expected dtype {} for format {}, got {}",
+                dtype_name(carrier(format)),
+                format.name(),
+                dtype_name(x.format())
+            )));
+        }
+        if format.bytes == 3 {
+            let bytes = (shape.pop(), strides.pop());
+            if bytes != (Some(3), Some(1)) {
+                return Err(PyValueError::new_err(format!(
+                    "x: expected a last axis of 3 adjacent bytes for format {}, got shape {}",
+                    format.name(),
+                    tuple(x.shape())
+                )));
+            }
+        }
+        let (frames, channels) = match *shape {
+            [channels, frames] if planar => (frames, channels),
+            [frames, channels] => (frames, channels),
+            _ => (shape.iter().product(), 1),
+        };
+        Ok(Self {
+            planar: planar && shape.len() == 2,
+            format,
+            shape,
+            strides,
+            first: x.first(),
+            frames,
+            channels,
+        })
+    }
+
+    /// The shape of an array that holds this in `channels` of `format`.
+    fn converted(
+        &self,
+        channels: usize,
+        planar: bool,
+        format: SampleFormat,
+    ) -> PyResult<Vec<usize>> {
+        let mut shape = match self.shape.len() {
+            2 if planar => vec![channels, self.frames],
+            2 => vec![self.frames, channels],
+            _ if channels == 1 => self.shape.clone(),
+            1 if planar => vec![channels, self.frames],
+            1 => vec![self.frames, channels],
+            _ => {
+                return Err(PyValueError::new_err(format!(
+                    "x: expected (frames,) or (frames, channels) where channels are mixed, got {}",
+                    tuple(&self.shape)
+                )));
+            }
+        };
+        if format.bytes == 3 {
+            shape.push(3);
+        }
+        Ok(shape)
+    }
+
+    /// Converts all of it to `output`.
+    fn convert(
+        &self,
+        to: Side,
+        matrix: &Matrix,
+        quantisation: Quantisation,
+        seed: u64,
+        input: &[u8],
+        output: &mut [u8],
+    ) -> Result<(), String> {
+        if self.frames * self.channels * to.channels == 0 {
+            return Ok(());
+        }
+        let mut side = Side {
+            format: self.format,
+            channels: self.channels,
+            planar: self.planar,
+        };
+        let mut copy = Vec::new();
+        let mut offsets = Vec::new();
+        let frames = self.signal();
+        let data = if self.is_contiguous() {
+            &input[self.first..][..self.frames * side.frame_size()]
+        } else if self.shape.len() == 2 && self.planar && frames.is_planar() {
+            offsets = (0..self.channels).map(|c| frames.at(0, c)).collect();
+            input
+        } else {
+            self.copy(input, &mut copy);
+            &copy
+        };
+        side.planar &= self.channels > 1;
+        let source = Source {
+            data,
+            offsets: &offsets,
+        };
+        Converter::new(side, to, matrix, quantisation, seed)
+            .map_err(|e| e.to_string())?
+            .convert(source, output, self.frames)
+            .map_err(|e| e.to_string())
+    }
+
+    fn is_contiguous(&self) -> bool {
+        let mut expected = self.format.size() as isize;
+        let mut axes = self.shape.iter().zip(&self.strides).rev();
+        axes.all(|(n, stride)| {
+            let fits = *n == 1 || *stride == expected;
+            expected *= *n as isize;
+            fits
+        })
+    }
+
+    /// Its frames, if it has one or two axes.
+    fn signal(&self) -> Frames {
+        let (time, channel) = match *self.strides {
+            [channel, time] if self.planar => (time, channel),
+            [time, channel] => (time, channel),
+            [time] => (time, 0),
+            _ => (0, 0),
+        };
+        Frames {
+            first: self.first,
+            frames: self.frames,
+            channels: self.channels,
+            frame_stride: time,
+            channel_stride: channel,
+            size: self.format.size(),
+        }
+    }
+
+    /// All samples side by side, in the order of the array.
+    fn copy(&self, input: &[u8], to: &mut Vec<u8>) {
+        let last = self.shape.len() - 1;
+        let row = Frames {
+            first: self.first,
+            frames: self.shape[last],
+            channels: 1,
+            frame_stride: self.strides[last],
+            channel_stride: 0,
+            size: self.format.size(),
+        };
+        let mut rows = vec![row];
+        for axis in 0..last {
+            let step = |row: &Frames, i: usize| Frames {
+                first: row
+                    .first
+                    .wrapping_add_signed(i as isize * self.strides[axis]),
+                ..*row
+            };
+            rows = rows
+                .iter()
+                .flat_map(|row| (0..self.shape[axis]).map(move |i| step(row, i)))
+                .collect();
+        }
+        let mut samples = Vec::new();
+        for row in rows {
+            row.gather(input, 0..row.frames, &mut samples);
+            to.extend_from_slice(&samples);
+        }
+    }
+}
+
+/// The mix of `inputs` channels that a caller asked for.
+fn matrix(
+    inputs: usize,
+    channels: Option<usize>,
+    mix_matrix: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Matrix> {
+    let Some(mix) = mix_matrix else {
+        let outputs = channels.unwrap_or(inputs);
+        if outputs == inputs {
+            return Ok(Matrix::identity(inputs, inputs));
+        }
+        let mixed = Matrix::between(&positions(inputs)?, &positions(outputs)?);
+        return mixed.map_err(|e| PyValueError::new_err(e.to_string()));
+    };
+    let numpy = mix.py().import("numpy")?;
+    let rows: Vec<Vec<f32>> = numpy
+        .call_method1("asarray", (mix, "float64"))
+        .and_then(|array| array.call_method0("tolist")?.extract())
+        .map_err(|e| {
+            PyTypeError::new_err(format!(
+                "mix_matrix: expected rows of numbers, one per output channel: {}",
+                e.value(mix.py())
+            ))
+        })?;
+    let matrix = Matrix::from_rows(&rows)
+        .and_then(|matrix| {
+            matrix.check(inputs, channels.unwrap_or(matrix.outputs()))?;
+            Ok(matrix)
+        })
+        .map_err(|e| PyValueError::new_err(format!("mix_matrix: {e}")))?;
+    Ok(matrix)
+}
+
+/// Where the channels of so many are heard, by the usual channel masks.
+fn positions(channels: usize) -> PyResult<Channels> {
+    let mask = match channels {
+        1 => return Ok(Channels::Positioned(vec![Position::Mono])),
+        2 => 0x3,
+        4 => 0x33,
+        6 => 0x3f,
+        8 => 0xc3f,
+        _ => {
+            return Err(PyValueError::new_err(format!(
+                "channels: expected 1, 2, 4, 6 or 8 on both sides, got {channels}; any others by mix_matrix"
+            )));
+        }
+    };
+    Ok(Channels::Positioned(Position::from_mask(mask)))
+}
+
+/// The format that a caller wants: by its name, or as a dtype.
+fn wanted(dtype: &Bound<'_, PyAny>) -> PyResult<SampleFormat> {
+    let named = dtype.extract::<&str>().ok().map(named_format);
+    match named {
+        Some(Ok(format)) => Ok(format),
+        _ => format_named(dtype),
+    }
+}
+
+fn named_format(name: &str) -> PyResult<SampleFormat> {
+    SampleFormat::from_name(name).ok_or_else(|| {
+        PyValueError::new_err(format!(
+            "format: expected a name such as 'S16LE', 'S24LE', 'S24_32LE' or 'F32LE', got '{name}'"
+        ))
+    })
+}
+
+/// The format of the array's elements that hold samples of `format`.
+fn carrier(format: SampleFormat) -> SampleFormat {
+    match format.bytes {
+        3 => SampleFormat::U8,
+        4 if format.depth == 24 => SampleFormat {
+            depth: 32,
+            ..format
+        },
+        _ => format,
+    }
+}
