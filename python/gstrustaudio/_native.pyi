@@ -2,13 +2,13 @@ from typing import Any, Callable, List, Literal, Optional, Tuple, Union, final
 
 from numpy import float32
 from numpy.typing import ArrayLike, DTypeLike, NDArray
-from typing_extensions import Buffer
 
 __all__ = [
     "HQ", "LQ", "MQ", "QQ", "VHQ", "AudioopError", "Breaker", "Caller", "Detector", "ResampleStream", "Work", "byteswap",
     "convert", "lin2lin", "probabilities", "ratecv", "resample", "speech_times", "tomono", "tostereo",
 ]
 
+_Buffer = Union[bytes, bytearray, memoryview]
 _Quality = Union[Literal["QQ", "LQ", "MQ", "HQ", "VHQ"], int]
 _Engine = Literal["auto", "polyphase", "fft", "sinc"]
 
@@ -151,15 +151,15 @@ def convert(
 
 class AudioopError(Exception): ...
 
-def lin2lin(fragment: Buffer, width: int, newwidth: int, /) -> bytes: ...
-def byteswap(fragment: Buffer, width: int, /) -> bytes: ...
-def tomono(fragment: Buffer, width: int, lfactor: float, rfactor: float, /) -> bytes: ...
-def tostereo(fragment: Buffer, width: int, lfactor: float, rfactor: float, /) -> bytes: ...
+def lin2lin(fragment: _Buffer, width: int, newwidth: int, /) -> bytes: ...
+def byteswap(fragment: _Buffer, width: int, /) -> bytes: ...
+def tomono(fragment: _Buffer, width: int, lfactor: float, rfactor: float, /) -> bytes: ...
+def tostereo(fragment: _Buffer, width: int, lfactor: float, rfactor: float, /) -> bytes: ...
 
 _State = Tuple[int, Tuple[Tuple[int, int], ...]]
 
 def ratecv(
-    fragment: Buffer,
+    fragment: _Buffer,
     width: int,
     nchannels: int,
     inrate: int,

@@ -307,6 +307,9 @@ fn tostereo<'py>(
 /// The running state of `ratecv`: the phase, and of each channel the last two samples.
 type State = (i32, Vec<(i32, i32)>);
 
+/// What `ratecv` returns: a fragment, and the state after it.
+type Converted<'py> = (Bound<'py, PyBytes>, (i32, Bound<'py, PyTuple>));
+
 /// Numbers of `ratecv` in their lowest terms.
 #[derive(Clone, Copy)]
 struct Rates {
@@ -361,7 +364,7 @@ fn ratecv<'py>(
     state: Option<&Bound<'py, PyAny>>,
     weightA: i32,
     weightB: i32,
-) -> PyResult<(Bound<'py, PyBytes>, (i32, Bound<'py, PyTuple>))> {
+) -> PyResult<Converted<'py>> {
     let width = check_width(width)?;
     if nchannels < 1 {
         return Err(AudioopError::new_err("# of channels should be >= 1"));

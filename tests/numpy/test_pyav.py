@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import unittest
+import wave
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, List
+
+import av
+import numpy as np
+
+import gstrustaudio
+from gstrustaudio import convert, resample
+from gstrustaudio.pyav import process_frames, to_array, to_frame
+from support import Case, noise
+
+
+def frames(x: Any, format: str, layout: str, rate: int, size: int = 1024, pts: int = 0) -> List[Any]:
+    """`x`, (samples, channels), as a stream of frames."""
+    parts = [x[at : at + size] for at in range(0, len(x), size)]
+    planar = format.endswith("p")
+    return [to_frame(np.ascontiguousarray(p.T) if planar else p, format, layout, rate, pts + i * size)
+            for i, p in enumerate(parts)]
+
+
+def joined(stream: Any) -> Any:
+    arrays = [to_array(f).T if f.format.is_planar else to_array(f) for f in stream]
+    return np.concatenate(arrays)
+
+
+class Frames(Case):
+    def test_arrays_are_views_of_packed_frames(self) -> None:
+        for format, dtype in [("u8", "u1"), ("s16", "i2"), ("s32", "i4"), ("flt", "f4"), ("dbl", "f8")]:
+            x = noise((100, 2), dtype)
+            packed = to_frame(x, format, "stereo", 48000, 7)
+            self.assertEqual(to_array(packed).__array_interface__["data"][0], packed.planes[0].buffer_ptr)
+            self.same(to_array(packed), x)
+            self.assertEqual((packed.pts, packed.time_base, packed.sample_rate), (7, Fraction(1, 48000), 48000))
+            planes = to_frame(np.ascontiguousarray(x.T), format + "p", "stereo", 48000)
+            self.same(to_array(planes), np.ascontiguousarray(x.T))
+            self.same(planes.to_ndarray(), np.ascontiguousarray(x.T))
+
+    def test_what_is_not_asked_for_stays(self) -> None:
+        x = noise((5000, 2), "int16")
+        source = frames(x, "s16p", "stereo", 44100, pts=99)
+        for frame in source:
+            frame.pts, frame.time_base = frame.pts * 2, Fraction(1, 88200)
+        result = list(process_frames(source, function=lambda a: a // 2))
+        self.assertEqual([(f.pts, f.time_base, f.format.name, f.layout.name, f.sample_rate) for f in result],
+                         [(f.pts, f.time_base, "s16p", "stereo", 44100) for f in source])
+        self.same(joined(result), x // 2)
+
+    def test_rate_format_and_layout_as_the_functions_on_arrays(self) -> None:
+        x = noise((9600, 2), "float32")
+        for source in ["flt", "fltp"]:
+            for target in ["dbl", "dblp"]:
+                got = list(process_frames(frames(x, source, "stereo", 48000), format=target, layout="mono", rate=16000))
+                self.assertEqual({(f.format.name, f.layout.name, f.sample_rate, f.time_base) for f in got},
+                                 {(target, "mono", 16000, Fraction(1, 16000))})
+                expected = resample(convert(x, "float64", channels=1), 48000, 16000)
+                self.same(joined(got), expected)
+                at = 0
+                for f in got:
+                    self.assertEqual(f.pts, at)
+                    at += f.samples
+
+    def test_the_narrow_format_comes_last(self) -> None:
+        x = noise((9600, 1), "float32")
+        got = joined(process_frames(frames(x, "flt", "mono", 48000), format="s16", rate=16000, dither="none"))
+        self.same(got, convert(resample(x, 48000, 16000), "int16", dither="none"))
+        got = joined(process_frames(frames(convert(x, "uint8"), "u8", "mono", 48000), rate=16000, dither="none"))
+        self.assertEqual(got.dtype, np.uint8)
+
+    def test_the_noise_of_frames_differs(self) -> None:
+        x = np.full((2048, 1), 0.4 / 32768, np.float32)
+        a, b = process_frames(frames(x, "flt", "mono", 48000), format="s16")
+        self.assertTrue((to_array(a) != to_array(b)).any())
+
+    def test_a_gap_and_a_change_end_the_signal_before_them(self) -> None:
+        x = noise((4800, 1), "float32")
+        source = frames(x, "flt", "mono", 48000) + [None] + frames(x, "flt", "mono", 48000, pts=48000)
+        source += frames(x, "flt", "mono", 24000, pts=72000)
+        got = list(process_frames(source, rate=16000))
+        one, slow = resample(x, 48000, 16000), resample(x, 24000, 16000)
+        self.same(joined(got), np.concatenate([one, one, slow]))
+        starts = [a.pts for a, b in zip(got, [None, *got]) if b is None or a.pts != b.pts + b.samples]
+        self.assertEqual(starts, [0, 16000, 48000])
+
+    def test_frames_without_pts(self) -> None:
+        x = noise((4800, 1), "float32")
+        source = frames(x, "flt", "mono", 48000)
+        for f in source:
+            f.pts = None
+        got = list(process_frames(source, rate=16000))
+        self.assertEqual({f.pts for f in got}, {None})
+        self.same(joined(got), resample(x, 48000, 16000))
+
+    def test_what_came_and_what_was_expected(self) -> None:
+        x = noise((100, 2), "float32")
+        self.raises(TypeError, "array: expected dtype int16 for format 's16', got float32",
+                    lambda: to_frame(x, "s16", "stereo", 48000))
+        self.raises(ValueError, "array: expected shape (2, samples) for 'fltp' and 'stereo', got (100, 2)",
+                    lambda: to_frame(x, "fltp", "stereo", 48000))
+        self.raises(ValueError, "format: expected one of 'u8', 'u8p', 's16', 's16p', 's32', 's32p', 'flt', 'fltp', "
+                    "'dbl', 'dblp', got 's24'", lambda: to_frame(x, "s24", "stereo", 48000))
+        self.raises(ValueError, "layout: 'stereo' to '4.0' needs a mix_matrix; without go 'mono', 'stereo', 'quad', "
+                    "'5.1', '7.1'", lambda: list(process_frames(frames(x, "flt", "stereo", 48000), layout="4.0")))
+        self.raises(ValueError, "function: expected to return float32 of shape (100, 2), got float32 of shape (2,)",
+                    lambda: list(process_frames(frames(x, "flt", "stereo", 48000), function=lambda a: a[0])))
+
+
+class Pipeline(Case):
+    def test_the_elements_make_the_same_bytes_of_a_file(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "in.wav"
+            with wave.open(str(path), "wb") as f:
+                f.setnchannels(2)
+                f.setsampwidth(2)
+                f.setframerate(44100)
+                f.writeframes(noise((44100, 2), "int16").tobytes())
+            env = {k: v for k, v in os.environ.items() if not k.startswith("GST_")}
+            env |= {"GST_PLUGIN_PATH": str(gstrustaudio.plugin_path().parent), "GST_REGISTRY": f"{folder}/registry"}
+            subprocess.run(
+                ["gst-launch-1.0", "-q", "filesrc", f"location={path}", "!", "wavparse", "!", "rustaudioconvert", "!",
+                 "audio/x-raw,format=F32LE,channels=1", "!", "rustresample", "!", "audio/x-raw,rate=16000", "!",
+                 "filesink", f"location={folder}/out.raw"],
+                env=env, check=True, timeout=60,
+            )
+            expected = np.fromfile(f"{folder}/out.raw", np.float32)
+            with av.open(str(path)) as source:
+                # What the element has by default: audioresample's quality, at its latency.
+                got = joined(process_frames(source.decode(audio=0), format="flt", layout="mono", rate=16000,
+                                            quality=4, engine="polyphase"))
+        self.assertEqual(len(expected), 16000)
+        self.same(got[:, 0], expected)
+
+
+if __name__ == "__main__":
+    unittest.main()
