@@ -33,6 +33,11 @@ class Package(unittest.TestCase):
         self.assertEqual(runner.summarize().failed, 0)
         self.assertGreater(tried, 5)
 
+    def test_examples_of_the_documentation_do_what_they_say(self) -> None:
+        found = doctest.testfile(str(ROOT / "docs" / "numpy.md"), module_relative=False)
+        self.assertEqual(found.failed, 0)
+        self.assertGreater(found.attempted, 8)
+
     def test_stubs_say_what_the_compiled_module_has(self) -> None:
         if importlib.util.find_spec("mypy") is None:
             self.skipTest("mypy is in newest.txt only")
