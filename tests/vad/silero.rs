@@ -129,6 +129,66 @@ fn a_recording_that_begins_in_a_word_begins_in_speech() {
 }
 
 #[test]
+fn frames_tell_what_their_probability_is_made_of() {
+    let (x, _) = speech();
+    for (detector, names) in [
+        ("silero", &["score-logit", "score-window-logit"][..]),
+        (
+            "neural",
+            &[
+                "score-logit",
+                "score-silero-logit",
+                "score-flux",
+                "score-under-peak",
+                "score-above-floor",
+            ],
+        ),
+        (
+            "spectral",
+            &[
+                "score-logit",
+                "score-low-ratio",
+                "score-ratio",
+                "score-flux",
+                "score-voicing",
+                "score-under-peak",
+                "score-above-floor",
+                "score-held-tone",
+            ],
+        ),
+        ("energy", &[]),
+    ] {
+        let mut rig = Rig::new(&format!("detector={detector} post-frames=true"), S16);
+        rig.feed(&data(&x), 2, RATE as u64, 480, ClockTime::ZERO);
+        rig.finish();
+        let messages = rig.messages();
+        let frames: Vec<_> = super::common::structures(&messages, "rustvad-frame").collect();
+        assert_eq!(frames.len(), x.len() / 480);
+        let mut varied = vec![std::collections::BTreeSet::new(); names.len()];
+        for s in &frames {
+            let told: Vec<_> = s.fields().filter(|f| f.starts_with("score-")).collect();
+            assert_eq!(told, names, "{detector}");
+            for (name, seen) in names.iter().zip(&mut varied) {
+                let score: f64 = s.get(*name).unwrap();
+                assert!(score.abs() <= 100.0, "{name}: {score}");
+                seen.insert(score.to_bits());
+            }
+            if let Ok(logit) = s.get::<f64>("score-logit") {
+                let p: f64 = s.get("probability").unwrap();
+                assert!(
+                    (1.0 / (1.0 + (-logit).exp()) - p).abs() < 1e-3,
+                    "{detector}: {logit} for {p}"
+                );
+            }
+        }
+        assert!(
+            varied.iter().all(|seen| seen.len() > 20),
+            "{detector}: {names:?} never change"
+        );
+    }
+}
+
+#[test]
 fn each_look_ahead_is_told_as_latency_and_kept() {
     let (x, _) = speech();
     for (ms, told) in [(0, 120), (30, 150), (60, 180), (100, 220)] {

@@ -32,7 +32,7 @@ mod voicing;
 #[cfg(test)]
 mod tests;
 
-pub use detector::Detector;
+pub use detector::{Detector, MOST_SCORES, Scores};
 pub use energy::LevelMeter;
 pub use grid::{FrameGrid, frames_of};
 pub use look_ahead::LookAhead;

@@ -1,6 +1,6 @@
 //! The spectral detector: scores from a spectrum, one probability per 10 ms frame.
 
-use super::detector::Detector;
+use super::detector::{Detector, Scores, scores};
 use super::look_ahead::LookAhead;
 use super::math::sigmoid;
 use super::noise::NoiseFloor;
@@ -64,6 +64,8 @@ pub struct Spectral {
     past: [[f32; MAX_BANDS]; FLUX],
     seen: usize,
     scores: [f32; SCORES],
+    /// Of the frame that was decided last.
+    decided: f32,
     /// Logits of the last frames, newest at `frames % BOX`.
     logits: [f32; BOX],
     frames: u64,
@@ -85,6 +87,7 @@ impl Spectral {
             past: [[0.0; MAX_BANDS]; FLUX],
             seen: 0,
             scores: [0.0; SCORES],
+            decided: 0.0,
             logits: [f32::NEG_INFINITY; BOX],
             frames: 0,
         }
@@ -127,6 +130,7 @@ impl Spectral {
                 }
             }
         };
+        self.decided = decided;
         Some(if decided.is_finite() {
             sigmoid(decided)
         } else {
@@ -210,7 +214,12 @@ impl Detector for Spectral {
         self.take(logit)
     }
 
+    fn scores(&self) -> Scores {
+        scores(self.decided, &self.scores)
+    }
+
     fn reset(&mut self) {
+        self.decided = 0.0;
         self.spectrum.reset();
         self.floor = NoiseFloor::default();
         self.ratio = Ratio::default();

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::decimate::Decimator;
-use super::detector::Detector;
+use super::detector::{Detector, Scores};
 use super::energy::{LevelMeter, sum_squares};
 use super::grid::FrameGrid;
 use super::look_ahead::LookAhead;
@@ -49,6 +49,26 @@ impl DetectorKind {
             Self::Spectral(asked) => spectral::look_ahead(asked),
             Self::Silero(asked) | Self::Neural(asked) => asked,
             Self::Energy { .. } => LookAhead::None,
+        }
+    }
+
+    /// Names of a frame's [`scores`](Frame::scores), in their order. The first is always the logit, of
+    /// which the probability is made; `spectral`'s others are those of [`Spectral::scores`].
+    pub fn scores(self) -> &'static [&'static str] {
+        match self {
+            Self::Spectral(_) => &[
+                "logit",
+                "low-ratio",
+                "ratio",
+                "flux",
+                "voicing",
+                "under-peak",
+                "above-floor",
+                "held-tone",
+            ],
+            Self::Silero(_) => &["logit", "window-logit"],
+            Self::Neural(_) => &["logit", "silero-logit", "flux", "under-peak", "above-floor"],
+            Self::Energy { .. } => &[],
         }
     }
 
@@ -100,6 +120,8 @@ pub struct Frame {
     pub noise_floor: f32,
     /// Inside a segment, before padding at its start is known.
     pub speech: bool,
+    /// What the probability was made of, by the names of [`DetectorKind::scores`].
+    pub scores: Scores,
 }
 
 /// What a [`Vad`] tells.
@@ -468,6 +490,10 @@ impl Vad {
             level,
             noise_floor,
             speech: self.segmenter.in_speech(),
+            scores: match &self.ears {
+                Ears::Sound(detector) => detector.scores(),
+                Ears::Level(_) => Scores::default(),
+            },
         };
         self.recent[(index % RECENT) as usize] = frame;
         give(Output::Frame(frame));

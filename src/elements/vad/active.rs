@@ -23,6 +23,8 @@ pub struct Active {
     even: bool,
     /// That a buffer holds half a frame was said.
     said_partial: bool,
+    /// Names of the scores in messages of frames.
+    score_names: Vec<String>,
     /// Last frame, for the changes that follow it.
     pub frame: Frame,
     /// Since the last line in the log.
@@ -37,6 +39,11 @@ pub enum Input<'a> {
     Gap(u64),
     /// Nothing more; with or without a timeout.
     End { timed_out: bool },
+}
+
+fn scores_of(detector: vad::DetectorKind) -> Vec<String> {
+    let names = detector.scores().iter();
+    names.map(|name| format!("score-{name}")).collect()
 }
 
 /// What the detector made of the audio, in short.
@@ -91,6 +98,7 @@ impl Active {
             last: 0,
             even: true,
             said_partial: false,
+            score_names: scores_of(config.detector),
             frame: Frame::default(),
             heard: Heard::default(),
         })
@@ -175,6 +183,7 @@ impl Active {
             settings,
             frame: &mut self.frame,
             heard: &mut self.heard,
+            score_names: &self.score_names,
             grid: self.vad.grid(),
             rate: self.info.rate(),
             end: ends.then(|| (self.vad.frames(), self.vad.position())),
@@ -219,6 +228,7 @@ struct Report<'a> {
     settings: &'a Settings,
     frame: &'a mut Frame,
     heard: &'a mut Heard,
+    score_names: &'a [String],
     grid: vad::FrameGrid,
     rate: u32,
     /// Frames and samples of the stream, where it has ended.
@@ -250,7 +260,11 @@ impl Report<'_> {
                 level: frame.level.into(),
                 noise_floor: frame.noise_floor.into(),
             };
-            self.messages.push(message.into());
+            let mut message = gst::Structure::from(message);
+            for (name, score) in self.score_names.iter().zip(frame.scores) {
+                message.set(name.as_str(), f64::from(score));
+            }
+            self.messages.push(message);
         }
     }
 

@@ -160,6 +160,8 @@ impl TryFrom<&gst::StructureRef> for VadChange {
 ///   duration=(guint64) ns, probability=(double) 0..1, speech=(boolean), level=(double) dBFS,
 ///   noise-floor=(double) dBFS
 /// ```
+///
+/// and `score-NAME=(double)` for each score of the detector, which are not kept here.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct VadFrame {
     /// Of the start of the frame.

@@ -11,7 +11,7 @@ mod weights;
 #[cfg(test)]
 mod tests;
 
-use super::detector::Detector;
+use super::detector::{Detector, Scores, scores};
 use super::double::Doubler;
 use super::look_ahead::LookAhead;
 use super::math::{sane, sigmoid};
@@ -44,6 +44,10 @@ pub struct Neural {
     logits: [f32; 2],
     /// What the head said last.
     logit: f32,
+    /// Of the frame that was decided last.
+    decided: f32,
+    /// Change of shape, level under the peak, height over the noise: the last features.
+    heard: [f32; 3],
     /// Bit `i` is set if the frame before the newest `i` was a gap; and how many there were.
     gaps: u32,
     frames: u64,
@@ -70,6 +74,8 @@ impl Neural {
             opening: Opening::default(),
             logits: [0.0; 2],
             logit: f32::NEG_INFINITY,
+            decided: 0.0,
+            heard: [0.0; 3],
             gaps: 0,
             frames: 0,
             doubler: Doubler::default(),
@@ -80,6 +86,7 @@ impl Neural {
     fn hear(&mut self, hop: &mut [f32; HOP]) -> f32 {
         let heard = self.front.push(hop);
         self.leveller.run(hop, heard.level, heard.tracked);
+        self.heard.copy_from_slice(&heard.features[FEATURES - 3..]);
         if let Some(logit) = self.silero.push(hop) {
             self.logits = [logit.clamp(-MOST, MOST) * LOGIT_SCALE, self.logits[0]];
             self.head.window(self.silero.hidden());
@@ -120,6 +127,11 @@ impl Neural {
             return None;
         }
         let in_gap = self.gaps >> self.look_ahead & 1 == 1;
+        self.decided = if in_gap {
+            f32::NEG_INFINITY
+        } else {
+            self.logit
+        };
         Some(if in_gap { 0.0 } else { sigmoid(self.logit) })
     }
 }
@@ -151,8 +163,18 @@ impl Detector for Neural {
         self.take(false)
     }
 
+    fn scores(&self) -> Scores {
+        let [flux, under_peak, above_floor] = self.heard;
+        let silero = self.logits[0] / LOGIT_SCALE;
+        scores(
+            self.decided,
+            &[silero, 4.0 * flux, 10.0 * under_peak, 10.0 * above_floor],
+        )
+    }
+
     fn reset(&mut self) {
         self.forget();
+        (self.heard, self.decided) = ([0.0; 3], 0.0);
         self.opening.reset();
         self.logit = f32::NEG_INFINITY;
         (self.gaps, self.frames) = (0, 0);

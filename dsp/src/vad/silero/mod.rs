@@ -9,7 +9,7 @@ mod weights;
 
 pub use network::Network;
 
-use super::detector::Detector;
+use super::detector::{Detector, Scores, scores};
 use super::double::Doubler;
 use super::look_ahead::LookAhead;
 use super::math::sigmoid;
@@ -27,6 +27,9 @@ pub struct Silero {
     plan: Plan,
     network: Network,
     course: Course,
+    /// Of the frame that was decided last, and of the newest window.
+    logit: f32,
+    window: f32,
     opening: Opening,
     /// From half the network's rate.
     doubler: Doubler,
@@ -41,10 +44,17 @@ impl Silero {
             plan,
             network: Network::new(),
             course: Course::new(look_ahead.frames()),
+            logit: 0.0,
+            window: 0.0,
             opening: Opening::default(),
             doubler: Doubler::default(),
             hop: [0.0; HOP],
         }
+    }
+
+    fn decide(&mut self, logit: Option<f32>) -> Option<f32> {
+        self.logit = logit?;
+        Some(sigmoid(self.logit))
     }
 
     /// Hears the frame that comes next.
@@ -54,6 +64,7 @@ impl Silero {
         let Some(opening) = self.opening.take(&self.hop) else {
             if let Some(logit) = logit {
                 let start = self.course.position() - before;
+                self.window = logit;
                 self.course.add(start - LOOKS_BACK, logit);
             }
             return;
@@ -69,6 +80,7 @@ impl Silero {
         self.course.open(start);
         for part in opening.chunks(Network::WINDOW) {
             if let Some(logit) = self.network.push(part) {
+                self.window = logit;
                 self.course.add(start - LOOKS_BACK, logit);
             }
             start += part.len() as i64;
@@ -83,21 +95,29 @@ impl Detector for Silero {
             Plan::Narrow => self.doubler.run(hop, &mut self.hop),
         }
         self.hear();
-        self.course.frame().map(sigmoid)
+        let logit = self.course.frame();
+        self.decide(logit)
     }
 
     fn push_gap(&mut self) -> Option<f32> {
         self.network.restart();
         self.opening.interrupt();
         self.doubler = Doubler::default();
-        self.course.gap().map(sigmoid)
+        let logit = self.course.gap();
+        self.decide(logit)
     }
 
     fn push_end(&mut self) -> Option<f32> {
-        self.course.frame().map(sigmoid)
+        let logit = self.course.frame();
+        self.decide(logit)
+    }
+
+    fn scores(&self) -> Scores {
+        scores(self.logit, &[self.window])
     }
 
     fn reset(&mut self) {
+        (self.logit, self.window) = (0.0, 0.0);
         self.network.reset();
         self.course.reset();
         self.opening.reset();
