@@ -154,7 +154,7 @@ def main() -> None:
     path = arguments.data_dir / "manifest.json"
     manifest = json.loads(path.read_text()) if path.exists() else {}
     for name, source in read_sources().items():
-        if arguments.only and name not in arguments.only:
+        if source["kind"] == "labelled" or arguments.only and name not in arguments.only:
             continue
         manifest[name] = collect(name, source, arguments.data_dir)
         print(name, source["kind"], manifest[name]["recordings"], manifest[name]["minutes"], "min",

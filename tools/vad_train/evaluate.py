@@ -1,6 +1,6 @@
 """Measures detectors on labelled clips, in noise, through faults, and on sounds without speech.
 
-    python evaluate.py DATA_DIR CLIPS_DIR [--model NAME ...] [--peers] [--crate VAD_PIPE]
+    python evaluate.py DATA_DIR CLIPS_DIR [--model NAME ...] [--peers [NAME ...]] [--crate VAD_PIPE]
 
 CLIPS_DIR holds 16 kHz mono WAV files and beside each an .scv file: name, then start, end, 0 or 1.
 Sounds without speech are the pools of DATA_DIR that sources.toml holds out of training, and tones and
@@ -10,6 +10,7 @@ noises from fixed seeds (noises.py). Prints one column per detector.
 from __future__ import annotations
 
 import argparse
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,16 +18,26 @@ import numpy as np
 import soundfile
 
 import noises
-from detectors import (Course, Detector, Hearing, Signals, crate_detector, load, mean_detector,
-                       network_detector, silero_detector, ten_detector, webrtc_detector)
+from detectors import (Course, Detector, Hearing, Signals, crate_detector, earshot_detector,
+                       firered_detector, silero_detector, ten_detector, webrtc_detector)
+from meetings import read_meetings
 from mix import Pool, Pools, through_codec
-from model import LOOK_AHEADS
+from segments import compare, stretches
 from silero import HOP, RATE, Silero
 
 Array = np.ndarray
-#: Detectors of the crate, and look-aheads that one lacks.
-CRATE = ("spectral", "silero", "neural")
+#: Detectors of the crate, look-aheads in frames, and one that is lacking.
+CRATE = ("silero", "neural", "spectral")
+LOOK_AHEADS = (0, 3, 6, 10)
 LACKS = {("spectral", 6)}
+#: Other detectors, each as far ahead as it is truest.
+PEERS: dict[str, Callable[[Hearing], Detector]] = {
+    "silero": lambda hearing: silero_detector(hearing, 3, False),
+    "ten": lambda _: ten_detector(4),
+    "firered": lambda _: firered_detector(3),
+    "earshot": lambda _: earshot_detector(4),
+    "webrtc": lambda _: webrtc_detector(),
+}
 
 
 def read_clips(folder: Path) -> tuple[Signals, list[Array]]:
@@ -94,6 +105,17 @@ def faults(signals: Signals, labels: list[Array]) -> Iterator[tuple[str, Signals
     for codec in ("opus", "gsm", "alaw", "mp3"):
         name = {"opus": "Opus 6 kbit/s", "mp3": "MP3 16 kbit/s", "gsm": "GSM", "alaw": "G.711 A"}[codec]
         yield name, [through_codec(x, codec) for x in signals]
+    yield "AMR 4.75 kbit/s", [through_amr(x) for x in signals]
+
+
+def through_amr(x: Array) -> Array:
+    """x coded and decoded by sox, which has the codec where Debian's ffmpeg lacks it."""
+    raw = ["-t", "raw", "-e", "signed", "-b", "16", "-c", "1", "-r", str(RATE), "-"]
+    sox = lambda *args, data: subprocess.run(["sox", *args], input=data, capture_output=True, check=True).stdout
+    data = np.clip(np.round(x * 32767), -32768, 32767).astype("<i2").tobytes()
+    coded = sox("-D", *raw, "-t", "amr-nb", "-r", "8000", "-C", "0", "-", data=data)
+    y = np.frombuffer(sox("-D", "-t", "amr-nb", "-", *raw, data=coded), "<i2").astype(np.float64) / 32767
+    return np.pad(y, (0, max(0, len(x) - len(y))))[: len(x)]
 
 
 def pieces(pool: Pool, most_s: int = 60) -> Signals:
@@ -172,12 +194,41 @@ def on_labels(signals: Signals, labels: list[Array]) -> Callable[[Detector], str
     return figures
 
 
-def share(signals: Signals, part: slice = slice(None)) -> Callable[[Detector], str]:
-    """Per cent of frames at or above one half."""
+def share(signals: Signals, part: slice = slice(None), segments: bool = True) -> Callable[[Detector], str]:
+    """Per cent of frames at or above one half, and segments a minute."""
 
     def figures(detector: Detector) -> str:
         p = np.concatenate([course[part] for course in detector.run(signals)])
-        return f"{100 * (p >= 0.5).mean():.1f}"
+        text = f"{100 * (p >= 0.5).mean():.1f}"
+        if segments:
+            minutes = sum(len(x) for x in signals) / RATE / 60
+            text += f", {sum(map(len, detector.segments(signals))) / minutes:.1f}"
+        return text
+
+    return figures
+
+
+def on_segments(signals: Signals, labels: list[Array]) -> Callable[[Detector], str]:
+    """False ones a minute, fragments too many, stretches lost, median errors of starts and ends in ms."""
+
+    def figures(detector: Detector) -> str:
+        c = compare(detector.segments(signals), labels)
+        median = lambda errors: f"{np.median(errors):+.0f}" if errors else "-"
+        return f"{c.false_per_minute:.2f}, {c.fragments}, {c.lost}, {median(c.starts)}, {median(c.ends)}"
+
+    return figures
+
+
+def drift(signals: Signals, labels: list[Array], minutes: int = 60) -> Callable[[Detector], str]:
+    """Area on all clips joined, the first time they are heard and the last, over and over in one stream."""
+    once = np.concatenate([x[: len(x) // HOP * HOP] for x in signals])
+    times, label = -(-minutes * 60 * RATE // len(once)), np.concatenate(labels)
+
+    def figures(detector: Detector) -> str:
+        p = detector.hear([np.tile(once, times)])[0][0]
+        parts = [p[: len(label)], p[(times - 1) * len(label) :][: len(label)]]
+        first, last = (scores([part], [label[: len(part)]])["auc"] for part in parts)
+        return f"{first:.3f}, {last:.3f}"
 
     return figures
 
@@ -204,11 +255,23 @@ def rows(data_dir: Path, clips: Path, quick: bool) -> Iterator[Row]:
             yield f"{kind} {level} dB", on_labels(in_noise(kind, level, signals, labels), labels)
     stream = [np.concatenate([x[: len(x) // HOP * HOP] for x in signals])]
     yield "one stream", on_labels(stream, [np.concatenate(labels)])
+    yield "60 minutes: area at the start, at the end", drift(signals, labels)
+    known = sum(len(stretches(y)) for y in labels)
+    each = "false a minute, fragments, lost, starts, ends (ms)"
+    yield f"segments, clean ({known}): {each}", on_segments(signals, labels)
+    for kind, level in (("white", 5), ("fan", 5), ("music", 10)):
+        noisy = in_noise(kind, level, signals, labels)
+        yield f"segments, {kind} {level} dB: {each}", on_segments(noisy, labels)
+    meetings = read_meetings(data_dir)
+    if meetings is not None:
+        yield "meetings", on_labels(*meetings)
+        known = sum(len(stretches(y)) for y in meetings[1])
+        yield f"segments, meetings ({known}): {each}", on_segments(*meetings)
     for name, changed in faults(signals, labels):
         yield name, on_labels(changed, labels)
     for name, some in sounds(data_dir):
-        yield f"{name}: % at or above .5", share(some)
-    yield "noise floor +20 dB: % of the next 2 s", share(steps(), slice(800, 1000))
+        yield f"{name}: % at or above .5, segments a minute", share(some)
+    yield "noise floor +20 dB: % of the next 2 s", share(steps(), slice(800, 1000), segments=False)
     cold, truth = cold_starts(signals, labels)
     for name, part in (("50-100 ms", slice(5, 10)), ("1-4 s", slice(100, 400))):
         yield f"cold start: recall at .5 in {name}", recall(cold, truth, part)
@@ -220,25 +283,23 @@ def main() -> None:
     parser.add_argument("clips", type=Path)
     parser.add_argument("--model", nargs="*", default=[], help="names under DATA_DIR/model")
     parser.add_argument("--look-ahead", nargs="*", type=int, default=[3], help="in frames of 10 ms")
-    parser.add_argument("--peers", action="store_true", help="also Silero, TEN and WebRTC")
+    parser.add_argument("--peers", nargs="*", choices=list(PEERS), help="also these, or all of them")
     parser.add_argument("--crate", type=Path, help="the example vad_pipe: also our own detectors by it")
     parser.add_argument("--quick", action="store_true", help="noise at 5 dB only")
     arguments = parser.parse_args()
     hearing, detectors = Hearing(Silero()), []
     for ahead in arguments.look_ahead:
         assert ahead in LOOK_AHEADS
-        if arguments.peers:
-            detectors += [silero_detector(hearing, ahead, tracker) for tracker in (False, True)]
         for name in arguments.model:
+            from trained import load, network_detector
+
             net = load(arguments.data_dir / "model" / f"{name}.pt")
-            detectors.append(network_detector(hearing, net, ahead, name))
+            detectors += [silero_detector(hearing, ahead, True), network_detector(hearing, net, ahead, name)]
         if arguments.crate:
-            ours = {k: crate_detector(arguments.crate, k, ahead) for k in CRATE if (k, ahead) not in LACKS}
-            detectors += ours.values()
-            if "spectral" in ours:
-                detectors.append(mean_detector(ours["silero"], ours["spectral"]))
-    if arguments.peers:
-        detectors += [ten_detector(4), webrtc_detector()]
+            kinds = [kind for kind in CRATE if (kind, ahead) not in LACKS]
+            detectors += [crate_detector(arguments.crate, kind, ahead) for kind in kinds]
+    if arguments.peers is not None:
+        detectors += [PEERS[name](hearing) for name in arguments.peers or PEERS]
     print("| | " + " | ".join(f"{d.name} {d.look_ahead_ms} ms" for d in detectors) + " |")
     print("|---|" + "---|" * len(detectors))
     noisy: list[list[float]] = []

@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 
 import noises
-from detectors import Hearing, load, network_detector, sigmoid
+from detectors import Hearing, sigmoid
 from evaluate import in_noise, read_clips
 from model import LOOK_AHEADS, predict
 from silero import Silero
 from train import chunks
+from trained import load, network_detector
 
 EDGES = np.linspace(0, 1, 6)
 
