@@ -205,7 +205,9 @@ fn bound<const W: usize>(value: f64) -> i32 {
     } else if value < f64::from(least) + 1.0 {
         least
     } else {
-        value.floor() as i32
+        // `floor` is a call where the compiler may not assume SSE4.1.
+        let whole = value as i32;
+        whole - i32::from(f64::from(whole) > value)
     };
     value << shift
 }
