@@ -127,6 +127,19 @@ impl<'py> Array<'py> {
         &self.shape
     }
 
+    /// The same samples in the machine's byte order: itself if they are, else a copy.
+    pub fn native(self) -> PyResult<Self> {
+        let native = native(self.format);
+        if self.format == native {
+            return Ok(self);
+        }
+        let py = self.object.py();
+        let copy = self
+            .object
+            .call_method1(intern!(py, "astype"), (dtype_name(native),))?;
+        Self::of(copy, "the copy")
+    }
+
     /// Whether the elements lie side by side, the last axis fastest.
     pub fn is_contiguous(&self) -> bool {
         let mut expected = self.format.size() as isize;
@@ -270,6 +283,17 @@ pub fn format_named(dtype: &Bound<'_, PyAny>) -> PyResult<SampleFormat> {
     let descr = PyArrayDescr::new(dtype.py(), dtype)?;
     format_of(&descr)
         .ok_or_else(|| PyTypeError::new_err(format!("dtype: expected one of samples, got {descr}")))
+}
+
+/// The same format in the machine's byte order.
+pub fn native(format: SampleFormat) -> SampleFormat {
+    match format.bytes {
+        1 => format,
+        _ => SampleFormat {
+            endianness: Endianness::NATIVE,
+            ..format
+        },
+    }
 }
 
 /// numpy's name of a format that a dtype has.

@@ -6,7 +6,7 @@ use pyo3::types::PyString;
 use rustaudio_dsp::convert::{SampleFormat, SampleKind};
 use rustaudio_dsp::resample::{Layout, Source, Spec, Stream};
 
-use crate::array::{Array, dtype_name, tuple};
+use crate::array::{Array, dtype_name, native, tuple};
 use crate::frames::{Frames, axis, signals};
 use crate::idle;
 use crate::rates::{Wanted, correction, error, output_frames};
@@ -29,7 +29,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// ----------
 /// x : array_like of int16, int32, float32 or float64
 ///     Samples: ``(frames,)``, ``(frames, channels)``, or any shape with time along `axis`. Read where
-///     they lie, whatever their strides and byte order. NaN and infinities spread over the length of
+///     they lie, whatever their strides; only another byte order is copied to the machine's. NaN and infinities spread over the length of
 ///     the filter (with the engine ``'fft'``, of a transform), within their channel.
 /// in_rate, out_rate : float
 ///     Sample rates in Hz.
@@ -86,7 +86,7 @@ fn resample<'py>(
     engine: &str,
     rate_correction: f64,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let x = Array::input(x, "x")?;
+    let x = Array::input(x, "x")?.native()?;
     check_format(x.format())?;
     let axis = self::axis(axis, x.shape())?;
     let spec = Wanted {
@@ -293,6 +293,7 @@ impl ResampleStream {
             Some(dtype) => crate::array::format_named(dtype)?,
             None => crate::array::format_named(PyString::new(py, "float32").as_any())?,
         };
+        let format = native(format);
         check_format(format)?;
         let spec = Wanted {
             in_rate,
@@ -344,7 +345,7 @@ impl ResampleStream {
         x: &Bound<'py, PyAny>,
         last: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let x = Array::input(x, "x")?;
+        let x = Array::input(x, "x")?.native()?;
         self.check(&x)?;
         let frames = x.shape()[0];
         let from = Frames {

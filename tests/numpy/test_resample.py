@@ -146,6 +146,14 @@ class Whole(Case):
             self.assertFalse(np.isnan(y[:, 0]).any())
         self.same(resample(x, 48000, 16000)[:, 0], clean[:, 0])
 
+    def test_another_byte_order_is_the_same_signal(self) -> None:
+        # Samples of 16 bits are filtered in integers where that is fast.
+        x = noise((400,), "int16")
+        for quality in [0, 4, 8]:
+            self.same(resample(x.astype(">i2"), 16000, 48000, quality), resample(x, 16000, 48000, quality))
+        stream = ResampleStream(3, 2, 1, ">i2")
+        self.same(stream.resample_chunk(x.astype(">i2"), last=True), resample(x, 3, 2))
+
     @given(st.data())
     def test_strides_order_and_bytes_change_nothing(self, data: Any) -> None:
         dtype = data.draw(st.sampled_from(DTYPES))
