@@ -10,7 +10,7 @@ __all__ = [
 
 _Buffer = Union[bytes, bytearray, memoryview]
 _Quality = Union[Literal["QQ", "LQ", "MQ", "HQ", "VHQ"], int]
-_Engine = Literal["auto", "polyphase", "fft", "sinc"]
+_Engine = Literal["auto", "polyphase", "fft", "sinc", "rubato-fft", "rubato-sinc"]
 
 QQ: int
 LQ: int
@@ -47,7 +47,7 @@ class ResampleStream:
     def delay(self) -> float: ...
     def clear(self) -> None: ...
     @property
-    def engine(self) -> Literal["polyphase", "fft", "sinc"]: ...
+    def engine(self) -> Literal["polyphase", "fft", "sinc", "rubato-fft", "rubato-sinc"]: ...
     @property
     def latency(self) -> int: ...
     @property

@@ -10,11 +10,13 @@ use crate::array::type_name;
 /// whose stop band is beyond 32-bit samples, the highest there is.
 const QUALITIES: [(&str, u8); 5] = [("QQ", 0), ("LQ", 6), ("MQ", 7), ("HQ", 8), ("VHQ", 10)];
 
-const ENGINES: [(&str, EngineChoice); 4] = [
+const ENGINES: [(&str, EngineChoice); 6] = [
     ("auto", EngineChoice::Auto),
     ("polyphase", EngineChoice::Polyphase),
     ("fft", EngineChoice::Fft),
     ("sinc", EngineChoice::Sinc),
+    ("rubato-fft", EngineChoice::RubatoFft),
+    ("rubato-sinc", EngineChoice::RubatoSinc),
 ];
 
 /// Adds libsoxr's names as constants.

@@ -40,7 +40,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// out : numpy.ndarray, optional
 ///     Written to and returned, in place of a new array: dtype of `x`, shape of the result, any
 ///     strides, no memory of `x`.
-/// engine : {'auto', 'polyphase', 'fft', 'sinc'}, optional
+/// engine : {'auto', 'polyphase', 'fft', 'sinc', 'rubato-fft', 'rubato-sinc'}, optional
 ///     Who does the work; ``'auto'`` is the cheapest.
 /// rate_correction : float, optional
 ///     Output frames per nominal output frame.
@@ -382,7 +382,8 @@ impl ResampleStream {
         self.ended = false;
     }
 
-    /// The engine that does the work: ``'polyphase'``, ``'fft'`` or ``'sinc'``.
+    /// The engine that does the work: ``'polyphase'``, ``'fft'``, ``'sinc'``, ``'rubato-fft'`` or
+    /// ``'rubato-sinc'``.
     #[getter]
     fn engine(&self) -> &'static str {
         self.stream.kind().name()

@@ -48,7 +48,7 @@ class Whole(Case):
     def test_every_engine_and_quality_does_it(self) -> None:
         x = tone(48000, 9600).astype(np.float32)
         qualities: List[Any] = [*range(11), "QQ", "LQ", "MQ", "HQ", "VHQ", gstrustaudio.HQ]
-        for engine in ["auto", "polyphase", "fft", "sinc"]:
+        for engine in ["auto", "polyphase", "fft", "sinc", "rubato-fft", "rubato-sinc"]:
             for quality in qualities:
                 y = resample(x, 48000, 16000, quality, engine=engine)
                 self.assertLess(np.abs(y - tone(16000, 3200))[800:-800].max(), 2e-3, (engine, quality))
@@ -120,7 +120,8 @@ class Whole(Case):
              lambda: resample(x, 3, 2, "XX")),
             (ValueError, "quality: expected a number from 0 to 10, got 11", lambda: resample(x, 3, 2, 11)),
             (TypeError, "quality: expected a str or an int, got float", lambda: resample(x, 3, 2, 1.5)),
-            (ValueError, "engine: expected one of 'auto', 'polyphase', 'fft', 'sinc', got 'x'",
+            (ValueError, "engine: expected one of 'auto', 'polyphase', 'fft', 'sinc', 'rubato-fft', 'rubato-sinc', "
+             "got 'x'",
              lambda: resample(x, 3, 2, engine="x")),
             (TypeError, "out: expected a numpy array to write to, got list", lambda: resample(x, 3, 2, out=[1.0])),
             (TypeError, "out: expected dtype float32, got float64", lambda: resample(x, 3, 2, out=np.zeros((200, 2)))),
@@ -140,7 +141,7 @@ class Whole(Case):
         x = noise((9600, 2), "float32")
         clean = resample(x, 48000, 16000)
         x[4800, 1] = np.nan
-        for engine in ["auto", "polyphase", "sinc"]:
+        for engine in ["auto", "polyphase", "sinc", "rubato-sinc"]:
             y = resample(x, 48000, 16000, engine=engine)
             self.assertTrue(np.isnan(y[1600, 1]))
             self.assertFalse(np.isnan(y[:, 0]).any())
@@ -162,7 +163,7 @@ class Whole(Case):
         frames = data.draw(st.one_of(st.integers(0, 40), st.integers(0, 9000)))
         shape = (*shape[:axis], frames, *shape[axis:])
         a, b = data.draw(st.sampled_from(RATES))
-        engine = data.draw(st.sampled_from(["auto", "polyphase", "fft", "sinc"]))
+        engine = data.draw(st.sampled_from(["auto", "polyphase", "fft", "sinc", "rubato-fft", "rubato-sinc"]))
         quality = data.draw(st.integers(0, 10))
         x = noise(shape, dtype, frames)
         expected = resample(x, a, b, quality, axis, engine=engine)
@@ -183,7 +184,7 @@ class Stream(Case):
         channels = data.draw(st.integers(1, 3))
         frames = data.draw(st.one_of(st.integers(0, 40), st.integers(0, 9000)))
         a, b = data.draw(st.sampled_from(RATES))
-        engine = data.draw(st.sampled_from(["auto", "polyphase", "fft", "sinc"]))
+        engine = data.draw(st.sampled_from(["auto", "polyphase", "fft", "sinc", "rubato-fft", "rubato-sinc"]))
         x = noise((frames,) if channels == 1 else (frames, channels), dtype, frames)
         cuts = sorted(data.draw(st.lists(st.integers(0, frames), max_size=8)))
         stream = ResampleStream(a, b, channels, dtype, engine=engine)
