@@ -11,7 +11,8 @@ const HOPS: usize = 7;
 /// begins in the midst of for something that may become speech. Hearing the first moments backwards
 /// before they hear them forwards, they know voice, level and room.
 pub struct Opening {
-    samples: [f32; Self::SAMPLES],
+    /// Gone once they were given: most of a recording has no use for them.
+    samples: Option<Box<[f32; Self::SAMPLES]>>,
     /// Hops kept.
     hops: usize,
 }
@@ -19,7 +20,7 @@ pub struct Opening {
 impl Default for Opening {
     fn default() -> Self {
         Self {
-            samples: [0.0; Self::SAMPLES],
+            samples: Some(Box::new([0.0; Self::SAMPLES])),
             hops: 0,
         }
     }
@@ -33,31 +34,43 @@ impl Opening {
     #[cfg(test)]
     pub fn over() -> Self {
         Self {
+            samples: None,
             hops: HOPS,
-            ..Self::default()
         }
     }
 
     /// Takes a hop of 10 ms; all of the opening, once, where this one completes it.
-    pub fn take(&mut self, hop: &[f32; HOP]) -> Option<&[f32; Self::SAMPLES]> {
-        if self.hops == HOPS {
-            return None;
-        }
-        self.samples[self.hops * HOP..][..HOP].copy_from_slice(hop);
+    pub fn take(&mut self, hop: &[f32; HOP]) -> Option<Box<[f32; Self::SAMPLES]>> {
+        let samples = self.samples.as_mut()?;
+        samples[self.hops * HOP..][..HOP].copy_from_slice(hop);
         self.hops += 1;
-        (self.hops == HOPS).then_some(&self.samples)
+        if self.hops == HOPS {
+            self.samples.take()
+        } else {
+            None
+        }
     }
 
     /// Audio stops before the opening is whole, if it is not: what comes next may be one.
     pub fn interrupt(&mut self) {
-        if self.hops < HOPS {
+        if self.samples.is_some() {
             self.hops = 0;
         }
     }
 
     /// Another recording starts.
     pub fn reset(&mut self) {
+        if self.samples.is_none() {
+            *self = Self::default();
+        }
         self.hops = 0;
+    }
+
+    /// Bytes held on the heap.
+    pub fn memory(&self) -> usize {
+        self.samples
+            .as_ref()
+            .map_or(0, |_| Self::SAMPLES * size_of::<f32>())
     }
 }
 

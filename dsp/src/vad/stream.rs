@@ -120,8 +120,18 @@ pub struct Frame {
     pub noise_floor: f32,
     /// Inside a segment, before padding at its start is known.
     pub speech: bool,
-    /// What the probability was made of, by the names of [`DetectorKind::scores`].
+    /// What the probability was made of, by the names of [`DetectorKind::scores`]; zeros in an
+    /// [`Output::Change`].
     pub scores: Scores,
+}
+
+/// What is kept of a frame for the changes that may lie in it.
+#[derive(Clone, Copy, Default)]
+struct Kept {
+    probability: f32,
+    level: f32,
+    noise_floor: f32,
+    speech: bool,
 }
 
 /// What a [`Vad`] tells.
@@ -155,7 +165,7 @@ pub struct Vad {
     waiting: VecDeque<(f32, f32, f32)>,
     /// Mean over channels of the frame that is being filled.
     mono: Vec<f32>,
-    recent: Box<[Frame; RECENT as usize]>,
+    recent: Box<[Kept; RECENT as usize]>,
     /// Edges that one frame decided.
     changes: Vec<Change>,
     filled: usize,
@@ -198,7 +208,7 @@ impl Vad {
             loudness,
             waiting: VecDeque::with_capacity(LookAhead::Long.frames() + 1),
             mono: vec![0.0; longest],
-            recent: Box::new([Frame::default(); RECENT as usize]),
+            recent: Box::new([Kept::default(); RECENT as usize]),
             changes: Vec::with_capacity(16),
             filled: 0,
             squares: 0.0,
@@ -495,7 +505,12 @@ impl Vad {
                 Ears::Level(_) => Scores::default(),
             },
         };
-        self.recent[(index % RECENT) as usize] = frame;
+        self.recent[(index % RECENT) as usize] = Kept {
+            probability,
+            level,
+            noise_floor,
+            speech: frame.speech,
+        };
         give(Output::Frame(frame));
         for mut change in self.changes.drain(..) {
             self.loudness.mark(&mut change);
@@ -507,7 +522,15 @@ impl Vad {
 }
 
 /// Frame `edge` of those kept, or the one nearest to it that is, the last being `newest`.
-fn recent(frames: &[Frame; RECENT as usize], edge: u64, newest: u64) -> Frame {
-    let at = edge.clamp(newest.saturating_sub(RECENT - 1), newest);
-    frames[(at % RECENT) as usize]
+fn recent(frames: &[Kept; RECENT as usize], edge: u64, newest: u64) -> Frame {
+    let index = edge.clamp(newest.saturating_sub(RECENT - 1), newest);
+    let kept = frames[(index % RECENT) as usize];
+    Frame {
+        index,
+        probability: kept.probability,
+        level: kept.level,
+        noise_floor: kept.noise_floor,
+        speech: kept.speech,
+        scores: Scores::default(),
+    }
 }

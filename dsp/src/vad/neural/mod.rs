@@ -144,8 +144,8 @@ impl Detector for Neural {
             Plan::Narrow => self.doubler.run(hop, &mut samples),
         }
         samples.iter_mut().for_each(|x| *x = sane(*x));
-        self.logit = match self.opening.take(&samples).copied() {
-            Some(opening) => self.open(opening),
+        self.logit = match self.opening.take(&samples) {
+            Some(opening) => self.open(*opening),
             None => self.hear(&mut samples),
         };
         self.take(false)
@@ -184,5 +184,6 @@ impl Detector for Neural {
     fn memory(&self) -> usize {
         size_of::<Self>() - size_of::<Front>() + self.front.memory() + self.silero.memory()
             - size_of::<silero::Network>()
+            + self.opening.memory()
     }
 }

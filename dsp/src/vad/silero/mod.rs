@@ -125,6 +125,6 @@ impl Detector for Silero {
     }
 
     fn memory(&self) -> usize {
-        size_of::<Self>() - size_of::<Network>() + self.network.memory()
+        size_of::<Self>() - size_of::<Network>() + self.network.memory() + self.opening.memory()
     }
 }
