@@ -49,7 +49,7 @@ const FLUX: usize = 4;
 const BOX: usize = 11;
 
 /// Streaming detector at the rate of its plan: for no look-ahead a frame's own scores, for 30 ms
-/// those three frames later, for 100 ms their mean over 11 frames. Allocates nothing after `new`.
+/// those three frames later, for 100 ms their mean over 11 frames. No frame allocates.
 pub struct Spectral {
     look_ahead: LookAhead,
     spectrum: Spectrum,

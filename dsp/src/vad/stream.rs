@@ -151,7 +151,7 @@ enum Ears {
     Level(f32),
 }
 
-/// The whole detector, streaming. Allocates nothing after `new`.
+/// The whole detector, streaming. No frame allocates.
 pub struct Vad {
     config: Config,
     grid: FrameGrid,

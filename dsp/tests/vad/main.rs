@@ -125,9 +125,12 @@ fn frames_allocate_nothing() {
             }
             vad.push_gap(4000, &mut give);
             vad.flush(&mut give);
-            vad.reset();
-            push(&mut vad, &x[..channels * 1000], channels, &mut give);
             let made = ALLOCATIONS.get() - before;
+            // Another recording may: it has an opening of its own.
+            vad.reset();
+            let before = ALLOCATIONS.get();
+            push(&mut vad, &x[..channels * 1000], channels, &mut give);
+            let made = made + ALLOCATIONS.get() - before;
             assert_eq!(made, 0, "{kind:?}, {rate} Hz, {channels} channels");
             assert!(
                 frames > 30 && (changes > 0 || kind != SPECTRAL),

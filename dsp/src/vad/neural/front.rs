@@ -38,7 +38,7 @@ pub struct Heard {
     pub tracked: f32,
 }
 
-/// The front end, at 16 kHz. Allocates nothing after `new`.
+/// The front end, at 16 kHz. No frame allocates.
 pub struct Front {
     spectrum: Spectrum,
     floor: NoiseFloor<MAX_BANDS>,

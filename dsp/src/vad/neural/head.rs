@@ -12,7 +12,7 @@ use crate::vad::look_ahead::LookAhead;
 use crate::vad::model::{Matrices, Model};
 use crate::vad::silero;
 
-/// The head's state. Allocates nothing after `new`.
+/// The head's state. No frame allocates.
 pub struct Head {
     model: Arc<Model<Floats>>,
     /// Which of the model's heads is asked.

@@ -31,7 +31,7 @@ const MOST: f32 = 9.210_24;
 /// Scale of Silero's logits among the inputs.
 const LOGIT_SCALE: f32 = 0.25;
 
-/// The detector: a probability per 10 ms. Allocates nothing after `new`.
+/// The detector: a probability per 10 ms. No frame allocates.
 pub struct Neural {
     plan: Plan,
     look_ahead: usize,

@@ -22,7 +22,7 @@ const LOOKS_BACK: i64 = 256;
 /// Samples of a hop at the network's rate.
 const HOP: usize = Network::RATE as usize / 100;
 
-/// The detector: a probability per 10 ms from a logit per 32 ms. Allocates nothing after `new`.
+/// The detector: a probability per 10 ms from a logit per 32 ms. No frame allocates.
 pub struct Silero {
     plan: Plan,
     network: Network,
