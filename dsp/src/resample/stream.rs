@@ -231,14 +231,10 @@ impl<T: Sample> Resampler<T> {
         let mut wanted = spec.clone();
         if corrected && spec.rate_correction == 1.0 {
             // The outputs are off the grid of the exact engines until the next reset.
-            if !matches!(
-                spec.engine,
-                EngineChoice::RubatoFft | EngineChoice::RubatoSinc
-            ) {
-                wanted.engine = EngineChoice::Sinc;
-            } else {
-                wanted.engine = EngineChoice::RubatoSinc;
-            }
+            wanted.engine = match spec.engine {
+                EngineChoice::RubatoFft | EngineChoice::RubatoSinc => EngineChoice::RubatoSinc,
+                _ => EngineChoice::Sinc,
+            };
         }
         let (plan, mut engine) = build::<T>(&wanted, self.ratio, self.level)?;
         engine.seek(self.engine.position());
