@@ -4,7 +4,7 @@ from numpy import float32
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 __all__ = [
-    "HQ", "LQ", "MQ", "QQ", "VHQ", "AudioopError", "Breaker", "Caller", "Detector", "ResampleStream", "Work", "byteswap",
+    "HQ", "LQ", "MQ", "QQ", "VHQ", "AudioopError", "Breaker", "Caller", "Detector", "Line", "ResampleStream", "Work", "byteswap",
     "convert", "lin2lin", "probabilities", "ratecv", "resample", "speech_times", "tomono", "tostereo",
 ]
 
@@ -54,6 +54,25 @@ class ResampleStream:
     def rate_correction(self) -> float: ...
     @rate_correction.setter
     def rate_correction(self, value: float) -> None: ...
+
+_Side = Tuple[DTypeLike, int, bool]
+_Rates = Tuple[float, float, _Quality, _Engine, DTypeLike]
+
+@final
+class Line:
+    def __new__(
+        cls,
+        source: _Side,
+        target: _Side,
+        mix_matrix: Optional[ArrayLike],
+        noise: Tuple[Optional[str], Optional[str], int],
+        rates: Optional[_Rates],
+        /,
+    ) -> Line: ...
+    def convert(self, planes: List[NDArray[Any]], out: NDArray[Any]) -> None: ...
+    def push(self, planes: List[NDArray[Any]]) -> int: ...
+    def finish(self) -> int: ...
+    def pull(self, out: NDArray[Any]) -> None: ...
 
 _Change = Tuple[str, str, int]
 

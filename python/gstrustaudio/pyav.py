@@ -8,12 +8,12 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
 import av
 import numpy as np
 
-from ._native import ResampleStream, convert
+from . import _native
 
 #: Sample formats of FFmpeg by their packed names.
 _DTYPES = {"u8": "uint8", "s16": "int16", "s32": "int32", "flt": "float32", "dbl": "float64"}
@@ -38,20 +38,76 @@ def _packed(name: str) -> str:
 def to_array(frame: Any) -> Any:
     """The samples of an `av.AudioFrame`.
 
+    Parameters
+    ----------
+    frame : av.AudioFrame
+        Of a format 'u8', 's16', 's32', 'flt' or 'dbl', packed or planar.
+
     Returns
     -------
     numpy.ndarray
-        ``(samples, channels)`` of a packed frame, a view of its memory; ``(channels, samples)`` of a
-        planar one, whose planes are copied together if there are several.
+        ``(samples, channels)`` of a packed frame, ``(channels, samples)`` of a planar one. A view of the
+        frame's memory where that is one piece: packed, of one channel, or made by PyAV; planes that lie
+        apart, as decoders make them, are copied together.
+
+    Raises
+    ------
+    ValueError
+        The format is another.
+
+    Examples
+    --------
+    >>> import av
+    >>> frame = av.AudioFrame(format='s16', layout='stereo', samples=480)
+    >>> to_array(frame).shape, to_array(frame).dtype
+    ((480, 2), dtype('int16'))
     """
     dtype = np.dtype(_DTYPES[_packed(frame.format.name)])
-    channels = frame.layout.nb_channels
-    planes = [np.frombuffer(plane, dtype) for plane in frame.planes]
+    channels, samples = frame.layout.nb_channels, frame.samples
     if not frame.format.is_planar:
-        return planes[0][: frame.samples * channels].reshape(frame.samples, channels)
-    if channels == 1:
-        return planes[0][: frame.samples].reshape(1, -1)
-    return np.stack([plane[: frame.samples] for plane in planes])
+        return _whole(frame, dtype).reshape(samples, channels)
+    if _is_whole(frame, dtype):
+        return _whole(frame, dtype).reshape(channels, samples)
+    return np.stack(_planes(frame, dtype))
+
+
+def _planes(frame: Any, dtype: Any) -> List[Any]:
+    """An array for each plane: views."""
+    samples = frame.samples
+    if not samples:
+        return [np.empty(0, dtype)] * (frame.layout.nb_channels if frame.format.is_planar else 1)
+    if not frame.format.is_planar:
+        samples *= frame.layout.nb_channels
+    return [np.frombuffer(plane, dtype, samples) for plane in frame.planes]
+
+
+class _Memory:
+    """The planes of a frame that lie side by side, as numpy makes an array of them."""
+
+    def __init__(self, frame: Any, address: int, dtype: Any, samples: int) -> None:
+        self.frame = frame
+        self.__array_interface__ = {
+            "data": (address, False), "shape": (samples,), "typestr": dtype.str, "version": 3,
+        }
+
+
+def _is_whole(frame: Any, dtype: Any) -> bool:
+    """Whether the planes of a planar frame follow each other without gaps. Two pieces of memory never do:
+    something of the allocator's is between them."""
+    bytes_each = frame.samples * dtype.itemsize
+    starts = [plane.buffer_ptr for plane in frame.planes]
+    return all(b - a == bytes_each for a, b in zip(starts, starts[1:]))
+
+
+def _whole(frame: Any, dtype: Any) -> Any:
+    """All samples of a frame in the order of its memory, which is one piece: a view, to be written to too."""
+    samples = frame.samples * frame.layout.nb_channels
+    if not samples:
+        return np.empty(0, dtype)
+    planes = frame.planes
+    if len(planes) == 1:
+        return np.frombuffer(planes[0], dtype, samples)
+    return np.asarray(_Memory(frame, planes[0].buffer_ptr, dtype, samples))
 
 
 def to_frame(
@@ -77,6 +133,25 @@ def to_frame(
         Time of the first sample.
     time_base : Fraction, optional
         Of `pts`; None for ``1 / rate``.
+
+    Returns
+    -------
+    av.AudioFrame
+        Its memory is its own.
+
+    Raises
+    ------
+    TypeError
+        The array's dtype is not the format's.
+    ValueError
+        A format that is not known, or a shape that does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> frame = to_frame(np.zeros((2, 480), np.float32), 'fltp', 'stereo', 48000, pts=960)
+    >>> frame.samples, frame.pts, frame.time_base
+    (480, 960, Fraction(1, 48000))
     """
     dtype = np.dtype(_DTYPES[_packed(format)])
     planar = format.endswith("p")
@@ -86,14 +161,18 @@ def to_frame(
     if array.ndim != 2 or array.shape[0 if planar else 1] != channels:
         expected = f"({channels}, samples)" if planar else f"(samples, {channels})"
         raise ValueError(f"array: expected shape {expected} for '{format}' and '{layout}', got {array.shape}")
-    samples = array.shape[1 if planar else 0]
-    frame = av.AudioFrame(format=format, layout=layout, samples=samples)
-    for index, plane in enumerate(frame.planes):
-        to = np.frombuffer(plane, dtype)
-        to[: array.size // len(frame.planes)] = array[index] if planar else array.reshape(-1)
+    frame = _frame(format, layout, array.shape[1 if planar else 0], rate, pts, time_base or Fraction(1, rate))
+    whole = _whole(frame, dtype)
+    whole.reshape(array.shape)[...] = array
+    return frame
+
+
+def _frame(format: str, layout: str, samples: int, rate: int, pts: Optional[int], time_base: Any) -> Any:
+    """A new frame, whose memory is one piece."""
+    frame = av.AudioFrame(format, layout, samples)
     frame.sample_rate = rate
     frame.pts = pts
-    frame.time_base = time_base or Fraction(1, rate)
+    frame.time_base = time_base
     return frame
 
 
@@ -113,7 +192,8 @@ def process_frames(
     """Convert, mix, resample and process the frames of a stream.
 
     What is not asked for stays: format, layout, rate, and where the rate stays pts and time base too.
-    Else the time base is ``1 / rate``, and pts are those of the input to the nearest sample. A change
+    Else the time base is ``1 / rate``, and pts are those of the input to the nearest sample. Frames that
+    nothing is to be done to are passed on themselves. Planes are read where they lie. A change
     of format in the stream, and a gap or step back of more than a sample, ends the signal before it:
     its tail comes out, and the next begins at its own time.
 
@@ -128,10 +208,12 @@ def process_frames(
     quality, engine
         As for `gstrustaudio.resample`.
     mix_matrix, dither, noise_shaping
-        As for `gstrustaudio.convert`. The noise differs from frame to frame and is the same in each run.
+        As for `gstrustaudio.convert`. Noise and its shaping go on from frame to frame, and are the same in
+        each run.
     function : callable, optional
         Gets the samples of each frame, ``(samples, channels)`` or with a planar format ``(channels,
-        samples)``, once they are converted; returns as many, of the same dtype.
+        samples)``, once they are converted; returns as many, of the same dtype. It may change those that
+        it got and return them.
 
     Yields
     ------
@@ -141,6 +223,14 @@ def process_frames(
     ------
     ValueError
         A format that is not known, or a layout that needs a `mix_matrix`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> frames = [to_frame(np.zeros((4800, 2), np.int16), 's16', 'stereo', 48000, 4800 * n) for n in range(10)]
+    >>> heard = list(process_frames(frames, format='fltp', layout='mono', rate=16000))
+    >>> sum(frame.samples for frame in heard), heard[0].format.name, heard[0].layout.name
+    (16000, 'fltp', 'mono')
     """
     line: Optional[_Line] = None
     wanted: Dict[str, Any] = {
@@ -170,95 +260,101 @@ class _Line:
     def __init__(self, first: Any, **wanted: Any) -> None:
         self.key = _key(first)
         name, layout, rate = self.key
-        self.wanted = wanted
         self.format: str = wanted["format"] or name
         self.layout: str = wanted["layout"] or layout
         self.rate: int = wanted["rate"] or rate
-        #: When the first sample is, in seconds.
-        self.start = None if first.pts is None else first.pts * Fraction(first.time_base)
-        self.samples_in = self.samples_out = self.calls = 0
+        self.function = wanted["function"]
+        self.source = np.dtype(_DTYPES[_packed(name)])
+        self.target = np.dtype(_DTYPES[_packed(self.format)])
         self.channels = av.AudioLayout(self.layout).nb_channels
-        self._check_mix(layout)
+        self.planar = self.format.endswith("p")
+        #: When the first sample is, in ticks of a time base.
+        self.start: Optional[int] = first.pts
+        self.time_base = Fraction(first.time_base or Fraction(1, rate))
+        self.step = Fraction(1, self.rate)
+        self.samples_in = self.samples_out = 0
+        _check_mix(layout, self.layout, self.channels, wanted["mix_matrix"])
+        self.resamples = self.rate != rate
+        changed = self.key[:2] != (self.format, self.layout) or self.resamples
+        self.native = self._line(first.layout.nb_channels, wanted) if changed else None
+
+    def _line(self, channels: int, wanted: Dict[str, Any]) -> _native.Line:
+        name, layout, rate = self.key
         # Rates are converted in the wider of the formats, and not in 8 bits.
         work = max(_packed(name), _packed(self.format), key=_ORDER.index)
-        self.stream: Optional[ResampleStream] = None
-        self.work = self.format
-        if self.rate != rate:
-            work = "flt" if work == "u8" else work
-            self.work = work + ("p" if self.format.endswith("p") else "")
-            self.stream = ResampleStream(
-                rate, self.rate, self.channels, _DTYPES[work], wanted["quality"], engine=wanted["engine"]
-            )
-
-    def _check_mix(self, layout: str) -> None:
-        if layout == self.layout or self.wanted["mix_matrix"] is not None:
-            return
-        if av.AudioLayout(layout).nb_channels == self.channels:
-            return
-        for name in (layout, self.layout):
-            if name not in _MIXED + _UNKNOWN:
-                known = ", ".join(f"'{n}'" for n in _MIXED)
-                raise ValueError(f"layout: '{layout}' to '{self.layout}' needs a mix_matrix; without go {known}")
+        work = "flt" if work == "u8" else work
+        return _native.Line(
+            (self.source, channels, name.endswith("p")),
+            (self.target, self.channels, self.planar),
+            wanted["mix_matrix"] if layout != self.layout else None,
+            (wanted["dither"], wanted["noise_shaping"], self.rate),
+            (rate, self.rate, wanted["quality"], wanted["engine"], _DTYPES[work]) if self.resamples else None,
+        )
 
     def continues(self, frame: Any) -> bool:
         if _key(frame) != self.key:
             return False
         if self.start is None or frame.pts is None:
             return True
-        at = frame.pts * Fraction(frame.time_base)
-        expected = self.start + Fraction(self.samples_in, frame.sample_rate)
-        # Times are rounded to the time base.
-        return bool(abs(at - expected) <= max(Fraction(frame.time_base), Fraction(1, frame.sample_rate)))
+        at, base, other = frame.pts, self.time_base, frame.time_base
+        if other is not None and other != base:
+            at = at * other / base
+        # Both in units of 1 / (denominator * rate); times are rounded to the time base.
+        tick, sample = base.numerator * self.key[2], base.denominator
+        return bool(abs((at - self.start) * tick - self.samples_in * sample) <= max(tick, sample))
 
     def push(self, frame: Any) -> Iterator[Any]:
         self.samples_in += frame.samples
-        x = self._convert(to_array(frame), frame.format.name, frame.layout.name, self.work)
-        if self.stream is None:
-            yield self._frame(x, frame.pts, frame.time_base)
-            return
-        yield from self._resampled(x, False)
+        if self.resamples:
+            assert self.native is not None
+            yield from self._pulled(self.native.push(_planes(frame, self.source)))
+        elif self.native is None and self.function is None:
+            yield frame
+        else:
+            made = _frame(self.format, self.layout, frame.samples, self.rate, frame.pts, frame.time_base or self.step)
+            whole = _whole(made, self.target)
+            if self.native is not None:
+                self.native.convert(_planes(frame, self.source), whole)
+            else:
+                self._shaped(whole)[...] = to_array(frame)
+            yield self._called(made, whole)
 
     def finish(self) -> Iterator[Any]:
-        if self.stream is not None:
-            planar = self.work.endswith("p")
-            empty = np.zeros((self.channels, 0) if planar else (0, self.channels), _DTYPES[_packed(self.work)])
-            yield from self._resampled(empty, True)
+        if self.resamples:
+            assert self.native is not None
+            yield from self._pulled(self.native.finish())
 
-    def _resampled(self, x: Any, last: bool) -> Iterator[Any]:
-        assert self.stream is not None
-        planar = self.work.endswith("p")
-        y = self.stream.resample_chunk(x.T if planar else x, last)
-        if len(y):
-            y = self._convert(y.T if planar else y, self.work, self.layout, self.format)
-            pts = None if self.start is None else round(self.start * self.rate) + self.samples_out
-            self.samples_out += y.shape[1 if self.format.endswith("p") else 0]
-            yield self._frame(y, pts, Fraction(1, self.rate))
+    def _pulled(self, samples: int) -> Iterator[Any]:
+        if samples:
+            pts = None if self.start is None else round(self.start * self.time_base * self.rate) + self.samples_out
+            made = _frame(self.format, self.layout, samples, self.rate, pts, self.step)
+            whole = _whole(made, self.target)
+            assert self.native is not None
+            self.native.pull(whole)
+            self.samples_out += samples
+            yield self._called(made, whole)
 
-    def _convert(self, x: Any, source: str, layout: str, target: str) -> Any:
-        mixes = layout != self.layout
-        if source == target and not mixes:
-            return x
-        self.calls += 1
-        return convert(
-            x,
-            _DTYPES[_packed(target)],
-            self.channels if mixes else None,
-            self.wanted["mix_matrix"] if mixes else None,
-            self.wanted["dither"],
-            self.wanted["noise_shaping"],
-            axis=1 if source.endswith("p") else 0,
-            planar=target.endswith("p"),
-            rate=self.rate,
-            seed=self.calls,
-        )
+    def _shaped(self, whole: Any) -> Any:
+        return whole.reshape((self.channels, -1) if self.planar else (-1, self.channels))
 
-    def _frame(self, x: Any, pts: Optional[int], time_base: Any) -> Any:
-        function = self.wanted["function"]
-        if function is not None:
-            y = function(x)
+    def _called(self, frame: Any, whole: Any) -> Any:
+        """The frame with what the caller's function makes of its samples."""
+        if self.function is not None:
+            x = self._shaped(whole)
+            y = self.function(x)
             if y.shape != x.shape or y.dtype != x.dtype:
                 raise ValueError(
                     f"function: expected to return {x.dtype} of shape {x.shape}, got {y.dtype} of shape {y.shape}"
                 )
-            x = y
-        return to_frame(x, self.format, self.layout, self.rate, pts, time_base)
+            if y is not x:
+                x[...] = y
+        return frame
+
+
+def _check_mix(source: str, target: str, channels: int, mix_matrix: Any) -> None:
+    if source == target or mix_matrix is not None or av.AudioLayout(source).nb_channels == channels:
+        return
+    for name in (source, target):
+        if name not in _MIXED + _UNKNOWN:
+            known = ", ".join(f"'{n}'" for n in _MIXED)
+            raise ValueError(f"layout: '{source}' to '{target}' needs a mix_matrix; without go {known}")

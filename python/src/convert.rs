@@ -125,10 +125,8 @@ fn convert<'py>(
     let matrix = matrix(from.channels, channels, mix_matrix)?;
     let planar = planar.unwrap_or(from.planar);
     let quantisation = Quantisation {
-        dither: one_of("dither", dither.unwrap_or("none"), &DITHERS)?,
-        shaping: one_of("noise_shaping", noise_shaping.unwrap_or("none"), &SHAPINGS)?,
         threshold: dither_threshold,
-        rate,
+        ..quantisation(dither, noise_shaping, rate)?
     };
     let shape = from.converted(matrix.outputs(), planar, format)?;
     let mut y = match out {
@@ -339,8 +337,22 @@ impl Audio {
     }
 }
 
+/// What becomes of bits that are lost, as a caller asked for it.
+pub fn quantisation(
+    dither: Option<&str>,
+    shaping: Option<&str>,
+    rate: u32,
+) -> PyResult<Quantisation> {
+    Ok(Quantisation {
+        dither: one_of("dither", dither.unwrap_or("none"), &DITHERS)?,
+        shaping: one_of("noise_shaping", shaping.unwrap_or("none"), &SHAPINGS)?,
+        rate,
+        ..Quantisation::default()
+    })
+}
+
 /// The mix of `inputs` channels that a caller asked for.
-fn matrix(
+pub fn matrix(
     inputs: usize,
     channels: Option<usize>,
     mix_matrix: Option<&Bound<'_, PyAny>>,

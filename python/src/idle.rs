@@ -10,24 +10,28 @@ const MOST: usize = 8;
 /// The largest that is kept, in bytes.
 const LARGEST: usize = 4 << 20;
 
+/// What a stream is for.
+type Kind = (Spec, SampleFormat, Layout);
+
 /// The one used last at the end. Each is as new, so that results depend on nothing that went before.
 /// Nobody waits for it: a process forked while another thread had it could wait for ever.
-static IDLE: Mutex<Vec<(Spec, SampleFormat, Stream)>> = Mutex::new(Vec::new());
+static IDLE: Mutex<Vec<(Kind, Stream)>> = Mutex::new(Vec::new());
 
-/// A stream for `spec`, at its beginning.
-pub fn take(spec: &Spec, format: SampleFormat) -> Result<Stream, ResampleError> {
+/// A stream for `spec` whose output lies in `layout`, at its beginning.
+pub fn take(spec: &Spec, format: SampleFormat, layout: Layout) -> Result<Stream, ResampleError> {
     let kept = IDLE.try_lock().ok().and_then(|mut idle| {
-        let found = idle.iter().position(|(s, f, _)| s == spec && *f == format);
-        found.map(|at| idle.remove(at).2)
+        let fits = |(s, f, l): &Kind| s == spec && *f == format && *l == layout;
+        let found = idle.iter().position(|(kind, _)| fits(kind));
+        found.map(|at| idle.remove(at).1)
     });
     match kept {
         Some(stream) => Ok(stream),
-        None => Stream::new(spec, format, Layout::Interleaved, false),
+        None => Stream::new(spec, format, layout, false),
     }
 }
 
 /// Keeps a stream that is at its beginning.
-pub fn keep(spec: &Spec, format: SampleFormat, stream: Stream) {
+pub fn keep(spec: &Spec, format: SampleFormat, layout: Layout, stream: Stream) {
     if stream.memory() > LARGEST {
         return;
     }
@@ -37,5 +41,5 @@ pub fn keep(spec: &Spec, format: SampleFormat, stream: Stream) {
     if idle.len() == MOST {
         idle.remove(0);
     }
-    idle.push((spec.clone(), format, stream));
+    idle.push(((spec.clone(), format, layout), stream));
 }

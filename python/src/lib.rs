@@ -8,9 +8,12 @@ mod audioop;
 mod convert;
 mod frames;
 mod idle;
+mod line;
+mod owned;
 mod rates;
 mod resample;
 mod resilience;
+mod running;
 mod speech;
 
 use pyo3::prelude::*;
@@ -21,6 +24,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.py().import("numpy")?;
     audioop::register(module)?;
     convert::register(module)?;
+    line::register(module)?;
     rates::register(module)?;
     resample::register(module)?;
     resilience::register(module)?;

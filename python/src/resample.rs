@@ -1,5 +1,7 @@
 //! Sample-rate conversion of arrays.
 
+use std::sync::{Mutex, MutexGuard};
+
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -9,10 +11,9 @@ use rustaudio_dsp::resample::{Layout, Source, Spec, Stream};
 use crate::array::{Array, dtype_name, native, tuple};
 use crate::frames::{Frames, axis, signals};
 use crate::idle;
+use crate::owned::owned;
 use crate::rates::{Wanted, correction, error, output_frames};
-
-/// Input frames that are taken and converted at a time, so that they stay in the cache.
-const BLOCK: usize = 4096;
+use crate::running::{BLOCK, Running};
 
 /// Adds the functions and classes of this file.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -137,7 +138,7 @@ fn convert_all(
     input: &[u8],
     output: &mut [u8],
 ) -> Result<(), rustaudio_dsp::resample::ResampleError> {
-    let mut stream = idle::take(spec, format)?;
+    let mut stream = idle::take(spec, format, Layout::Interleaved)?;
     let mut scratch = Scratch::default();
     for (from, to) in from.iter().zip(&to) {
         if from.channels > 0 {
@@ -145,7 +146,7 @@ fn convert_all(
             stream.restart();
         }
     }
-    idle::keep(spec, format, stream);
+    idle::keep(spec, format, Layout::Interleaved, stream);
     Ok(())
 }
 
@@ -244,6 +245,15 @@ fn pull(
 ///     Input frames that an output may wait for. None lets the engine take what makes it fastest, as
 ///     `resample` does.
 ///
+/// Raises
+/// ------
+/// TypeError, ValueError
+///     For a dtype, rate, quality or engine that there is none of.
+///
+/// Notes
+/// -----
+/// One signal has one stream: a second thread that uses it at the same time gets a RuntimeError.
+///
 /// Examples
 /// --------
 /// >>> import numpy as np
@@ -253,16 +263,17 @@ fn pull(
 /// >>> parts = [stream.resample_chunk(c, last=c is chunks[-1]) for c in chunks]
 /// >>> np.concatenate(parts).shape
 /// (16000, 2)
-#[pyclass(module = "gstrustaudio")]
+#[pyclass(frozen, module = "gstrustaudio")]
 struct ResampleStream {
-    stream: Stream,
-    spec: Spec,
     format: SampleFormat,
-    /// Output frames given.
-    given: usize,
-    /// The last chunk has been.
-    ended: bool,
-    scratch: Scratch,
+    channels: usize,
+    state: Mutex<State>,
+}
+
+struct State {
+    running: Running,
+    /// Room for frames that do not lie side by side.
+    scratch: Vec<u8>,
 }
 
 #[pymethods]
@@ -305,13 +316,15 @@ impl ResampleStream {
             max_latency,
         }
         .spec()?;
+        let stream = Stream::new(&spec, format, Layout::Interleaved, false).map_err(error)?;
+        let state = State {
+            running: Running::new(stream, spec),
+            scratch: Vec::new(),
+        };
         Ok(Self {
-            stream: Stream::new(&spec, format, Layout::Interleaved, false).map_err(error)?,
-            spec,
             format,
-            given: 0,
-            ended: false,
-            scratch: Scratch::default(),
+            channels: num_channels,
+            state: Mutex::new(state),
         })
     }
 
@@ -340,92 +353,98 @@ impl ResampleStream {
     ///     A chunk after the last one, or two threads at once.
     #[pyo3(signature = (x, last = false))]
     fn resample_chunk<'py>(
-        &mut self,
+        &self,
         py: Python<'py>,
         x: &Bound<'py, PyAny>,
         last: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let x = Array::input(x, "x")?.native()?;
         self.check(&x)?;
-        let frames = x.shape()[0];
         let from = Frames {
             first: x.first(),
-            frames,
-            channels: self.spec.channels,
+            frames: x.shape()[0],
+            channels: self.channels,
             frame_stride: x.strides()[0],
             channel_stride: x.strides().get(1).copied().unwrap_or(0),
             size: self.format.size(),
         };
+        let mut guard = self.state()?;
+        let state = &mut *guard;
+        if state.running.has_ended() {
+            return Err(PyRuntimeError::new_err(
+                "input after the last chunk: call clear() before another signal",
+            ));
+        }
         let input = x.memory();
-        let available = py.detach(|| self.take(&from, input, last));
+        let available = py.detach(|| state.take(&from, input, last));
         let mut shape = x.shape().to_vec();
         shape[0] = available;
         let mut y = Array::zeros(py, self.format, &shape)?;
         let output = y.memory_mut();
-        py.detach(|| self.stream.pull(available, output));
-        self.given += available;
+        py.detach(|| state.running.pull(available, output));
         Ok(y.into_object())
     }
 
     /// Output frames that the input so far stands for and that were not returned yet.
-    fn delay(&self) -> f64 {
-        if self.ended {
-            return 0.0;
-        }
-        (self.stream.frames_due() - self.given as f64).max(0.0)
+    ///
+    /// Returns
+    /// -------
+    /// float
+    fn delay(&self) -> PyResult<f64> {
+        Ok(self.state()?.running.delay())
     }
 
     /// Forget all input: the next chunk is the first of another signal.
-    fn clear(&mut self) {
-        self.stream.restart();
-        self.given = 0;
-        self.ended = false;
+    fn clear(&self) -> PyResult<()> {
+        self.state()?.running.restart();
+        Ok(())
     }
 
     /// The engine that does the work: ``'polyphase'``, ``'fft'``, ``'sinc'``, ``'rubato-fft'`` or
     /// ``'rubato-sinc'``.
     #[getter]
-    fn engine(&self) -> &'static str {
-        self.stream.kind().name()
+    fn engine(&self) -> PyResult<&'static str> {
+        Ok(self.state()?.running.stream.kind().name())
     }
 
     /// Input frames that an output waits for, at worst.
     #[getter]
-    fn latency(&self) -> u64 {
-        self.stream.latency()
+    fn latency(&self) -> PyResult<u64> {
+        Ok(self.state()?.running.stream.latency())
     }
 
     /// Output frames per nominal output frame; may be set from chunk to chunk, to follow a clock.
     #[getter]
-    fn rate_correction(&self) -> f64 {
-        self.spec.rate_correction
+    fn rate_correction(&self) -> PyResult<f64> {
+        Ok(self.state()?.running.spec.rate_correction)
     }
 
     #[setter]
-    fn set_rate_correction(&mut self, value: f64) -> PyResult<()> {
-        self.spec.rate_correction = correction(value)?;
-        self.stream.reconfigure(&self.spec).map_err(error)
+    fn set_rate_correction(&self, value: f64) -> PyResult<()> {
+        let value = correction(value)?;
+        self.state()?.running.correct(value).map_err(error)
     }
 
-    fn __repr__(&self) -> String {
-        format!(
+    fn __repr__(&self) -> PyResult<String> {
+        let state = self.state()?;
+        let spec = &state.running.spec;
+        Ok(format!(
             "ResampleStream({}, {}, {}, dtype='{}', quality={})",
-            self.spec.in_rate,
-            self.spec.out_rate,
-            self.spec.channels,
+            spec.in_rate,
+            spec.out_rate,
+            spec.channels,
             dtype_name(self.format),
-            self.spec.quality
-        )
+            spec.quality
+        ))
     }
 }
 
 impl ResampleStream {
+    fn state(&self) -> PyResult<MutexGuard<'_, State>> {
+        owned(&self.state, "ResampleStream")
+    }
+
     fn check(&self, x: &Array<'_>) -> PyResult<()> {
-        if self.ended {
-            return Err(PyRuntimeError::new_err(
-                "input after the last chunk: call clear() before another signal",
-            ));
-        }
         if x.format() != self.format {
             return Err(PyTypeError::new_err(format!(
                 "x: expected dtype {}, as this stream was made for, got {}",
@@ -433,7 +452,7 @@ impl ResampleStream {
                 dtype_name(x.format())
             )));
         }
-        let channels = self.spec.channels;
+        let channels = self.channels;
         match x.shape() {
             [_] if channels == 1 => Ok(()),
             [_, found] if *found == channels => Ok(()),
@@ -444,36 +463,18 @@ impl ResampleStream {
             ))),
         }
     }
+}
 
+impl State {
     /// Takes a chunk; how many output frames to pull then.
     fn take(&mut self, from: &Frames, input: &[u8], last: bool) -> usize {
+        let stream = &mut self.running.stream;
         if from.frames > 0 {
-            let range = 0..from.frames;
-            push(
-                &mut self.stream,
-                from,
-                range,
-                input,
-                &mut self.scratch.input,
-            );
+            push(stream, from, 0..from.frames, input, &mut self.scratch);
         }
-        if !last {
-            return self.stream.available();
+        match last {
+            true => self.running.end(),
+            false => self.running.stream.available(),
         }
-        self.ended = true;
-        let rest = self.rest();
-        while self.stream.available() < rest {
-            self.stream.push(BLOCK, Source::Silence);
-        }
-        rest
-    }
-
-    /// Output frames that the input is long, and that were not returned yet.
-    fn rest(&self) -> usize {
-        let total = match self.spec.rate_correction {
-            1.0 => output_frames(&self.spec, self.stream.frames_in()),
-            _ => (self.stream.frames_due() + 0.5).floor() as usize,
-        };
-        total.saturating_sub(self.given)
     }
 }

@@ -1,10 +1,10 @@
 //! Voice activity detection of arrays.
 
 use std::ops::Range;
-use std::sync::{Mutex, TryLockError};
+use std::sync::Mutex;
 
 use numpy::PyArray1;
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use rustaudio_dsp::convert::SampleFormat;
 use rustaudio_dsp::vad::{
@@ -14,6 +14,7 @@ use rustaudio_dsp::vad::{
 
 use crate::array::{Array, dtype_name, tuple};
 use crate::frames::{Frames, signals};
+use crate::owned::owned;
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Detector>()?;
@@ -384,15 +385,7 @@ impl Detector {
         py: Python<'_>,
         work: impl FnOnce(&mut Hearing) -> T + Send,
     ) -> PyResult<T> {
-        let mut hearing = match self.hearing.try_lock() {
-            Ok(hearing) => hearing,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => {
-                return Err(PyRuntimeError::new_err(
-                    "another thread uses this SpeechDetector: give each stream one of its own",
-                ));
-            }
-        };
+        let mut hearing = owned(&self.hearing, "SpeechDetector")?;
         let hearing = &mut *hearing;
         Ok(py.detach(|| work(hearing)))
     }

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import doctest
+import io
 import os
 import subprocess
 import tempfile
@@ -11,10 +13,12 @@ from typing import Any, List
 
 import av
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 import gstrustaudio
-from gstrustaudio import convert, resample
-from gstrustaudio.pyav import process_frames, to_array, to_frame
+from gstrustaudio import convert, pyav, resample
+from gstrustaudio.pyav import _DTYPES, _packed, process_frames, to_array, to_frame
 from support import Case, noise
 
 
@@ -29,6 +33,19 @@ def frames(x: Any, format: str, layout: str, rate: int, size: int = 1024, pts: i
 def joined(stream: Any) -> Any:
     arrays = [to_array(f).T if f.format.is_planar else to_array(f) for f in stream]
     return np.concatenate(arrays)
+
+
+def decoded() -> List[Any]:
+    """Frames as a decoder makes them, with a piece of memory for each plane."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="adts") as sink:
+        track = sink.add_stream("aac", rate=48000, layout="stereo")
+        for frame in frames(noise((9600, 2), "float32"), "fltp", "stereo", 48000):
+            sink.mux(track.encode(frame))
+        sink.mux(track.encode(None))
+    file.seek(0)
+    with av.open(file) as source:
+        return list(source.decode(audio=0))
 
 
 class Frames(Case):
@@ -74,6 +91,60 @@ class Frames(Case):
         got = joined(process_frames(frames(convert(x, "uint8"), "u8", "mono", 48000), rate=16000, dither="none"))
         self.assertEqual(got.dtype, np.uint8)
 
+    def test_frames_that_nothing_is_done_to_are_passed_on(self) -> None:
+        source = frames(noise((5000, 2), "int16"), "s16p", "stereo", 44100)
+        for wanted in [{}, {"format": "s16p", "layout": "stereo", "rate": 44100}]:
+            for a, b in zip(source, process_frames(source, **wanted), strict=True):  # type: ignore[arg-type]
+                self.assertIs(a, b)
+
+    def test_planes_that_lie_apart_are_those_of_frames_in_one_piece(self) -> None:
+        apart = decoded()
+        starts = [plane.buffer_ptr for plane in apart[0].planes]
+        self.assertNotEqual(starts[1] - starts[0], apart[0].samples * 4)
+        together = [to_frame(to_array(f), f.format.name, f.layout.name, f.sample_rate, f.pts, f.time_base)
+                    for f in apart]
+        self.same(to_array(apart[1]), to_array(together[1]))
+        for wanted in [{"format": "s16"}, {"format": "s32p"}, {"rate": 16000}, {"format": "s16p", "rate": 44100},
+                       {"format": "flt", "rate": 16000}, {"layout": "mono", "rate": 8000}, {"layout": "mono"}]:
+            got, expected = (list(process_frames(f, **wanted)) for f in (apart, together))  # type: ignore[arg-type]
+            self.same(joined(got), joined(expected))
+            self.assertEqual([f.pts for f in got], [f.pts for f in expected])
+            self.assertGreater(abs(joined(got).astype("f8")).max(), 0.1)
+
+    def test_input_frames_stay_as_they_are(self) -> None:
+        source = frames(noise((5000, 2), "float32"), "fltp", "stereo", 48000)
+        before = joined(source)
+
+        def double(x: Any) -> Any:
+            x *= 2
+            return x
+
+        got = list(process_frames(source, function=double))
+        self.same(joined(source), before)
+        self.same(joined(got), before * 2)
+
+    @given(st.data())
+    def test_however_a_stream_is_cut_it_comes_out_the_same(self, data: Any) -> None:
+        x = noise((data.draw(st.integers(1, 6000)), 2), "float32")
+        source, target = (data.draw(st.sampled_from(["u8", "s16p", "s32", "flt", "fltp", "dblp"])) for _ in range(2))
+        wanted = {
+            "format": target, "layout": data.draw(st.sampled_from(["mono", "stereo"])),
+            "rate": data.draw(st.sampled_from([48000, 16000, 44100])), "dither": "none",
+            "noise_shaping": data.draw(st.sampled_from(["none", "simple"])),
+        }
+        if target == "s16p":
+            # The dither of what is resampled in 16 bits goes from plane to plane.
+            wanted["rate"] = 48000
+        samples = convert(x, _DTYPES[_packed(source)], dither="none")
+        cut: List[Any] = []
+        for size in data.draw(st.lists(st.integers(1, 3000), max_size=6)) + [6000]:
+            at = sum(f.samples for f in cut)
+            if at < len(x):
+                cut += frames(samples[at:at + size], source, "stereo", 48000, size, at)
+        whole = frames(samples, source, "stereo", 48000, 6000)
+        got, expected = (joined(process_frames(f, **wanted)) for f in (cut, whole))
+        self.same(got, expected)
+
     def test_the_noise_of_frames_differs(self) -> None:
         x = np.full((2048, 1), 0.4 / 32768, np.float32)
         a, b = process_frames(frames(x, "flt", "mono", 48000), format="s16")
@@ -110,6 +181,12 @@ class Frames(Case):
                     "'5.1', '7.1'", lambda: list(process_frames(frames(x, "flt", "stereo", 48000), layout="4.0")))
         self.raises(ValueError, "function: expected to return float32 of shape (100, 2), got float32 of shape (2,)",
                     lambda: list(process_frames(frames(x, "flt", "stereo", 48000), function=lambda a: a[0])))
+
+
+    def test_examples_in_the_documentation(self) -> None:
+        found = doctest.testmod(pyav)
+        self.assertEqual(found.failed, 0)
+        self.assertGreater(found.attempted, 6)
 
 
 class Pipeline(Case):

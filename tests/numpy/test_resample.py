@@ -4,7 +4,7 @@ import gc
 import threading
 import tracemalloc
 import unittest
-from typing import Any, List
+from typing import Any, Callable, List
 
 import numpy as np
 from hypothesis import given
@@ -267,23 +267,28 @@ class Machine(Case):
 
     def test_two_threads_on_one_stream_get_an_error_or_take_turns(self) -> None:
         stream = ResampleStream(48000, 44100, 2)
-        x = noise((48000, 2), "float32")
-        others: List[BaseException] = []
-
-        def work() -> None:
-            for _ in range(60):
-                try:
-                    stream.resample_chunk(x)
-                except RuntimeError as e:
-                    if "borrowed" not in str(e):
-                        others.append(e)
-
-        threads = [threading.Thread(target=work) for _ in range(4)]
-        for t in threads:
-            t.start()
-        for t in threads:
-            t.join()
-        self.assertEqual(others, [])
+        x = noise((480_000, 2), "float32")
+        errors: List[RuntimeError] = []
+        uses: List[Callable[[], object]] = [
+            stream.delay, stream.clear, lambda: stream.engine, lambda: stream.latency, lambda: repr(stream),
+            lambda: stream.resample_chunk(x[:480]), lambda: setattr(stream, "rate_correction", 1.0),
+        ]
+        for use in uses:
+            errors.clear()
+            # Until one met the other.
+            for _ in range(1000):
+                thread = threading.Thread(target=stream.resample_chunk, args=(x,))
+                thread.start()
+                while thread.is_alive() and not errors:
+                    try:
+                        use()
+                    except RuntimeError as error:
+                        errors.append(error)
+                thread.join()
+                if errors:
+                    break
+            self.assertEqual([str(e) for e in errors],
+                             ["another thread uses this ResampleStream: give each stream one of its own"])
 
     def test_threads_get_what_one_gets(self) -> None:
         x = [noise((20000,), d, i) for i, d in enumerate(DTYPES * 2)]

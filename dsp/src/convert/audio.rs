@@ -34,16 +34,27 @@ pub struct Source<'a> {
     pub offsets: &'a [usize],
 }
 
-impl<'a> Source<'a> {
-    pub(super) fn plane(&self, channel: usize, bytes: usize) -> Result<&'a [u8], ConvertError> {
-        let start = match self.offsets.get(channel) {
-            Some(start) => *start,
-            None => channel * bytes,
+/// Input samples, wherever they lie.
+#[derive(Clone, Copy)]
+pub(super) enum Input<'a> {
+    /// In one piece of memory.
+    Together(Source<'a>),
+    /// Each plane in its own; interleaved data is one.
+    Apart(&'a [&'a [u8]]),
+}
+
+impl<'a> Input<'a> {
+    pub fn plane(&self, channel: usize, bytes: usize) -> Result<&'a [u8], ConvertError> {
+        let found = match self {
+            Self::Apart(planes) => planes.get(channel).and_then(|plane| plane.get(..bytes)),
+            Self::Together(source) => {
+                let start = source.offsets.get(channel).copied();
+                let start = start.unwrap_or(channel * bytes);
+                let end = start.checked_add(bytes);
+                end.and_then(|end| source.data.get(start..end))
+            }
         };
-        start
-            .checked_add(bytes)
-            .and_then(|end| self.data.get(start..end))
-            .ok_or(ConvertError::Short)
+        found.ok_or(ConvertError::Short)
     }
 }
 

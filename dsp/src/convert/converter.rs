@@ -1,6 +1,6 @@
 //! Whole conversions: format, layout, channels, dither and shaping in one object.
 
-use super::audio::{ConvertError, Side, Source};
+use super::audio::{ConvertError, Input, Side, Source};
 use super::matrix::{Matrix, MatrixError};
 use super::pipeline::{Pipeline, Remix, Shared};
 use super::quantise::{Dither, Quantisation};
@@ -89,6 +89,20 @@ impl Converter {
         dst: &mut [u8],
         frames: usize,
     ) -> Result<(), ConvertError> {
+        self.run(Input::Together(src), dst, frames)
+    }
+
+    /// The same of planes that lie in different places, one per channel; interleaved data is one plane.
+    pub fn convert_planes(
+        &mut self,
+        planes: &[&[u8]],
+        dst: &mut [u8],
+        frames: usize,
+    ) -> Result<(), ConvertError> {
+        self.run(Input::Apart(planes), dst, frames)
+    }
+
+    fn run(&mut self, src: Input<'_>, dst: &mut [u8], frames: usize) -> Result<(), ConvertError> {
         let dst = dst
             .get_mut(..frames * self.output.frame_size())
             .ok_or(ConvertError::Short)?;

@@ -1,6 +1,6 @@
 //! Unpack, remix, quantise, pack: block by block, leaving out what a conversion does not need.
 
-use super::audio::{ConvertError, Side, Source};
+use super::audio::{ConvertError, Input, Side};
 use super::quantise::{Dither, Noise};
 use super::{Pack, SampleFormat, Unpack, Work};
 use crate::simd::Level;
@@ -161,7 +161,7 @@ impl<W: Blend> Pipeline<W> {
     /// `dst` is as long as `frames` need; `src` is checked.
     pub fn run(
         &mut self,
-        src: Source<'_>,
+        src: Input<'_>,
         dst: &mut [u8],
         frames: usize,
     ) -> Result<(), ConvertError> {
@@ -226,7 +226,7 @@ impl<W: Blend> Pipeline<W> {
     /// Whole frames: unpacked and interleaved, remixed, shaped, packed.
     fn run_frames(
         &mut self,
-        src: Source<'_>,
+        src: Input<'_>,
         dst: &mut [u8],
         frames: usize,
     ) -> Result<(), ConvertError> {

@@ -242,3 +242,41 @@ fn noise_is_added_before_rounding() {
         }
     }
 }
+
+#[test]
+fn planes_may_lie_apart() {
+    let side = |format, channels, planar| Side {
+        format,
+        channels,
+        planar,
+    };
+    let planes: Vec<Vec<u8>> = (0..2)
+        .map(|c| (0..3000u32).map(|i| (i * 7 + c) as u8).collect())
+        .collect();
+    let apart: Vec<&[u8]> = planes.iter().map(Vec::as_slice).collect();
+    let together = planes.concat();
+    let input = side(SampleFormat::S16LE, 2, true);
+    for (output, matrix) in [
+        (side(SampleFormat::F32LE, 2, false), Matrix::identity(2, 2)),
+        (side(SampleFormat::S32LE, 2, true), Matrix::identity(2, 2)),
+        (side(SampleFormat::S16LE, 2, true), Matrix::identity(2, 2)),
+        (
+            side(SampleFormat::F32LE, 1, false),
+            Matrix::from_rows(&[vec![0.5, 0.5]]).unwrap(),
+        ),
+    ] {
+        let new = || Converter::new(input, output, &matrix, Quantisation::default(), 1).unwrap();
+        let room = vec![0; 1500 * output.frame_size()];
+        let (mut expected, mut got) = (room.clone(), room);
+        let source = Source {
+            data: &together,
+            offsets: &[],
+        };
+        new().convert(source, &mut expected, 1500).unwrap();
+        new().convert_planes(&apart, &mut got, 1500).unwrap();
+        assert_eq!(got, expected, "{output:?}");
+        assert_ne!(got, vec![0; got.len()]);
+        let short = new().convert_planes(&apart[..1], &mut got, 1500);
+        assert_eq!(short, Err(ConvertError::Short));
+    }
+}

@@ -1,0 +1,80 @@
+//! A signal on its way through a resampler: what it was given, and what it gave.
+
+use rustaudio_dsp::resample::{ResampleError, Source, Spec, Stream};
+
+use crate::rates::output_frames;
+
+/// Input frames that are taken and converted at a time, so that they stay in the cache.
+pub const BLOCK: usize = 4096;
+
+/// A [`Stream`], with the counts that make its output as long as its input says.
+pub struct Running {
+    pub stream: Stream,
+    pub spec: Spec,
+    /// Output frames given.
+    given: usize,
+    /// No input comes any more.
+    ended: bool,
+}
+
+impl Running {
+    /// `stream` is at its beginning.
+    pub fn new(stream: Stream, spec: Spec) -> Self {
+        Self {
+            stream,
+            spec,
+            given: 0,
+            ended: false,
+        }
+    }
+
+    /// Whether [`end`](Self::end) has been.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Ends the input; how many output frames are still to be pulled.
+    pub fn end(&mut self) -> usize {
+        self.ended = true;
+        let rest = self.total().saturating_sub(self.given);
+        while self.stream.available() < rest {
+            self.stream.push(BLOCK, Source::Silence);
+        }
+        rest
+    }
+
+    /// Makes `frames` of output, no more than there are.
+    pub fn pull(&mut self, frames: usize, output: &mut [u8]) {
+        self.stream.pull(frames, output);
+        self.given += frames;
+    }
+
+    /// Output frames that the input so far stands for and that were not given yet.
+    pub fn delay(&self) -> f64 {
+        if self.ended {
+            return 0.0;
+        }
+        (self.stream.frames_due() - self.given as f64).max(0.0)
+    }
+
+    /// Goes on with another `correction` of the ratio.
+    pub fn correct(&mut self, correction: f64) -> Result<(), ResampleError> {
+        self.spec.rate_correction = correction;
+        self.stream.reconfigure(&self.spec)
+    }
+
+    /// Forgets all input.
+    pub fn restart(&mut self) {
+        self.stream.restart();
+        self.given = 0;
+        self.ended = false;
+    }
+
+    /// Output frames that the input is long.
+    fn total(&self) -> usize {
+        match self.spec.rate_correction {
+            1.0 => output_frames(&self.spec, self.stream.frames_in()),
+            _ => (self.stream.frames_due() + 0.5).floor() as usize,
+        }
+    }
+}
