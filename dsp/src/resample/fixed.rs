@@ -27,7 +27,7 @@ use crate::simd::resample_words::{COARSE_BITS, Lanes, Rounding};
 const MAX_BYTES: u64 = 1 << 20;
 
 /// Most phases: words take longer to choose than floats to make.
-const MAX_PHASES: u64 = 512;
+const MAX_PHASES: u64 = 320;
 
 /// By how many bits the fine words are finer, at least and at most.
 const FINER: RangeInclusive<u32> = 5..=8;

@@ -46,7 +46,7 @@ impl<T: Copy + Default> Aligned<T> {
 
 /// Tables up to this size are made at once; of larger ones, which may take seconds, each block of rows is
 /// made when its first output is.
-const AT_ONCE_BYTES: usize = 64 << 10;
+const AT_ONCE_BYTES: usize = 32 << 10;
 
 /// The taps of every phase of a rational ratio.
 #[derive(Debug)]
