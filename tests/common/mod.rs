@@ -105,7 +105,10 @@ pub fn play(pipeline: &gst::Pipeline) -> Vec<gst::Message> {
     let bus = pipeline.bus().unwrap();
     pipeline.set_state(gst::State::Playing).ok();
     let mut messages = Vec::new();
+    // Metrics come for ever, also of what is stuck.
+    let until = std::time::Instant::now() + (10 * PATIENCE).into();
     loop {
+        assert!(std::time::Instant::now() < until, "it does not end");
         let message = bus
             .timed_pop(PATIENCE)
             .unwrap_or_else(|| panic!("nothing came for {PATIENCE}"));

@@ -104,8 +104,11 @@ impl Rig {
 
     /// The next start or end of speech, whenever it comes.
     pub fn next_change(&self) -> VadChange {
+        let until = std::time::Instant::now() + common::PATIENCE.into();
         loop {
             let message = self.bus.timed_pop(common::PATIENCE).expect("a message");
+            // Others, as the metrics, come for ever.
+            assert!(std::time::Instant::now() < until, "no change");
             let found = message.structure().map(VadChange::try_from);
             if let Some(Ok(change)) = found {
                 return change;
