@@ -48,7 +48,9 @@ macro_rules! real {
                         let rows = Floats::<$t>::new(&prototype, ratio, level)?;
                         Box::new(Polyphase::new(prototype, ratio, rows))
                     }
-                    Plan::Fft(size) => Box::new(Blocks::new(ratio, size, design.spec.channels)),
+                    Plan::Fft(size) => {
+                        Box::new(Blocks::new(ratio, size, design.spec.channels, level))
+                    }
                     Plan::Sinc(curve) => Box::new(Sinc::new(prototype, ratio, curve, level)?),
                     #[cfg(feature = "rubato")]
                     Plan::RubatoFft { units } => {

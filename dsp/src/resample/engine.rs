@@ -1,7 +1,5 @@
 //! What every engine does.
 
-use rustfft::num_complex::Complex;
-
 use super::fifo::Fifo;
 use super::ratio::Position;
 use crate::simd::resample_pass::Grouped;
@@ -82,46 +80,18 @@ impl<'a, T: Copy> Output<'a, T> {
         }
     }
 
-    /// Writes consecutive frames of channels `channel` and `channel + 1`: the real parts (0) of `y` or
-    /// the imaginary ones (1).
+    /// Writes consecutive frames of channels `channel` and `channel + 1`, one in each of `y`.
     #[inline]
-    pub fn write_parts2(
-        &mut self,
-        channel: usize,
-        frame: usize,
-        y: [&[Complex<T>]; 2],
-        part: usize,
-    ) {
+    pub fn write_both(&mut self, channel: usize, frame: usize, y: [&[T]; 2]) {
         if self.channel_stride != 1 || self.frame_stride != 2 {
-            self.write_part(channel, frame, y[0], part);
-            self.write_part(channel + 1, frame, y[1], part);
+            self.write(channel, frame, y[0]);
+            self.write(channel + 1, frame, y[1]);
             return;
         }
         let at = (self.offset + frame) * 2;
         let to = self.samples[at..at + 2 * y[0].len()].as_chunks_mut().0;
-        let frames = to.iter_mut().zip(y[0].iter().zip(y[1]));
-        // Of a constant part, this becomes shuffles.
-        if part == 0 {
-            frames.for_each(|(to, (a, b))| *to = [a.re, b.re]);
-        } else {
-            frames.for_each(|(to, (a, b))| *to = [a.im, b.im]);
-        }
-    }
-
-    /// Writes consecutive frames of one channel: the real parts (0) or the imaginary ones (1).
-    #[inline]
-    pub fn write_part(&mut self, channel: usize, frame: usize, y: &[Complex<T>], part: usize) {
-        let at = channel * self.channel_stride + (self.offset + frame) * self.frame_stride;
-        let of = |y: &Complex<T>| if part == 0 { y.re } else { y.im };
-        if self.frame_stride == 1 {
-            for (to, y) in self.samples[at..at + y.len()].iter_mut().zip(y) {
-                *to = of(y);
-            }
-        } else {
-            let to = self.samples[at..].iter_mut().step_by(self.frame_stride);
-            for (to, y) in to.zip(y) {
-                *to = of(y);
-            }
+        for (to, (a, b)) in to.iter_mut().zip(y[0].iter().zip(y[1])) {
+            *to = [*a, *b];
         }
     }
 }

@@ -4,9 +4,9 @@
 //! frequency is multiplied by the filter's, and a transform of `units * l` points brings it back at
 //! the output's rate. What the filter mixes across the window's ends, `margin * m` frames on either
 //! side, is dropped; the windows overlap by that much. The filter is symmetric, so its spectrum is
-//! real, and two windows of a channel travel as the real and the imaginary part of one complex transform
-//! without any work to part them. Never two channels: they would leak into each other by rounding, and
-//! a NaN in one would be in both.
+//! real. Each window is transformed by itself, as a complex one of half its length (`resample_turn`).
+//! Two windows would fit one complex transform as its real and imaginary part, but wait for each other;
+//! two channels would leak into each other by rounding, and a NaN in one would be in both.
 
 use std::sync::Arc;
 
@@ -20,12 +20,15 @@ use super::ratio::{Position, Ratio};
 use super::rounds::Rounds;
 use super::table::FromF64;
 use crate::shared::Shared;
+use crate::simd::Level;
+use crate::simd::resample::Turned;
 use crate::simd::resample_pass::Grouped;
+use crate::simd::resample_turn::{TurnKernels, Turns, pack};
 
 /// Sizes of the transforms, in units of the ratio's smallest: `m` input and `l` output frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Size {
-    /// The whole window.
+    /// The whole window; even.
     pub units: u64,
     /// What is dropped on either side; half the filter.
     pub margin: u64,
@@ -39,12 +42,9 @@ impl Size {
 
     /// Input frames after an output's position that it waits for, at worst.
     pub fn latency(self, ratio: Ratio) -> u64 {
-        (WINDOWS * self.hop() + self.margin) * ratio.m - 1
+        (self.hop() + self.margin) * ratio.m - 1
     }
 }
-
-/// Windows that are transformed together.
-const WINDOWS: u64 = 2;
 
 /// Kaiser's parameter for a stop band of -145 dB.
 const BETA: f64 = 0.1102 * (145.0 - 8.7);
@@ -63,18 +63,20 @@ pub fn filter_frames(edge: f64) -> f64 {
 pub struct Transforms<T> {
     forward: Arc<dyn Fft<T>>,
     inverse: Arc<dyn Fft<T>>,
-    /// The filter's spectrum over the kept positive frequencies from 0 on, each value twice, to be
-    /// multiplied with complex numbers as they lie.
-    positive: Vec<[T; 2]>,
-    /// The same over the negative ones, the one nearest 0 last.
-    negative: Vec<[T; 2]>,
+    input: Turns<T>,
+    output: Turns<T>,
+    /// The filter's spectrum over the kept frequencies from the first on, which is the highest below 0,
+    /// each value twice, to be multiplied with complex numbers as they lie.
+    low: Vec<[T; 2]>,
+    /// The same over those below.
+    high: Vec<[T; 2]>,
 }
 
 /// The transforms in use.
 pub type Planned<T> = Shared<(Ratio, Size), Transforms<T>>;
 
 /// `f32` and `f64`.
-pub trait Transformed: Grouped<Sum = Self> + FftNum + FromF64 {
+pub trait Transformed: Grouped<Sum = Self> + FftNum + FromF64 + Turned {
     /// The transforms in use.
     fn transforms() -> &'static Planned<Self>;
 }
@@ -95,66 +97,66 @@ transformed!(f64);
 
 impl<T: Transformed> Transforms<T> {
     fn new(ratio: Ratio, size: Size) -> Self {
-        let (n_in, n_out) = (size.units * ratio.m, size.units * ratio.l);
-        let (n_in, n_out) = (n_in as usize, n_out as usize);
+        let [n_in, n_out] = [ratio.m, ratio.l].map(|n| (size.units * n / 2) as usize);
         let spectrum = spectrum(ratio, size);
-        // Strictly below half, which cuts off what the filter leaves there, 140 dB down: the middle of an even spectrum belongs to both signs.
-        let kept = n_in.min(n_out).div_ceil(2);
-        let pair = |h: &f64| [T::nearest(*h); 2];
+        // Strictly below the lower Nyquist frequency, which cuts off what the filter leaves there, 140 dB down.
+        let kept = n_in.min(n_out);
+        let low = kept / 2 + 1;
+        let pairs = |h: &[f64]| h.iter().map(|h| [T::nearest(*h); 2]).collect();
         let mut planner = FftPlanner::new();
         Self {
             forward: planner.plan_fft_forward(n_in),
             inverse: planner.plan_fft_inverse(n_out),
-            positive: spectrum[..kept].iter().map(pair).collect(),
-            negative: spectrum[1..kept].iter().rev().map(pair).collect(),
+            input: Turns::new(n_in, T::nearest),
+            output: Turns::new(n_out, T::nearest),
+            low: pairs(&spectrum[..low]),
+            high: pairs(&spectrum[n_in - (kept - low)..]),
         }
     }
 
     /// The filter applied: spectrum `x` of a window to the spectrum `y` of its output.
-    fn filter(&self, x: &[Complex<T>], y: &mut [Complex<T>]) {
-        let (low, high) = (self.positive.len(), self.negative.len());
-        let scale = |to: &mut [Complex<T>], from: &[Complex<T>], by: &[[T; 2]]| {
-            for ((to, from), by) in to.iter_mut().zip(from).zip(by) {
-                *to = Complex::new(from.re * by[0], from.im * by[1]);
-            }
-        };
+    fn filter(&self, kernels: &TurnKernels<T>, x: &[Complex<T>], y: &mut [Complex<T>]) {
+        let (low, high) = (self.low.len(), self.high.len());
         let end = y.len() - high;
-        scale(&mut y[..low], x, &self.positive);
+        (kernels.scale)(&x[..low], &self.low, &mut y[..low]);
         y[low..end].fill(Complex::default());
-        scale(&mut y[end..], &x[x.len() - high..], &self.negative);
+        (kernels.scale)(&x[x.len() - high..], &self.high, &mut y[end..]);
     }
 
     /// Bytes held, with about as many of twiddle factors as there are points.
     fn memory(&self) -> usize {
         let points = self.forward.len() + self.inverse.len();
-        points * size_of::<Complex<T>>()
-            + (self.positive.len() + self.negative.len()) * size_of::<[T; 2]>()
+        2 * points * size_of::<Complex<T>>()
+            + (self.low.len() + self.high.len()) * size_of::<[T; 2]>()
     }
 }
 
-/// The filter's real spectrum at the frequencies of the input transform, from 0 to half, over its
-/// size, which the transforms leave out.
+/// The filter's real spectrum at the frequencies of the input's transform, over its size, which the
+/// transforms leave out.
 fn spectrum(ratio: Ratio, size: Size) -> Vec<f64> {
     let n = (size.units * ratio.m) as usize;
     let half = (size.margin * ratio.m) as f64;
     let narrow = ratio.l.min(ratio.m) as f64 / ratio.m as f64;
     // Of the input's Nyquist frequency: the stop band begins at the lower one.
     let cutoff = narrow - STOP / (2.0 * half);
-    let mut taps = vec![Complex::new(0.0, 0.0); n];
-    let mut sum = 0.0;
     let mut right = vec![0.0; half as usize];
     kaiser_response(cutoff, BETA, half).fill(0.0, &mut right);
-    for (i, tap) in right.into_iter().enumerate() {
-        taps[i].re = tap;
-        sum += tap;
-        if i > 0 {
-            taps[n - i].re = tap;
-            sum += tap;
-        }
+    let mut taps = vec![0.0; n];
+    let mut sum = right[0];
+    taps[0] = right[0];
+    for (i, tap) in right.into_iter().enumerate().skip(1) {
+        taps[i] = tap;
+        // What wraps around changes its sign.
+        taps[n - i] = -tap;
+        sum += 2.0 * tap;
     }
-    FftPlanner::new().plan_fft_forward(n).process(&mut taps);
-    let gain = 1.0 / (sum * n as f64);
-    taps[..n / 2 + 1].iter().map(|h| h.re * gain).collect()
+    let mut packed = vec![Complex::default(); n / 2];
+    pack(&taps, &Turns::new(n / 2, |v| v), &mut packed);
+    FftPlanner::new()
+        .plan_fft_forward(n / 2)
+        .process(&mut packed);
+    let gain = 1.0 / (sum * (n / 2) as f64);
+    packed.iter().map(|h| h.re * gain).collect()
 }
 
 /// Windows start at fixed places of the input, so any chopping of it gives the same bits.
@@ -162,56 +164,56 @@ pub struct Blocks<T> {
     ratio: Ratio,
     size: Size,
     plan: Arc<Transforms<T>>,
-    input: Vec<Complex<T>>,
+    kernels: TurnKernels<T>,
+    packed: Vec<Complex<T>>,
     spectrum: Vec<Complex<T>>,
     scratch: Vec<Complex<T>>,
-    /// Of each channel, the running windows: the first is the real part.
-    outputs: Vec<Vec<Complex<T>>>,
+    /// Of each channel, what is kept of the running window.
+    outputs: Vec<Vec<T>>,
     rounds: Rounds,
 }
 
 impl<T: Transformed> Blocks<T> {
-    pub fn new(ratio: Ratio, size: Size, channels: usize) -> Self {
+    pub fn new(ratio: Ratio, size: Size, channels: usize, level: Level) -> Self {
         let plan = T::transforms().get_always((ratio, size), || Transforms::new(ratio, size));
-        let (n_in, n_out) = (plan.forward.len(), plan.inverse.len());
+        let points = plan.forward.len().max(plan.inverse.len());
         let zeros = |n| vec![Complex::<T>::default(); n];
         let scratch = plan
             .forward
             .get_outofplace_scratch_len()
             .max(plan.inverse.get_outofplace_scratch_len());
+        let kept = (size.hop() * ratio.l) as usize;
         Self {
             ratio,
             size,
-            input: zeros(n_in.max(n_out)),
-            spectrum: zeros(n_in),
-            scratch: zeros(scratch),
-            outputs: vec![zeros(n_out); channels],
             plan,
-            // A round is WINDOWS windows of each channel.
-            rounds: Rounds::new(ratio, size.hop() * WINDOWS, 2 * size.margin),
+            kernels: T::turn_kernels(level),
+            packed: zeros(points),
+            spectrum: zeros(points),
+            scratch: zeros(scratch),
+            outputs: vec![vec![T::default(); kept]; channels],
+            // A round is a window of each channel.
+            rounds: Rounds::new(ratio, size.hop(), 2 * size.margin),
         }
     }
 
     /// Runs the next round.
     fn transform(&mut self, fifo: &Fifo<T>) {
-        let hop = (self.size.hop() * self.ratio.m) as i64;
+        let Self { plan, kernels, .. } = self;
         let at = self.rounds.start() - self.rounds.around();
-        let (n_in, n_out) = (self.plan.forward.len(), self.plan.inverse.len());
+        let margin = (self.size.margin * self.ratio.l) as usize;
+        let (n_in, n_out) = (plan.forward.len(), plan.inverse.len());
         for (channel, output) in self.outputs.iter_mut().enumerate() {
-            let [a, b] = [at, at + hop].map(|at| fifo.window(channel, at, n_in));
-            for ((to, a), b) in self.input.iter_mut().zip(a).zip(b) {
-                *to = Complex::new(*a, *b);
-            }
-            self.plan.forward.process_outofplace_with_scratch(
-                &mut self.input[..n_in],
-                &mut self.spectrum,
-                &mut self.scratch,
-            );
-            let filtered = &mut self.input[..n_out];
-            self.plan.filter(&self.spectrum, filtered);
-            self.plan
-                .inverse
-                .process_outofplace_with_scratch(filtered, output, &mut self.scratch);
+            let (packed, spectrum) = (&mut self.packed[..n_in], &mut self.spectrum[..n_in]);
+            (kernels.pack)(fifo.window(channel, at, 2 * n_in), &plan.input, packed);
+            plan.forward
+                .process_outofplace_with_scratch(packed, spectrum, &mut self.scratch);
+            let filtered = &mut self.packed[..n_out];
+            plan.filter(kernels, spectrum, filtered);
+            let made = &mut self.spectrum[..n_out];
+            plan.inverse
+                .process_outofplace_with_scratch(filtered, made, &mut self.scratch);
+            (kernels.unpack)(made, &plan.output, margin, output);
         }
         self.rounds.turn();
     }
@@ -255,24 +257,19 @@ impl<T: Transformed> Engine<T> for Blocks<T> {
     }
 
     fn run(&mut self, fifo: &Fifo<T>, out: &mut Output<'_, T>, frames: usize) {
-        let hop = (self.size.hop() * self.ratio.l) as usize;
-        let margin = (self.size.margin * self.ratio.l) as usize;
+        let kept = (self.size.hop() * self.ratio.l) as usize;
         let mut at = 0;
         while at < frames {
             while self.rounds.is_due() {
                 self.transform(fifo);
             }
             let from = self.rounds.offset();
-            let (window, from) = (from / hop, from % hop);
-            let take = (hop - from).min(frames - at);
-            let range = margin + from..margin + from + take;
+            let take = (kept - from).min(frames - at);
+            let range = from..from + take;
             for (pair, outputs) in self.outputs.chunks(2).enumerate() {
                 match outputs {
-                    [a, b] => {
-                        let both = [&a[range.clone()], &b[range.clone()]];
-                        out.write_parts2(2 * pair, at, both, window);
-                    }
-                    _ => out.write_part(2 * pair, at, &outputs[0][range.clone()], window),
+                    [a, b] => out.write_both(2 * pair, at, [&a[range.clone()], &b[range.clone()]]),
+                    _ => out.write(2 * pair, at, &outputs[0][range.clone()]),
                 }
             }
             at += take;
@@ -285,8 +282,8 @@ impl<T: Transformed> Engine<T> for Blocks<T> {
     }
 
     fn memory(&self) -> usize {
-        let outputs = self.outputs.len() * self.plan.inverse.len();
-        let points = self.input.len() + self.spectrum.len() + self.scratch.len() + outputs;
-        points * size_of::<Complex<T>>() + self.plan.memory()
+        let outputs: usize = self.outputs.iter().map(Vec::len).sum();
+        let points = self.packed.len() + self.spectrum.len() + self.scratch.len();
+        points * size_of::<Complex<T>>() + outputs * size_of::<T>() + self.plan.memory()
     }
 }

@@ -45,7 +45,7 @@ const POINTS: u64 = 1 << 13;
 const MOST_POINTS: u64 = 1 << 15;
 
 /// What a window may cost more than the cheapest if it delays less.
-const SLACK: f64 = 1.3;
+const SLACK: f64 = 1.1;
 
 /// Rows of an exact table, at most: many more take longer to make than they are used in a second.
 const MOST_ROWS: u64 = 4096;
@@ -138,9 +138,11 @@ fn blocks(spec: &Spec, ratio: Ratio, max_latency: Option<u64>) -> Option<Size> {
     let (longer, shorter) = (ratio.l.max(ratio.m), ratio.l.min(ratio.m));
     let frames = filter_frames(EDGES[usize::from(spec.quality.min(MAX_QUALITY))]);
     let margin = (frames / 2.0 / shorter as f64).ceil() as u64;
-    let least = 2 * margin + 1;
+    // Halves of windows are transformed.
+    let least = 2 * margin + 2;
     let most = (POINTS / longer).max(least.min(MOST_POINTS / longer));
     let sizes = (least..=most)
+        .step_by(2)
         .map(|units| Size { units, margin })
         .filter(|size| max_latency.is_none_or(|max| size.latency(ratio) <= max))
         .map(|size| (size, fft_cost(ratio, size)));
@@ -213,17 +215,22 @@ fn rubato_blocks(spec: &Spec, ratio: Ratio) -> Option<u64> {
 }
 
 /// Time of a complex transform of `n` points of `f32` by rustfft, in ns on an AVX2 machine of 2023.
-/// Lengths with hardly a factor of 2 miss its vector kernels; primes above 13 are convolutions.
+/// Its vector kernels take eights and threes; primes above 7 are convolutions or worse.
 fn transform_cost(n: u64) -> f64 {
-    let mut per_point = (0.17 * (n as f64).log2() - 0.65).max(0.3);
+    let mut per_point = 0.15 + 0.065 * (n as f64).log2();
+    // Beside its scratch, no more points fit the first cache.
+    if n > 1024 {
+        per_point += 0.1;
+    }
+    per_point += 0.2 * f64::from(3u32.saturating_sub(n.trailing_zeros()));
     let mut rest = n;
     for (p, more) in [
         (2, 0.0),
-        (3, 0.07),
-        (5, 0.15),
-        (7, 0.17),
-        (11, 0.4),
-        (13, 0.5),
+        (3, 0.0),
+        (5, 0.16),
+        (7, 0.18),
+        (11, 0.5),
+        (13, 0.6),
     ] {
         while rest.is_multiple_of(p) {
             rest /= p;
@@ -233,16 +240,15 @@ fn transform_cost(n: u64) -> f64 {
     if rest > 1 {
         per_point *= 3.0;
     }
-    let misfit = if n.trailing_zeros() < 2 { 1.5 } else { 1.0 };
-    n as f64 * per_point * misfit
+    n as f64 * per_point
 }
 
 /// Time of the fft engine for an output frame of one channel, in ns.
 fn fft_cost(ratio: Ratio, size: Size) -> f64 {
-    let (i, o) = (size.units * ratio.m, size.units * ratio.l);
-    let filter = 0.4 * (i + o) as f64;
-    let pair = transform_cost(i) + transform_cost(o) + filter;
-    pair / (2 * size.hop() * ratio.l) as f64 + 0.3
+    let (i, o) = (size.units * ratio.m / 2, size.units * ratio.l / 2);
+    let around = 0.3 * (i + o) as f64;
+    let window = transform_cost(i) + transform_cost(o) + around;
+    window / (size.hop() * ratio.l) as f64 + 0.3
 }
 
 /// Time of a time-domain engine for an output frame of one channel, in ns.

@@ -23,6 +23,7 @@ pub mod resample_pass;
 #[cfg(target_arch = "x86_64")]
 mod resample_rows_x86;
 pub mod resample_taps;
+pub mod resample_turn;
 pub mod resample_words;
 #[cfg(target_arch = "x86_64")]
 mod resample_x86;

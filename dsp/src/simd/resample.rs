@@ -7,12 +7,42 @@
 
 use super::resample_pass::{Columns, Grouped, Kernels, REAL_WINDOWS, Weighted};
 use super::resample_taps::{self, Blend, Fill};
+use super::resample_turn::{self, TurnKernels};
 use super::{Isa, Level};
 
 /// Sample types that kernels exist for.
 pub trait DotReal: Grouped<Sum = Self> {
     fn kernels(level: Level) -> Kernels<Self>;
 }
+
+/// Sample types that kernels between real windows and complex ones exist for.
+pub trait Turned: Sized {
+    /// Those of `level`; the bits are the same at each.
+    fn turn_kernels(level: Level) -> TurnKernels<Self>;
+}
+
+macro_rules! turned {
+    ($t:ident, $avx2:ident, $avx512:ident) => {
+        impl Turned for $t {
+            fn turn_kernels(level: Level) -> TurnKernels<Self> {
+                match level.0 {
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx512 { .. } => super::resample_rows_x86::turns::$avx512(),
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx2 { .. } => super::resample_rows_x86::turns::$avx2(),
+                    _ => TurnKernels {
+                        pack: resample_turn::pack,
+                        scale: resample_turn::scale,
+                        unpack: resample_turn::unpack,
+                    },
+                }
+            }
+        }
+    };
+}
+
+turned!(f32, single_avx2, single_avx512);
+turned!(f64, double_avx2, double_avx512);
 
 /// The evaluation of taps at `level`; the bits are the same at each.
 pub fn fill_taps(level: Level) -> Fill {

@@ -383,3 +383,45 @@ pub mod taps {
     level!(avx2, blend_avx2, "avx2");
     level!(avx512, blend_avx512, "avx512f,avx512bw,avx512dq,avx512vl");
 }
+
+/// The kernels between real windows and complex ones.
+pub mod turns {
+    use rustfft::num_complex::Complex;
+
+    use super::super::resample_turn::{TurnKernels, Turns, pack, scale, unpack};
+
+    macro_rules! level {
+        ($name:ident, $t:ident, $feature:literal) => {
+            pub fn $name() -> TurnKernels<$t> {
+                #[target_feature(enable = $feature)]
+                fn pack_inner(x: &[$t], turns: &Turns<$t>, to: &mut [Complex<$t>]) {
+                    pack(x, turns, to);
+                }
+
+                #[target_feature(enable = $feature)]
+                fn scale_inner(from: &[Complex<$t>], by: &[[$t; 2]], to: &mut [Complex<$t>]) {
+                    scale(from, by, to);
+                }
+
+                #[target_feature(enable = $feature)]
+                fn unpack_inner(z: &[Complex<$t>], turns: &Turns<$t>, skip: usize, to: &mut [$t]) {
+                    unpack(z, turns, skip, to);
+                }
+
+                TurnKernels {
+                    // SAFETY: this level is chosen only where the machine has it.
+                    pack: |x, turns, to| unsafe { pack_inner(x, turns, to) },
+                    // SAFETY: as above.
+                    scale: |from, by, to| unsafe { scale_inner(from, by, to) },
+                    // SAFETY: as above.
+                    unpack: |z, turns, skip, to| unsafe { unpack_inner(z, turns, skip, to) },
+                }
+            }
+        };
+    }
+
+    level!(single_avx2, f32, "avx2");
+    level!(double_avx2, f64, "avx2");
+    level!(single_avx512, f32, "avx512f,avx512bw,avx512dq,avx512vl");
+    level!(double_avx512, f64, "avx512f,avx512bw,avx512dq,avx512vl");
+}
