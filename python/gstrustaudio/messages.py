@@ -213,6 +213,8 @@ class VadChange(_Message):
     timed_out: Optional[bool] = None
     #: Level of the whole segment that ended; ``None`` at a start.
     segment_level: Optional[float] = None
+    #: Mean probability of its frames; ``None`` at a start.
+    segment_probability: Optional[float] = None
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
 
 

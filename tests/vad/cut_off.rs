@@ -62,7 +62,7 @@ fn nobody_waits_for_data_while_paused() {
 }
 
 #[test]
-fn the_level_of_a_segment_is_that_of_all_its_audio() {
+fn the_level_and_the_probability_of_a_segment_are_those_of_all_its_audio() {
     let loud = |ms: u64| (300..700).contains(&ms) || (1200..1500).contains(&ms);
     let data = bursts(2000, loud);
     // A dip that belongs to the segment, a cut by length, and changes that come late.
@@ -73,9 +73,13 @@ fn the_level_of_a_segment_is_that_of_all_its_audio() {
         "min-silence=20000000000 speech-pad=200000000",
         "min-speech=290000000",
     ] {
-        let mut rig = Rig::new(&format!("detector=energy {settings}"), MONO);
+        let mut rig = Rig::new(
+            &format!("detector=energy post-frames=true {settings}"),
+            MONO,
+        );
         rig.feed(&data, 2, RATE, 441, ms(0));
         let got = rig.finish();
+        let frames = rig.frames();
         assert!(!spans(&got).is_empty(), "{settings}");
         let ends: Vec<_> = changes(&got).into_iter().filter(|c| !c.speech).collect();
         for ((from, to), end) in spans(&got).into_iter().zip(ends) {
@@ -85,9 +89,22 @@ fn the_level_of_a_segment_is_that_of_all_its_audio() {
                 (told - expected).abs() < 0.01,
                 "{settings}: {told} for {expected}"
             );
+            let inside = frames.iter().filter(|f| {
+                let at = f.times.running_time.unwrap().mseconds();
+                (from..to).contains(&at)
+            });
+            let (sum, count) = inside.fold((0.0, 0.0), |(s, n), f| (s + f.probability, n + 1.0));
+            let told = end.segment_probability.unwrap();
+            assert!(
+                (told - sum / count).abs() < 1e-6,
+                "{settings}: {told} for {sum} / {count}"
+            );
         }
         for start in changes(&got).iter().filter(|c| c.speech) {
-            assert_eq!(start.segment_level, None);
+            assert_eq!(
+                (start.segment_level, start.segment_probability),
+                (None, None)
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Levels of whole segments.
+//! Levels and probabilities of whole segments.
 
 use std::collections::VecDeque;
 
@@ -9,12 +9,13 @@ use super::segments::{Change, Rules};
 /// wait, as many as the rules ask for.
 #[derive(Clone, Debug, Default)]
 pub struct SegmentMeter {
-    /// Mean squares of the frames that wait.
-    waiting: VecDeque<f32>,
+    /// Mean squares and probabilities of the frames that wait.
+    waiting: VecDeque<(f32, f32)>,
     /// Number of the first of them.
     next: u64,
     open: bool,
-    sum: f64,
+    squares: f64,
+    probabilities: f64,
     frames: u64,
 }
 
@@ -31,30 +32,33 @@ impl SegmentMeter {
         (self.next, self.open) = (0, false);
     }
 
-    /// Takes the mean square of the next frame.
-    pub fn push(&mut self, mean_square: f32) {
-        self.waiting.push_back(mean_square);
+    /// Takes the mean square of the next frame, and how probably it is speech.
+    pub fn push(&mut self, mean_square: f32, probability: f32) {
+        self.waiting.push_back((mean_square, probability));
     }
 
-    /// A segment starts, or ends: then `change` gets its level. Changes come in order.
+    /// A segment starts, or ends: then `change` gets its level and mean probability. Changes come in order.
     pub fn mark(&mut self, change: &mut Change) {
         self.settle(change.at);
         if !change.speech {
-            let mean = self.sum / self.frames.max(1) as f64;
+            let frames = self.frames.max(1) as f64;
+            let mean = self.squares / frames;
             change.level = Some(level_db(mean.min(f64::from(f32::MAX)) as f32));
+            change.probability = Some((self.probabilities / frames) as f32);
         }
         self.open = change.speech;
-        (self.sum, self.frames) = (0.0, 0);
+        (self.squares, self.probabilities, self.frames) = (0.0, 0.0, 0);
     }
 
     /// All frames before `frame` are known to be in the open segment, or outside of any.
     pub fn settle(&mut self, frame: u64) {
         while self.next < frame
-            && let Some(square) = self.waiting.pop_front()
+            && let Some((square, probability)) = self.waiting.pop_front()
         {
             self.next += 1;
             if self.open {
-                self.sum += f64::from(square);
+                self.squares += f64::from(square);
+                self.probabilities += f64::from(probability);
                 self.frames += 1;
             }
         }
@@ -62,6 +66,6 @@ impl SegmentMeter {
 
     /// Bytes held on the heap.
     pub fn memory(&self) -> usize {
-        self.waiting.capacity() * size_of::<f32>()
+        self.waiting.capacity() * size_of::<(f32, f32)>()
     }
 }

@@ -117,6 +117,8 @@ pub struct Change {
     /// Level of the segment that ends here, padding included, in dBFS; `None` at a start, and from
     /// a [`Segmenter`] by itself, which hears no audio.
     pub level: Option<f32>,
+    /// Mean probability over its frames, padding included; `None` where `level` is.
+    pub probability: Option<f32>,
 }
 
 const SILENCE: State = State::Silence {
@@ -331,6 +333,7 @@ impl Segmenter {
             start,
             segment: self.segment,
             level: None,
+            probability: None,
         });
     }
 
@@ -343,6 +346,7 @@ impl Segmenter {
                 start,
                 segment: self.segment,
                 level: None,
+                probability: None,
             });
         }
         self.end = end;

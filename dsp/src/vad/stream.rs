@@ -484,7 +484,7 @@ impl Vad {
 
     fn give(&mut self, probability: f32, give: &mut impl FnMut(Output)) {
         let (mean, level, noise_floor) = self.waiting.pop_front().unwrap_or_default();
-        self.loudness.push(mean);
+        self.loudness.push(mean, probability);
         let index = self.given;
         self.given += 1;
         self.changes.clear();

@@ -289,6 +289,7 @@ impl Report<'_> {
             segment: change.segment,
             timed_out: self.timed_out,
             segment_level: change.level.map(f64::from),
+            segment_probability: change.probability.map(f64::from),
         });
         if self.settings.post_messages {
             self.messages.push(message.clone());

@@ -92,7 +92,7 @@ fn named(s: &gst::StructureRef, expected: &'static str) -> Result<(), MessageErr
 /// rustvad, speech=(boolean), probability=(double) 0..1, level=(double) dBFS,
 ///   noise-floor=(double) dBFS, timestamp=(guint64) ns, stream-time=(guint64) ns,
 ///   running-time=(guint64) ns, duration=(guint64) ns, segment=(guint64), timed-out=(boolean),
-///   segment-level=(double) dBFS, at an end
+///   at an end also segment-level=(double) dBFS, segment-probability=(double) 0..1
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct VadChange {
@@ -115,6 +115,8 @@ pub struct VadChange {
     /// Level of the whole segment that ended, padding included, in dBFS; `None` at a start, where
     /// the structure has no such field.
     pub segment_level: Option<f64>,
+    /// Mean probability of its frames, padding included; `None` at a start, likewise.
+    pub segment_probability: Option<f64>,
 }
 
 impl From<VadChange> for gst::Structure {
@@ -130,6 +132,7 @@ impl From<VadChange> for gst::Structure {
             .field("segment", c.segment)
             .field("timed-out", c.timed_out)
             .field_if_some("segment-level", c.segment_level)
+            .field_if_some("segment-probability", c.segment_probability)
             .build()
     }
 }
@@ -149,6 +152,7 @@ impl TryFrom<&gst::StructureRef> for VadChange {
             segment: field(s, "segment")?,
             timed_out: field(s, "timed-out")?,
             segment_level: s.get("segment-level").ok(),
+            segment_probability: s.get("segment-probability").ok(),
         })
     }
 }
@@ -225,16 +229,19 @@ mod tests {
             segment: 3,
             timed_out: true,
             segment_level: Some(-28.5),
+            segment_probability: Some(0.9375),
         };
         let s = gst::Structure::from(change);
         assert_eq!(s.get::<u64>("running-time").unwrap(), u64::MAX);
         assert_eq!(VadChange::try_from(s.as_ref()).unwrap(), change);
         let start = VadChange {
             segment_level: None,
+            segment_probability: None,
             ..change
         };
         let begun = gst::Structure::from(start);
         assert!(!begun.has_field("segment-level"));
+        assert!(!begun.has_field("segment-probability"));
         assert_eq!(VadChange::try_from(begun.as_ref()).unwrap(), start);
         let frame = VadFrame {
             times,
