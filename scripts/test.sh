@@ -25,6 +25,19 @@ env -u GST_PLUGIN_PATH_1_0 GST_PLUGIN_PATH="$plugins" GST_REGISTRY="$plugins.reg
   G_DEBUG=fatal-warnings PYTHONDONTWRITEBYTECODE=1 \
   /usr/bin/python3 -m unittest discover -s tests/observe || status=$?
 
+say "Many files at once: survival, tables, manifests"
+corpus=${CARGO_TARGET_DIR:-$PWD/target}/python-corpus
+if ! cmp -s tests/corpus/requirements.txt "$corpus/requirements.txt"; then
+  rm -rf "$corpus"
+  # PyGObject is the system's.
+  /usr/bin/python3 -m venv --system-site-packages "$corpus"
+  "$corpus/bin/pip" -q --disable-pip-version-check install -r tests/corpus/requirements.txt
+  cp tests/corpus/requirements.txt "$corpus/"
+fi
+env -u GST_PLUGIN_PATH_1_0 GST_PLUGIN_PATH="$plugins" GST_REGISTRY="$plugins.registry" \
+  G_DEBUG=fatal-warnings PYTHONDONTWRITEBYTECODE=1 \
+  "$corpus/bin/python" -m unittest discover -s tests/corpus || status=$?
+
 say "Exceptions of HTTP and gRPC clients, in a virtualenv of their own"
 clients=${CARGO_TARGET_DIR:-$PWD/target}/python-clients
 if ! cmp -s tests/clients/requirements.txt "$clients/requirements.txt"; then

@@ -8,6 +8,7 @@ import shlex
 import sys
 from typing import List, Optional, Sequence
 
+from .corpus import command as corpus
 from .document import run_document
 from .messages import MessageError
 from .plugin import PluginError, plugin_path
@@ -44,6 +45,13 @@ def _parser() -> argparse.ArgumentParser:
                         help="file with the output (and one with its standard error); - for standard input")
     report.add_argument("--audio", metavar="WAV", help="show the waveform of this file")
     report.add_argument("--quiet", action="store_true", help="print no table")
+    many = commands.add_parser(
+        "corpus",
+        description=corpus.DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        help="find speech in many files, cut it, run a node on it",
+    )
+    corpus.add_arguments(many)
     commands.add_parser(
         "env",
         help="print what makes GStreamer find the plugin of this package",
@@ -128,7 +136,7 @@ def _env(args: argparse.Namespace) -> int:
 def main(argv: Optional[Sequence[str]] = None) -> int:
     args = _parser().parse_args(argv)
     try:
-        return {"run": _run, "report": _report, "env": _env}[args.command](args)
+        return {"run": _run, "report": _report, "corpus": corpus.main, "env": _env}[args.command](args)
     except ImportError as e:
         packages = {"gi": "python3-gi and gir1.2-gstreamer-1.0, for the system's /usr/bin/python3",
                     "prometheus_client": "python3-prometheus-client"}

@@ -1,0 +1,157 @@
+"""Which files a run is about: what the user names, made into keys."""
+from __future__ import annotations
+
+import csv
+import glob
+import json
+import os
+from typing import Any, Iterator, NamedTuple, Sequence
+
+from .names import is_url, key_of
+from .storage import list_url, open_url
+
+#: Endings by which a folder's files are taken; files that are named one by one are always taken.
+EXTENSIONS = frozenset(
+    "wav wave flac mp3 mp2 ogg oga opus spx m4a m4b aac mp4 m4v mkv mka webm mov avi wma asf aif aiff aifc au snd caf "
+    "amr 3gp w64 rf64 wv ape tta ts mts".split())
+#: Columns or keys of a manifest that hold the path, first come first served.
+PATH_FIELDS = ("path", "audio_filepath", "audio_path", "file", "filename", "file_name", "wav", "audio", "uri", "url")
+_MANIFESTS = (".txt", ".lst", ".list", ".csv", ".tsv", ".jsonl", ".json", ".ndjson", ".parquet", ".scp")
+
+
+class InputError(Exception):
+    """What the user named does not exist, or is no manifest."""
+
+
+class Found(NamedTuple):
+    """A file of the corpus."""
+
+    key: str
+    #: Bytes, and ns since 1970; 0 where they are not known.
+    size: int = 0
+    modified: int = 0
+
+
+def find(inputs: Sequence[str], extensions: frozenset[str] = EXTENSIONS) -> Iterator[Found]:
+    """All files that ``inputs`` name, in the order in which they come: files, folders (with all below them),
+    globs, manifests and URLs. The same file may come twice."""
+    for name in inputs:
+        yield from _one(name, extensions)
+
+
+def _one(name: str, extensions: frozenset[str]) -> Iterator[Found]:
+    if name.startswith("file://"):
+        name = name[len("file://"):]
+    if is_url(name):
+        if _ending(name) in _MANIFESTS:
+            yield from _manifest(name, "")
+        else:
+            yield from (Found(key, size) for key, size in list_url(name, extensions))
+    elif os.path.isdir(name):
+        yield from _folder(name, extensions)
+    elif _ending(name) in _MANIFESTS and os.path.isfile(name):
+        yield from _manifest(name, os.path.dirname(os.path.abspath(name)))
+    elif os.path.lexists(name):
+        yield _file(name)
+    elif glob.has_magic(name):
+        found = sorted(glob.iglob(name, recursive=True), key=os.fsencode)
+        if not found:
+            raise InputError(f"{name}: nothing matches")
+        for path in found:
+            if not os.path.isdir(path):
+                yield from _one(path, extensions)
+    else:
+        raise InputError(f"{name}: there is no such file or folder")
+
+
+def _ending(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
+
+
+def _file(path: str) -> Found:
+    key = key_of(path)
+    try:
+        status = os.stat(path)
+    except OSError:
+        # It fails when it is read, and is told among the others.
+        return Found(key)
+    return Found(key, status.st_size, status.st_mtime_ns)
+
+
+def _folder(top: str, extensions: frozenset[str]) -> Iterator[Found]:
+    def complain(error: OSError) -> None:
+        raise InputError(f"{error.filename}: {error.strerror}")
+
+    for folder, below, names in os.walk(top, onerror=complain, followlinks=False):
+        below.sort(key=os.fsencode)
+        for name in sorted(names, key=os.fsencode):
+            if _ending(name)[1:] in extensions:
+                yield _file(os.path.join(folder, name))
+
+
+def _manifest(name: str, folder: str) -> Iterator[Found]:
+    """Files that a manifest names; relative ones lie beside it."""
+    for path in _paths(name):
+        if not is_url(path):
+            path = os.path.join(folder, path) if folder else name.rsplit("/", 1)[0] + "/" + path
+        yield Found(path) if is_url(path) else _file(path)
+
+
+def _paths(name: str) -> Iterator[str]:
+    ending = _ending(name)
+    if ending == ".parquet":
+        yield from _parquet_paths(name)
+        return
+    with open_url(name) as f:
+        if ending in (".csv", ".tsv"):
+            yield from _table_paths(name, f, "\t" if ending == ".tsv" else ",")
+        elif ending in (".jsonl", ".ndjson", ".json"):
+            yield from _json_paths(name, f)
+        else:
+            for line in f:
+                words = line.rstrip("\r\n")
+                if ending == ".scp":
+                    words = words.partition(" ")[2]
+                if words.strip() and not words.startswith("#"):
+                    yield words
+
+
+def _field(name: str, fields: Sequence[str]) -> str:
+    for wanted in PATH_FIELDS:
+        if wanted in fields:
+            return wanted
+    raise InputError(f"{name}: no column `path` (or {', '.join(PATH_FIELDS[1:])}) among: {', '.join(fields)}")
+
+
+def _table_paths(name: str, lines: Any, delimiter: str) -> Iterator[str]:
+    rows = csv.DictReader(lines, delimiter=delimiter)
+    field = _field(name, list(rows.fieldnames or []))
+    for row in rows:
+        if row[field]:
+            yield row[field]
+
+
+def _json_paths(name: str, lines: Any) -> Iterator[str]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as e:
+            raise InputError(f"{name}:{number}: not a JSON object on a line of its own: {e}") from None
+        if isinstance(row, str):
+            yield row
+            continue
+        if not isinstance(row, dict):
+            raise InputError(f"{name}:{number}: not a JSON object")
+        value = row[_field(f"{name}:{number}", list(row))]
+        if not isinstance(value, str):
+            raise InputError(f"{name}:{number}: the path is no text: {value!r}")
+        yield value
+
+
+def _parquet_paths(name: str) -> Iterator[str]:
+    from .parquet import read_column_names, read_paths
+
+    columns = read_column_names(name)
+    yield from read_paths(name, _field(name, columns))

@@ -1,0 +1,199 @@
+"""What has become of each file: an SQLite database in the output folder.
+
+Each result is one transaction, so a run that is killed anywhere has each of its files either ended or not;
+what has not ended is done by the next one. The driver's memory does not grow with the corpus."""
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+import time
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
+
+from .inputs import Found
+from .names import key_bytes
+from .result import DONE, FAILED, PENDING, SKIPPED, Result
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS files (
+  key BLOB PRIMARY KEY, size INTEGER NOT NULL, modified INTEGER NOT NULL,
+  status TEXT NOT NULL DEFAULT 'pending', kind TEXT NOT NULL DEFAULT '',
+  duration INTEGER NOT NULL DEFAULT 0, speech INTEGER NOT NULL DEFAULT 0, segments INTEGER NOT NULL DEFAULT 0,
+  seconds REAL NOT NULL DEFAULT 0, cpu REAL NOT NULL DEFAULT 0, result TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS by_status ON files (status, key);
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS runs (started REAL, seconds REAL, files INTEGER, outcome TEXT, command TEXT);
+"""
+LEDGER = "ledger.sqlite"
+#: Keys that are taken from the database at a time.
+_PAGE = 1000
+
+
+class LedgerError(Exception):
+    """The folder cannot be used; the text says what to do."""
+
+
+class Ledger:
+    """The ledger of the folder ``work``; one process at a time has it."""
+
+    def __init__(self, work: str) -> None:
+        os.makedirs(work, exist_ok=True)
+        self._path = os.path.join(work, LEDGER)
+        self._lock = open(os.path.join(work, "ledger.lock"), "w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LedgerError(f"{work}: another run is at work there; wait for it, or give another --out") from None
+        try:
+            self._db = sqlite3.connect(self._path, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.executescript(_SCHEMA)
+        except sqlite3.Error as e:
+            raise LedgerError(f"{self._path}: {e}") from e
+
+    def close(self) -> None:
+        """Gives the folder free."""
+        self._db.close()
+        self._lock.close()
+
+    def settings(self, fingerprint: str, options: Dict[str, Any], redo: bool) -> None:
+        """Notes the settings of all results here; raises `LedgerError` where there are some of others, unless
+        ``redo`` forgets those."""
+        before = self.get("options")
+        if before is not None and self.get("fingerprint") != fingerprint and not redo and self._ended():
+            old = json.loads(before)
+            differing = [f"{k} was {old.get(k)!r} and is {v!r}" for k, v in options.items() if old.get(k) != v]
+            raise LedgerError(f"{self._path} has results of other settings ({'; '.join(differing)}): give another "
+                              "--out, or --redo to do all of it anew")
+        if redo:
+            self._db.execute("UPDATE files SET status = ?, result = ''", (PENDING,))
+        self.put("options", json.dumps(options))
+        self.put("fingerprint", fingerprint)
+
+    def _ended(self) -> bool:
+        return bool(self._db.execute("SELECT EXISTS (SELECT 1 FROM files WHERE status != ?)", (PENDING,)).fetchone()[0])
+
+    def get(self, name: str) -> Optional[str]:
+        """What `put` noted."""
+        row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def put(self, name: str, value: str) -> None:
+        """Notes ``value``."""
+        self._db.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                         (name, value))
+
+    def add(self, found: Iterable[Found]) -> int:
+        """Enters files, each once. One that ended and has another size or time of change since is to be done again.
+        Returns how many were named, the same one counted once for each time."""
+        count = 0
+        rows: List[Tuple[bytes, int, int]] = []
+        for one in found:
+            rows.append((key_bytes(one.key), one.size, one.modified))
+            count += 1
+            if len(rows) >= _PAGE:
+                self._enter(rows)
+                rows.clear()
+        self._enter(rows)
+        return count
+
+    def _enter(self, rows: List[Tuple[bytes, int, int]]) -> None:
+        self._db.execute("BEGIN")
+        self._db.executemany(
+            "INSERT INTO files (key, size, modified) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET"
+            " size = excluded.size, modified = excluded.modified, status = 'pending', result = ''"
+            " WHERE size != excluded.size OR modified != excluded.modified", rows)
+        self._db.execute("COMMIT")
+
+    def has_ended(self, found: Found) -> bool:
+        """Whether a run would pass over this file."""
+        row = self._db.execute("SELECT status != ? AND size = ? AND modified = ? FROM files WHERE key = ?",
+                               (PENDING, found.size, found.modified, key_bytes(found.key))).fetchone()
+        return row is not None and bool(row[0])
+
+    def retry_failed(self) -> None:
+        """Failed files are to be done again."""
+        self._db.execute("UPDATE files SET status = ?, result = '' WHERE status = ?", (PENDING, FAILED))
+
+    def pending(self, limit: Optional[int] = None) -> Iterator[str]:
+        """Keys of the files that have not ended, in order. Results may be recorded meanwhile."""
+        last, left = b"", limit
+        while left is None or left > 0:
+            rows = self._db.execute("SELECT key FROM files WHERE status = ? AND key > ? ORDER BY key LIMIT ?",
+                                    (PENDING, last, _PAGE if left is None else min(left, _PAGE))).fetchall()
+            if not rows:
+                return
+            for (key,) in rows:
+                yield os.fsdecode(key)
+            last = rows[-1][0]
+            if left is not None:
+                left -= len(rows)
+
+    def record(self, key: str, result: Result) -> None:
+        """Notes how a file ended, whole or not at all."""
+        self._db.execute(
+            "UPDATE files SET status = ?, kind = ?, duration = ?, speech = ?, segments = ?, seconds = ?, cpu = ?,"
+            " result = ? WHERE key = ?",
+            (result.status, result.kind, result.duration, result.speech, len(result.segments),
+             result.run.get("seconds", 0.0), result.run.get("cpu", 0.0), result.to_json(), key_bytes(key)))
+
+    def results(self, status: Optional[str] = None) -> Iterator[Tuple[str, int, Result]]:
+        """Key, size and result of each file that ended, by the bytes of their keys."""
+        last = b""
+        while True:
+            rows = self._db.execute(
+                "SELECT key, size, result FROM files WHERE key > ? AND status != ? AND (? IS NULL OR status = ?)"
+                " ORDER BY key LIMIT ?", (last, PENDING, status, status, _PAGE)).fetchall()
+            if not rows:
+                return
+            for key, size, text in rows:
+                yield os.fsdecode(key), size, Result.from_json(text)
+            last = rows[-1][0]
+
+    def counts(self) -> Dict[str, int]:
+        """Files by status."""
+        counts = {PENDING: 0, DONE: 0, FAILED: 0, SKIPPED: 0}
+        counts.update(self._db.execute("SELECT status, COUNT(*) FROM files GROUP BY status").fetchall())
+        return counts
+
+    def totals(self) -> Dict[str, float]:
+        """Of the files that are done: ``files``, ns of audio and speech, segments; of all that ended, seconds of work
+        and of processor time."""
+        done = self._db.execute("SELECT COUNT(*), TOTAL(duration), TOTAL(speech), TOTAL(segments) FROM files"
+                                " WHERE status = ?", (DONE,)).fetchone()
+        work = self._db.execute("SELECT TOTAL(seconds), TOTAL(cpu) FROM files WHERE status != ?", (PENDING,)).fetchone()
+        return dict(zip(("files", "duration", "speech", "segments", "seconds", "cpu"), (*done, *work)))
+
+    def slowest(self, count: int) -> List[Tuple[str, float, int]]:
+        """Key, seconds and ns of audio of the files that took longest."""
+        rows = self._db.execute("SELECT key, seconds, duration FROM files WHERE status != ?"
+                                " ORDER BY seconds DESC, key LIMIT ?", (PENDING, count)).fetchall()
+        return [(os.fsdecode(k), s, d) for k, s, d in rows]
+
+    def kinds(self) -> List[Tuple[str, str, int]]:
+        """Status, kind and number of what failed or was skipped, most first."""
+        return self._db.execute("SELECT status, kind, COUNT(*) FROM files WHERE status IN (?, ?) GROUP BY 1, 2"
+                                " ORDER BY 3 DESC, 1, 2", (FAILED, SKIPPED)).fetchall()
+
+    def examples(self, status: str, kind: str, count: int) -> List[Tuple[str, Result]]:
+        """The first files that ended so."""
+        rows = self._db.execute("SELECT key, result FROM files WHERE status = ? AND kind = ? ORDER BY key LIMIT ?",
+                                (status, kind, count)).fetchall()
+        return [(os.fsdecode(k), Result.from_json(t)) for k, t in rows]
+
+    def begin_run(self, command: str) -> int:
+        """Notes that a run begins."""
+        row = self._db.execute("INSERT INTO runs VALUES (?, 0, 0, 'killed', ?)", (time.time(), command))
+        return int(row.lastrowid or 0)
+
+    def end_run(self, run: int, seconds: float, files: int, outcome: str) -> None:
+        """Notes how it ended."""
+        self._db.execute("UPDATE runs SET seconds = ?, files = ?, outcome = ? WHERE rowid = ?",
+                         (seconds, files, outcome, run))
+
+    def runs(self) -> List[Tuple[float, float, int, str, str]]:
+        """Start (seconds since 1970), seconds, files, outcome and command of each run so far."""
+        return self._db.execute("SELECT started, seconds, files, outcome, command FROM runs ORDER BY rowid").fetchall()

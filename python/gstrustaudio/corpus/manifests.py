@@ -1,0 +1,142 @@
+"""Manifests that training tools read: NeMo's, Lhotse's and Kaldi's, an utterance for each segment."""
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+from typing import Any, Dict, Iterator, List, NamedTuple, TextIO
+
+from .names import file_id, is_url
+from .options import Options
+from .result import DONE, Result, Segment, node_text
+from .storage import join
+
+#: What decoders make of Opus, whatever went in.
+_OPUS_RATE = 48000
+_KALDI = ("wav.scp", "segments", "utt2spk", "text")
+
+
+class Recording(NamedTuple):
+    """A file of audio that utterances lie in; times are seconds."""
+
+    id: str
+    path: str
+    rate: int
+    channels: int
+    duration: float
+
+
+class Utterance(NamedTuple):
+    """A segment, as manifests have it; ``start`` is within its recording."""
+
+    id: str
+    recording: Recording
+    start: float
+    segment: Segment
+
+    @property
+    def duration(self) -> float:
+        return (self.segment.end - self.segment.start) / 1e9
+
+
+class Manifests:
+    """Writes all of them below ``folder`` as results are added. Audio that was written is below ``out``."""
+
+    def __init__(self, folder: str, out: str, options: Options) -> None:
+        self._out, self._options, self._folder = out, options, folder
+        os.makedirs(os.path.join(folder, "kaldi"), exist_ok=True)
+        self._nemo = self._open("nemo.jsonl")
+        self._recordings = self._open("lhotse_recordings.jsonl")
+        self._supervisions = self._open("lhotse_supervisions.jsonl")
+        self._kaldi = {name: self._open(os.path.join("kaldi", name)) for name in _KALDI}
+
+    def _open(self, name: str) -> TextIO:
+        return open(os.path.join(self._folder, name), "w", encoding="utf-8", errors="surrogateescape", newline="\n")
+
+    def add(self, key: str, result: Result) -> None:
+        """Adds the segments of a file that is done."""
+        if result.status != DONE or not result.segments:
+            return
+        told = set()
+        for u in self._utterances(key, result):
+            if u.recording.id not in told:
+                told.add(u.recording.id)
+                _line(self._recordings, _lhotse_recording(u.recording))
+                self._kaldi["wav.scp"].write(f"{u.recording.id} {_kaldi_source(u.recording)}\n")
+            _line(self._nemo, _nemo(u))
+            _line(self._supervisions, _lhotse_supervision(u))
+            self._kaldi["segments"].write(f"{u.id} {u.recording.id} {u.start:.3f} {u.start + u.duration:.3f}\n")
+            self._kaldi["utt2spk"].write(f"{u.id} {file_id(key)}\n")
+            text = node_text(u.segment)
+            if text is not None:
+                self._kaldi["text"].write(f"{u.id} {' '.join(text.split())}\n")
+
+    def _utterances(self, key: str, result: Result) -> Iterator[Utterance]:
+        identifier = file_id(key)
+        opus = self._options.audio_format == "opus"
+        rate = _OPUS_RATE if opus else result.audio_rate
+        whole = None
+        if result.audio:
+            whole = Recording(identifier, self._written(result.audio), rate, self._options.channels, result.duration / 1e9)
+        elif self._options.audio == "none":
+            whole = Recording(identifier, key, result.source_rate, result.source_channels, result.duration / 1e9)
+        for s in result.segments:
+            name = f"{identifier}-{s.index:05}"
+            if whole is not None:
+                yield Utterance(name, whole, s.start / 1e9, s)
+            else:
+                one = Recording(name, self._written(s.audio), rate, self._options.channels, (s.end - s.start) / 1e9)
+                yield Utterance(name, one, 0.0, s)
+
+    def _written(self, name: str) -> str:
+        return join(self._out, name)
+
+    def close(self) -> None:
+        """Completes the files; Kaldi wants its own sorted by bytes."""
+        for f in (self._nemo, self._recordings, self._supervisions, *self._kaldi.values()):
+            f.close()
+        for name in _KALDI:
+            path = os.path.join(self._folder, "kaldi", name)
+            subprocess.run(["sort", "-o", path, path], check=True, env={**os.environ, "LC_ALL": "C"})
+        if os.path.getsize(path) == 0:
+            # No node gave text.
+            os.unlink(path)
+
+
+def _line(f: TextIO, fields: Dict[str, Any]) -> None:
+    f.write(json.dumps(fields) + "\n")
+
+
+def _nemo(u: Utterance) -> Dict[str, Any]:
+    fields: Dict[str, Any] = {"audio_filepath": u.recording.path, "duration": round(u.duration, 6)}
+    if u.start or u.recording.id != u.id:
+        fields["offset"] = round(u.start, 6)
+    fields["text"] = node_text(u.segment) or ""
+    return fields
+
+
+def _lhotse_recording(r: Recording) -> Dict[str, Any]:
+    channels: List[int] = list(range(r.channels))
+    return {"id": r.id, "sources": [{"type": "url" if is_url(r.path) else "file", "channels": channels, "source": r.path}],
+            "sampling_rate": r.rate, "num_samples": round(r.duration * r.rate), "duration": round(r.duration * r.rate) / r.rate,
+            "channel_ids": channels}
+
+
+def _lhotse_supervision(u: Utterance) -> Dict[str, Any]:
+    fields: Dict[str, Any] = {"id": u.id, "recording_id": u.recording.id, "start": round(u.start, 6),
+                              "duration": round(u.duration, 6), "channel": list(range(u.recording.channels))}
+    if u.recording.channels == 1:
+        fields["channel"] = 0
+    text = node_text(u.segment)
+    if text is not None:
+        fields["text"] = text
+    fields["custom"] = {"level": u.segment.level, "noise_floor": u.segment.noise_floor,
+                        "probability": u.segment.probability}
+    return fields
+
+
+def _kaldi_source(r: Recording) -> str:
+    if r.path.lower().endswith(".wav") and not is_url(r.path) and " " not in r.path:
+        return r.path
+    return f"ffmpeg -nostdin -v error -i {shlex.quote(r.path)} -ac 1 -f wav - |"

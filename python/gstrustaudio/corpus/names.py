@@ -1,0 +1,56 @@
+"""How files are called: keys, identifiers, and texts that show any bytes.
+
+A key is an absolute path or a URL as Python holds names of files: bytes that are not UTF-8 are lone
+surrogates (``os.fsdecode``). JSON keeps them as ``\\udcXX``, which Python opens again as it is."""
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+
+_URL = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*://")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def is_url(name: str) -> bool:
+    """Whether ``name`` is for fsspec rather than the file system."""
+    return _URL.match(name) is not None
+
+
+def key_of(name: str) -> str:
+    """The key of a file as the user names it."""
+    if name.startswith("file://"):
+        name = name[len("file://"):]
+    return name if is_url(name) else os.path.abspath(name)
+
+
+def key_bytes(key: str) -> bytes:
+    """The bytes of a key: what sorting goes by, and what the file system calls it."""
+    return os.fsencode(key)
+
+
+def printable(key: str) -> str:
+    """``key`` as valid Unicode: bytes that are not UTF-8 are spelled out (``caf\\xe9``)."""
+    return os.fsencode(key).decode("utf-8", "backslashreplace")
+
+
+def is_unicode(key: str) -> bool:
+    """Whether `printable` shows ``key`` as it is."""
+    try:
+        key.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def file_id(key: str) -> str:
+    """A name for what comes out of ``key``: safe in file systems, URLs and Kaldi's tables, and of this key
+    alone, wherever and in whatever order it is worked on."""
+    stem = os.path.splitext(os.path.basename(key))[0]
+    stem = _UNSAFE.sub("_", stem.encode("ascii", "replace").decode()).strip("._")[:80] or "audio"
+    return f"{stem}-{hashlib.sha256(key_bytes(key)).hexdigest()[:16]}"
+
+
+def shard(identifier: str) -> str:
+    """A folder for ``identifier`` among 256, so that none gets too many entries."""
+    return identifier[-2:]

@@ -1,0 +1,109 @@
+"""What a corpus run is asked to do with each file."""
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+#: Containers of audio that is written: file extension by name.
+AUDIO_FORMATS = {"wav": ".wav", "flac": ".flac", "opus": ".opus"}
+DETECTORS = ("silero", "neural", "spectral", "energy")
+SAMPLE_FORMATS = ("S16LE", "S32LE", "F32LE", "F64LE")
+#: Rates that Opus has; others are resampled to the next higher one.
+OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
+
+
+class OptionError(ValueError):
+    """Settings that cannot be met; the text says what to give instead."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings that decide what comes out of a file. Times are seconds; ``None`` is the element's default."""
+
+    rate: int = 16000
+    channels: int = 1
+    #: Samples as caps name them.
+    format: str = "S16LE"
+    detector: str = "silero"
+    threshold: Optional[float] = None
+    release_threshold: Optional[float] = None
+    #: dBFS, for ``detector=energy``.
+    energy_threshold: Optional[float] = None
+    look_ahead: Optional[float] = None
+    min_speech: Optional[float] = None
+    min_silence: Optional[float] = None
+    speech_pad: Optional[float] = None
+    max_speech: Optional[float] = None
+    #: ``module:Class``, ``path.py:Class`` or ``module:function``; empty for none.
+    node: str = ""
+    #: Keyword arguments of the node, as a JSON object.
+    node_kwargs: str = ""
+    #: Folders put in front of ``sys.path``, separated by ``:``.
+    node_path: str = ""
+    #: Longest call; the node then runs in a process of its own, which is killed when it takes longer.
+    node_timeout: Optional[float] = None
+    node_retries: Optional[int] = None
+    #: ``fail``: a file whose node fails for good has failed; ``pass``: it is done, and the failure noted.
+    node_failure: str = "fail"
+    #: ``none``, ``whole`` or ``segments``.
+    audio: str = "none"
+    audio_format: str = "wav"
+    #: A file that makes no progress for so long is given up. Not part of the fingerprint.
+    timeout: float = 300.0
+
+    def check(self) -> None:
+        """Raises `OptionError` for what GStreamer would only complain of file by file."""
+        if not 8000 <= self.rate <= 384000:
+            raise OptionError(f"--rate {self.rate}: give 8000 to 384000 Hz")
+        if not 1 <= self.channels <= 64:
+            raise OptionError(f"--channels {self.channels}: give 1 to 64")
+        for name in ("threshold", "release_threshold"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise OptionError(f"--{name.replace('_', '-')} {value:g}: a probability lies between 0 and 1")
+        for name in ("look_ahead", "min_speech", "min_silence", "speech_pad", "max_speech", "node_timeout"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 86400:
+                raise OptionError(f"--{name.replace('_', '-')} {value:g}: give seconds, 0 to 86400")
+        if not self.timeout > 0:
+            raise OptionError(f"--timeout {self.timeout:g}: give seconds, more than 0")
+        if self.node:
+            node_parts(self.node)
+        if self.node_kwargs:
+            try:
+                kwargs = json.loads(self.node_kwargs)
+            except ValueError as e:
+                raise OptionError(f"--node-kwargs: not JSON: {e}") from None
+            if not isinstance(kwargs, dict):
+                raise OptionError('--node-kwargs: give a JSON object, as in \'{"db": 6}\'')
+
+    def to_fields(self) -> Dict[str, Any]:
+        """All settings, as JSON holds them."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> "Options":
+        """What `to_fields` gave; settings of another version are left out."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        return cls(**{k: v for k, v in fields.items() if k in known})
+
+    def deciding(self) -> Dict[str, Any]:
+        """The settings on which results depend."""
+        fields = self.to_fields()
+        del fields["timeout"]
+        return fields
+
+    def fingerprint(self) -> str:
+        """Equal for settings that give equal results."""
+        return hashlib.sha256(json.dumps(self.deciding(), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def node_parts(node: str) -> Tuple[str, str]:
+    """Module (or path of a .py file) and name of ``node``."""
+    module, colon, name = node.rpartition(":")
+    if not colon or not module or not name.isidentifier():
+        raise OptionError(f"--node {node}: give module:Class, path.py:Class or module:function")
+    return module, name

@@ -1,0 +1,484 @@
+"""One file through one pipeline: decode, convert, resample, detect, and what else was asked for.
+
+The second half of the pipeline, from ``rustaudioconvert`` to the sink, is made once and goes to READY
+between files, so that filter tables and Python nodes stay loaded; source and decoder are new for each
+file, whatever state the last one left them in."""
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from typing import Any, Callable, Dict, List, Optional
+
+import gi
+
+gi.require_version("Gst", "1.0")
+from gi.repository import GLib, Gst  # noqa: E402
+
+from ..messages import Metrics, structure_fields  # noqa: E402
+from .encode import Encoder, encoder_chain  # noqa: E402
+from .names import file_id, is_unicode, shard  # noqa: E402
+from .options import AUDIO_FORMATS, Options, node_parts  # noqa: E402
+from .result import DONE, Result, Segment, failed, skipped  # noqa: E402
+
+_MS = 1_000_000
+#: How often a running file says where it is, in ns.
+_TICK = 1_000 * _MS
+#: How often is looked whether decoding has stalled before it began, and how often a file may start.
+_LOOK, _STARTS = 100 * _MS, 5
+#: Numbers that GStreamer gives to elements it makes itself differ from run to run.
+_NUMBERED = re.compile(r"(:[a-z_-]*[a-z_-])\d+(?=[/.:\s]|$)")
+_UTTERANCE = "corpus-utterance"
+CANNOT_DECODE = "its audio cannot be decoded"
+#: Duration that a file announces and does not have, before it counts as cut short.
+_SHORT = 500 * _MS
+
+
+class DiskFull(Exception):
+    """No space is left where audio is written: no fault of the file."""
+
+
+class SetupError(Exception):
+    """No file can be worked on: an element is missing, or the node does not load."""
+
+    def __init__(self, text: str, traceback: str = "") -> None:
+        super().__init__(text)
+        self.traceback = traceback
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * 1e9)
+
+
+def _quoted(text: str) -> str:
+    """``text`` as a value in a launch line."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _vad(o: Options) -> str:
+    times = {"look-ahead": o.look_ahead, "min-speech": o.min_speech, "min-silence": o.min_silence,
+             "speech-pad": o.speech_pad, "max-speech": o.max_speech}
+    numbers = {"threshold": o.threshold, "release-threshold": o.release_threshold,
+               "energy-threshold": o.energy_threshold}
+    given = [f"{k}={_ns(v)}" for k, v in times.items() if v is not None]
+    given += [f"{k}={v}" for k, v in numbers.items() if v is not None]
+    return f"rustvad name=vad metrics-interval=0 detector={o.detector} {' '.join(given)}"
+
+
+def _node(o: Options) -> str:
+    module, name = node_parts(o.node)
+    parts = [f"pypipelinenode name=node metrics-interval=0 chunk=utterance module={_quoted(module)}",
+             f"{'class' if name[0].isupper() else 'function'}={name}"]
+    if o.node_kwargs:
+        parts.append(f"kwargs={_quoted(o.node_kwargs)}")
+    if o.node_path:
+        parts.append(f"python-path={_quoted(o.node_path)}")
+    if o.node_timeout is not None:
+        parts.append(f"isolation=process timeout={_ns(o.node_timeout)}")
+    if o.node_retries is not None:
+        parts.append(f"max-retries={o.node_retries}")
+    parts.append("on-failure=error" if o.node_failure == "fail" else "on-failure=pass")
+    return " ".join(parts)
+
+
+def tail_line(o: Options) -> str:
+    """The half of the pipeline that stays, as gst-launch writes it, without its sink's location."""
+    chain = [
+        "rustaudioconvert name=convert metrics-interval=0",
+        f"audio/x-raw,format={o.format},channels={o.channels},layout=interleaved",
+        "rustresample name=resample metrics-interval=0",
+        f"audio/x-raw,rate={o.rate}",
+    ]
+    if o.audio != "none":
+        # Times are places in what is written.
+        chain.append("audiorate name=rate")
+    chain.append(_vad(o))
+    if o.node:
+        chain.append(_node(o))
+    if o.audio == "whole":
+        chain += encoder_chain(o.audio_format, o.rate)
+    chain.append("fakesink name=sink sync=false async=false" if o.audio == "none"
+                 else "filesink name=sink sync=false async=false")
+    return " ! ".join(chain)
+
+
+class FilePipeline:
+    """Works on one file after the other. ``out`` is where audio goes, ``scratch`` a folder on the same file
+    system that is this process's own."""
+
+    def __init__(self, options: Options, out: str, scratch: str) -> None:
+        Gst.init(None)
+        self._options, self._out, self._scratch = options, out, scratch
+        self._encoder: Optional[Encoder] = None
+        os.makedirs(scratch, exist_ok=True)
+        self._written = os.path.join(scratch, "audio")
+        self._pipeline: Any = None
+        self._make()
+
+    def _make(self) -> None:
+        try:
+            self._pipeline = Gst.parse_launch(tail_line(self._options))
+        except GLib.Error as e:
+            raise SetupError(f"{e.message} (is GST_PLUGIN_PATH set, and are GStreamer's base and good plugins "
+                             "installed?)") from None
+        self._convert = self._pipeline.get_by_name("convert")
+        self._sink = self._pipeline.get_by_name("sink")
+        self._vad = self._pipeline.get_by_name("vad")
+        self._bus = self._pipeline.get_bus()
+        node = self._pipeline.get_by_name("node")
+        if node is not None:
+            node.get_static_pad("sink").add_probe(Gst.PadProbeType.EVENT_DOWNSTREAM, self._mark, node)
+        if self._options.audio != "none":
+            self._sink.set_property("location", self._written)
+        if self._pipeline.set_state(Gst.State.READY) == Gst.StateChangeReturn.FAILURE:
+            error = self._bus.pop_filtered(Gst.MessageType.ERROR)
+            told = None if error is None else _Complaint(error)
+            self._pipeline.set_state(Gst.State.NULL)
+            raise SetupError("the pipeline does not start" if told is None else told.text,
+                             "" if told is None else told.debug)
+
+    def _mark(self, _pad: Any, info: Any, node: Any) -> Any:
+        """Says on the bus which utterance the node is about to get: what it posts next belongs to that."""
+        structure = info.get_event().get_structure()
+        if structure is not None and structure.get_name() == "rustvad":
+            mark = Gst.Structure.new_empty(_UTTERANCE)
+            mark.set_value("segment", int(structure.get_value("segment")))
+            node.post_message(Gst.Message.new_element(node, mark))
+        return Gst.PadProbeReturn.OK
+
+    def close(self) -> None:
+        """Stops everything; nodes get their ``stop``."""
+        self._pipeline.set_state(Gst.State.NULL)
+        if self._encoder is not None:
+            self._encoder.close()
+
+    def run(self, path: str, key: str, progress: Callable[[int], None] = lambda _: None) -> Result:
+        """Works on the file at ``path``, which is called ``key``. ``progress`` hears each second how far
+        it is, in ns. Raises `DiskFull`; all that is the file's fault is in the result."""
+        started, cpu = time.monotonic(), time.process_time()
+        result = failed("decode", CANNOT_DECODE)
+        for _ in range(_STARTS):
+            one = _Play(self._pipeline, self._bus, self._convert, self._sink, progress)
+            try:
+                result = one.play(self._named(path))
+                if result.status == DONE:
+                    self._keep_audio(result, key)
+                break
+            except _Stalled:
+                continue
+            finally:
+                one.clean_up()
+                if one.broken:
+                    # What an element holds after an error is anybody's guess.
+                    self._pipeline.set_state(Gst.State.NULL)
+                    self._make()
+        result.run.update(seconds=round(time.monotonic() - started, 6), cpu=round(time.process_time() - cpu, 6))
+        return result
+
+    def _named(self, path: str) -> str:
+        """A name of ``path`` that is UTF-8, as GStreamer's properties are."""
+        if is_unicode(path):
+            return path
+        link = os.path.join(self._scratch, "input")
+        if os.path.lexists(link):
+            os.unlink(link)
+        os.symlink(os.path.abspath(path), link)
+        return link
+
+    def _keep_audio(self, result: Result, key: str) -> None:
+        """Moves what was written to its place, whole or cut into segments."""
+        kind = self._options.audio
+        if kind == "none":
+            return
+        identifier = file_id(key)
+        ending = AUDIO_FORMATS[self._options.audio_format]
+        caps = self._sink.get_static_pad("sink").get_current_caps() if kind == "segments" else None
+        folder = os.path.join("audio", shard(identifier))
+        os.makedirs(os.path.join(self._out, folder), exist_ok=True)
+        if kind == "whole":
+            result.audio = os.path.join(folder, identifier + ending)
+            result.audio_rate = self._options.rate
+            os.replace(self._written, os.path.join(self._out, result.audio))
+            return
+        made, final = os.path.join(self._scratch, identifier), os.path.join(folder, identifier)
+        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(os.path.join(self._out, final), ignore_errors=True)
+        if not result.segments:
+            return
+        os.mkdir(made)
+        if self._encoder is None:
+            self._encoder = Encoder(self._options.audio_format)
+        result.audio_rate = caps.get_structure(0).get_int("rate")[1]
+        with open(self._written, "rb") as audio:
+            for segment in result.segments:
+                name = f"{segment.index:05}{ending}"
+                self._encoder.write(audio, caps, segment.start, segment.end, os.path.join(made, name))
+                segment.audio = os.path.join(final, name)
+        os.rename(made, os.path.join(self._out, final))
+
+
+class _Stalled(Exception):
+    """Nothing was decoded, and nobody is at it."""
+
+
+class _Play:
+    """One file on its way through the pipeline."""
+
+    def __init__(self, pipeline: Any, bus: Any, convert: Any, sink: Any, progress: Callable[[int], None]) -> None:
+        self._pipeline, self._bus, self._sink, self._progress = pipeline, bus, sink, progress
+        self._into = convert.get_static_pad("sink")
+        self._elements: List[Any] = []
+        self._result = Result(DONE)
+        self._open: Dict[int, Dict[str, Any]] = {}
+        self._posts: Dict[int, List[Dict[str, Any]]] = {}
+        self._utterance = 0
+        self._missing: List[str] = []
+        self._announced = self._media = 0
+        #: The pipeline has to be made anew.
+        self.broken = False
+
+    def play(self, path: str) -> Result:
+        self._start(path)
+        # Whoever waits for a pipeline that did not start finds its error on the bus.
+        self._pipeline.set_state(Gst.State.PLAYING)
+        position, idle = 0, 0
+        while True:
+            message = self._bus.timed_pop(_TICK if self._into.is_linked() else _LOOK)
+            if message is not None:
+                if message.type == Gst.MessageType.ERROR:
+                    return self._failed(message)
+                if message.type == Gst.MessageType.EOS:
+                    return self._finished()
+                self._hear(message)
+                continue
+            ok, at = self._sink.query_position(Gst.Format.TIME)
+            if ok and at > position:
+                position = at
+                self._progress(at)
+            idle = 0 if self._into.is_linked() or self._working() else idle + 1
+            if idle == 2:
+                raise _Stalled
+
+    def _working(self) -> bool:
+        """Whether a thread is at work before the audio. decodebin holds back the errors of an element while it
+        tries it, and loses that of a demuxer which fails at once: nothing comes then, no error either."""
+        decoder = self._elements[1]
+        inside = [decoder.children[i] for i in range(len(decoder.children))]
+        return any(p.get_task_state() == Gst.TaskState.STARTED for e in [*self._elements, *inside] for p in e.pads)
+
+    def _start(self, path: str) -> None:
+        source = Gst.ElementFactory.make("filesrc")
+        source.set_property("blocksize", 65536)
+        decoder = Gst.ElementFactory.make("decodebin")
+        if decoder is None:
+            raise SetupError("no element decodebin: install GStreamer's base plugins")
+        decoder.set_property("caps", Gst.Caps.from_string("audio/x-raw"))
+        decoder.set_property("expose-all-streams", False)
+        source.set_property("location", path)
+        self._elements = [source, decoder]
+        for element in self._elements:
+            self._pipeline.add(element)
+        source.link(decoder)
+        decoder.connect("pad-added", self._link)
+
+    def _link(self, decoder: Any, pad: Any) -> None:
+        """The first audio stream goes in; others end in a sink of their own, as decodebin gives them all."""
+        if not self._into.is_linked():
+            pad.link(self._into)
+            caps = pad.get_current_caps()
+            if caps is not None:
+                self._result.source_rate = caps.get_structure(0).get_int("rate")[1]
+                self._result.source_channels = caps.get_structure(0).get_int("channels")[1]
+            ok, duration = pad.query_duration(Gst.Format.TIME)
+            # Of several streams it would be that of the longest one.
+            self._announced = duration if ok and _alone(decoder) else 0
+            return
+        rest = Gst.ElementFactory.make("fakesink")
+        rest.set_property("async", False)
+        rest.set_property("sync", False)
+        self._elements.append(rest)
+        self._pipeline.add(rest)
+        rest.sync_state_with_parent()
+        pad.link(rest.get_static_pad("sink"))
+
+    def clean_up(self) -> None:
+        """Takes the file's own elements out and makes the rest ready for another one."""
+        self._pipeline.set_state(Gst.State.READY)
+        # In READY a filesink still has its file open.
+        self._sink.set_state(Gst.State.NULL)
+        for element in self._elements:
+            element.set_state(Gst.State.NULL)
+            self._pipeline.remove(element)
+        # What was said on the way down is of no use, and a flag would keep the next file from speaking.
+        self._bus.set_flushing(True)
+        self._bus.set_flushing(False)
+
+    def _hear(self, message: Any) -> None:
+        if message.type == Gst.MessageType.ELEMENT:
+            structure = message.get_structure()
+            name = structure.get_name()
+            if name == "rustvad":
+                self._change(structure)
+            elif name == "rustaudio-metrics":
+                self._cost(Metrics.from_structure(structure))
+            elif name == _UTTERANCE:
+                self._utterance = structure.get_value("segment")
+            elif name == "missing-plugin":
+                self._missing.append(str(structure.get_value("name")))
+            elif name == "pypipelinenode-failure":
+                fields = structure_fields(structure)
+                if fields["action"] not in ("retry", "report"):
+                    self._warn(f"node: {fields['exception']}: {fields['message']}")
+            elif message.src is not None and message.src.get_name() == "node" and "pypipelinenode" not in name:
+                self._posts.setdefault(self._utterance, []).append(
+                    {"name": name, **structure_fields(structure)})
+        elif message.type == Gst.MessageType.WARNING:
+            error, _ = message.parse_warning()
+            if message.src is None or message.src.get_name() != "node":
+                self._warn(error.message)
+        elif message.type == Gst.MessageType.LATENCY:
+            self._pipeline.recalculate_latency()
+
+    def _cost(self, m: Metrics) -> None:
+        """Keeps what the page and the document tell of an element."""
+        self._media = max(self._media, (m.stream_time or 0) + m.duration) if m.element == "vad" else self._media
+        self._result.run.setdefault("elements", {})[m.element] = {
+            "factory": m.factory, "buffers": m.num_buffers, "time": m.processing_time,
+            "p50": m.processing_time_p50, "p95": m.processing_time_p95, "p99": m.processing_time_p99,
+            "max": m.processing_time_max, "memory": m.memory, "errors": m.num_errors, "retries": m.num_retries,
+            "skipped": m.num_skipped, "timeouts": m.num_timeouts, "dropped": m.num_dropped,
+            "last_error": m.last_error,
+        }
+
+    def _warn(self, text: str) -> None:
+        if text not in self._result.warnings and len(self._result.warnings) < 20:
+            self._result.warnings.append(text)
+
+    def _change(self, change: Any) -> None:
+        number = change.get_value("segment")
+        if change.get_value("speech"):
+            self._open[number] = {"start": change.get_value("stream-time"), "floor": change.get_value("noise-floor")}
+            return
+        begun = self._open.pop(number, None)
+        if begun is None:
+            return
+        self._result.segments.append(Segment(
+            index=len(self._result.segments) + 1, start=begun["start"], end=change.get_value("stream-time"),
+            level=change.get_value("segment-level"), noise_floor=begun["floor"],
+            probability=change.get_value("segment-probability"),
+        ))
+        self._posts.setdefault(number, self._result.segments[-1].node)
+        self._result.segments[-1].node = self._posts[number]
+
+    def _finished(self) -> Result:
+        result = self._result
+        if "vad" not in result.run.get("elements", {}) or not self._into.is_linked():
+            return failed("decode", CANNOT_DECODE)
+        result.duration = self._media
+        result.codec = self._codec()
+        if result.duration == 0:
+            return failed("empty", "there is not one sample in it")
+        if self._announced > result.duration + max(_SHORT, self._announced // 20):
+            self._warn(f"cut short: {result.duration / 1e9:.2f} s of the {self._announced / 1e9:.2f} s that it announces")
+        return result
+
+    def _codec(self) -> str:
+        """What the stream says of itself, before an encoder says otherwise."""
+        for i in range(8):
+            event = self._into.get_sticky_event(Gst.EventType.TAG, i)
+            if event is None:
+                break
+            ok, codec = event.parse_tag().get_string("audio-codec")
+            if ok:
+                return str(codec)
+        return ""
+
+    def _failed(self, message: Any) -> Result:
+        """Why it failed. One fault makes several elements complain, in an order that is chance: all are heard,
+        and the one that knows most is believed."""
+        self._pipeline.set_state(Gst.State.READY)
+        errors = [message]
+        while True:
+            more = self._bus.pop()
+            if more is None:
+                break
+            if more.type == Gst.MessageType.ERROR:
+                errors.append(more)
+            elif more.type == Gst.MessageType.ELEMENT:
+                self._hear(more)
+        worst = min((_Complaint(e) for e in errors), key=lambda c: c.rank())
+        self.broken = any(_Complaint(e).source in _OURS for e in errors)
+        if worst.is_a(Gst.ResourceError, Gst.ResourceError.NO_SPACE_LEFT):
+            raise DiskFull(worst.text)
+        if worst.source == "node":
+            return failed("node", worst.text.split("\n")[0], worst.debug)
+        missing = [m for m in self._missing if not _is_other(m)]
+        if missing:
+            result = failed("missing-plugin", f"GStreamer has no {' and no '.join(dict.fromkeys(missing))}")
+        elif self._missing or "no suitable plugins" in worst.debug:
+            result = skipped("no-audio", "there is no audio in it")
+        else:
+            result = worst.result()
+        # Which of several complaints comes through is chance, so they are no part of the result.
+        result.run["debug"] = worst.debug
+        return result
+
+
+#: Elements that stay from file to file and are made anew after an error of their own. A node is not: to load
+#: it again may take long, and it is ready for another stream.
+_OURS = ("convert", "resample", "rate", "vad")
+
+
+class _Complaint:
+    """An error message of an element, without what differs from run to run."""
+
+    def __init__(self, message: Any) -> None:
+        self._error, debug = message.parse_error()
+        self.source = str(message.src.get_name()) if message.src is not None else ""
+        self.text = str(self._error.message)
+        self.debug = _NUMBERED.sub(r"\1", debug or "")
+
+    def is_a(self, domain: Any, *codes: Any) -> bool:
+        """Whether it is one of ``codes`` of ``domain``."""
+        return any(self._error.matches(domain.quark(), code) for code in codes)
+
+    def rank(self) -> "tuple[int, str, str]":
+        """Lowest for what says most."""
+        if self.is_a(Gst.ResourceError, Gst.ResourceError.NO_SPACE_LEFT):
+            order = 0
+        elif self.source == "node":
+            order = 1
+        elif self._error.domain == "gst-resource-error-quark":
+            order = 2
+        elif "Internal data stream error" in self.text or "streaming stopped" in self.debug:
+            order = 5
+        elif self.source.startswith("decodebin"):
+            order = 4
+        else:
+            order = 3
+        return order, self.text, self.debug
+
+    def result(self) -> Result:
+        """The failure of a file whose decoding it ended."""
+        if "empty stream" in self.debug:
+            return failed("empty", "the file is empty")
+        if self.is_a(Gst.StreamError, Gst.StreamError.TYPE_NOT_FOUND):
+            return failed("not-media", "it is nothing that GStreamer knows")
+        if self.is_a(Gst.ResourceError, Gst.ResourceError.NOT_FOUND):
+            return failed("missing", "there is no such file")
+        if self._error.domain == "gst-resource-error-quark":
+            return failed("unreadable", self.text)
+        return failed("decode", CANNOT_DECODE)
+
+
+def _alone(decoder: Any) -> bool:
+    """Whether the file has one stream."""
+    inside = [decoder.children[i] for i in range(len(decoder.children))]
+    return all(len(e.srcpads) <= 1 for e in inside if "Demux" in (e.get_metadata("klass") or ""))
+
+
+def _is_other(missing: str) -> bool:
+    """Whether it is video or text that cannot be decoded."""
+    return any(word in missing for word in ("Video", "video", "Subtitle", "subtitle", "Image", "image"))
+

@@ -1,0 +1,46 @@
+"""From the ledger to what users read: tables, manifests, document and page, each whole or not at all."""
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Dict
+
+from .ledger import Ledger
+from .manifests import Manifests
+from .names import is_url
+from .options import Options
+from .page import EXAMPLES, SLOWEST, corpus_page, write_page
+from .parquet import Tables
+from .storage import join, put
+from .summary import Summary, corpus_document
+
+
+def publish(ledger: Ledger, options: Options, out: str, scratch: str) -> Dict[str, Any]:
+    """Writes everything anew below ``scratch``, then moves it to ``out``. Returns the document."""
+    new = Path(scratch) / "new"
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    tables = Tables(str(new))
+    manifests = Manifests(str(new), out if is_url(out) else os.path.abspath(out), options)
+    summary = Summary()
+    for key, size, result in ledger.results():
+        tables.add(key, size, result)
+        manifests.add(key, result)
+        summary.add(key, result)
+    tables.close()
+    manifests.close()
+    document = corpus_document(ledger.counts(), ledger.totals(), ledger.runs(), options.deciding(), summary)
+    (new / "corpus.json").write_text(json.dumps(document, indent=2) + "\n")
+    kinds = [(status, kind, count, ledger.examples(status, kind, EXAMPLES)) for status, kind, count in ledger.kinds()]
+    write_page(new / "report.html", corpus_page(document, summary, kinds, ledger.slowest(SLOWEST)))
+    for path in sorted(p for p in new.rglob("*") if p.is_file()):
+        name = path.relative_to(new).as_posix()
+        if is_url(out):
+            put(str(path), join(out, name))
+        else:
+            os.makedirs(os.path.join(out, os.path.dirname(name)), exist_ok=True)
+            os.replace(path, os.path.join(out, name))
+    shutil.rmtree(new)
+    return document

@@ -1,0 +1,184 @@
+"""A run: inputs into the ledger, what is missing through an engine, and the results published."""
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sqlite3
+import time
+from dataclasses import dataclass, replace
+from typing import Any, Callable, Dict, Iterator, Optional, Protocol, Sequence, Tuple
+
+from .inputs import EXTENSIONS, find
+from .ledger import LEDGER, Ledger
+from .names import is_url
+from .options import Options
+from .parquet import arrow
+from .pool import LocalPool, RunError, Stop
+from .progress import Progress
+from .publish import publish
+from .result import PENDING, Result
+
+#: Files in a row whose node failed, after which the service behind it is taken to be down.
+NODE_FAILURES = 50
+
+
+class Engine(Protocol):
+    """Who works on files: a pool of this machine, or a cluster."""
+
+    def results(self, keys: Iterator[str], stop: Optional[Stop] = None) -> Iterator[Tuple[str, Result]]:
+        """Results of ``keys`` as they come."""
+
+    def close(self) -> None:
+        """Frees what it holds."""
+
+
+@dataclass
+class Job:
+    """What a run is to do besides the settings of `Options`."""
+
+    inputs: Sequence[str]
+    out: str
+    #: Folder of the ledger and of what is temporary; empty: below ``out``, or in the user's cache for a URL.
+    work: str = ""
+    workers: int = 1
+    limit: Optional[int] = None
+    retry_failed: bool = False
+    redo: bool = False
+    quiet: bool = False
+    extensions: frozenset[str] = EXTENSIONS
+    #: The command, for the page.
+    command: str = ""
+
+
+@dataclass
+class Outcome:
+    """How a run ended."""
+
+    #: ``finished``, ``interrupted`` or ``stopped``.
+    outcome: str
+    #: Why it stopped, and a traceback.
+    reason: str
+    detail: str
+    #: Files by status, of all that the ledger knows.
+    counts: Dict[str, int]
+    #: The document; None where it could not be written.
+    document: Optional[Dict[str, Any]]
+
+
+def work_folder(out: str, work: str) -> str:
+    """Where the ledger of ``out`` is."""
+    if work:
+        return os.path.abspath(work)
+    if not is_url(out):
+        return os.path.join(os.path.abspath(out), ".corpus")
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.join(cache, "gstrustaudio", "corpus", hashlib.sha256(out.encode()).hexdigest()[:16])
+
+
+def local_engine(job: Job, options: Options, scratch: str, say: Callable[[str], None]) -> Engine:
+    """The pool of this machine."""
+    out = job.out if is_url(job.out) else os.path.abspath(job.out)
+    return LocalPool(options, out, scratch, job.workers, lambda how: say(f"gstrustaudio: {how}; a new one starts"))
+
+
+EngineMaker = Callable[[Job, Options, str, Callable[[str], None]], Engine]
+
+
+def run(job: Job, options: Options, stop: Stop, make: EngineMaker = local_engine) -> Outcome:
+    """Does what is missing. Raises `OptionError`, `InputError`, `LedgerError`, `StorageError` and `MissingPackage`
+    before anything is done."""
+    options.check()
+    arrow("pyarrow.parquet")
+    work = work_folder(job.out, job.work)
+    ledger = Ledger(work)
+    try:
+        ledger.settings(options.fingerprint(), options.deciding(), job.redo)
+        if job.redo and not is_url(job.out):
+            shutil.rmtree(os.path.join(job.out, "audio"), ignore_errors=True)
+        ledger.add(find(job.inputs, job.extensions))
+        if job.retry_failed:
+            ledger.retry_failed()
+        return _Run(job, options, stop, make, ledger, os.path.join(work, "scratch")).all()
+    finally:
+        ledger.close()
+
+
+def plan(job: Job, show: int = 10) -> Dict[str, Any]:
+    """For ``--dry-run``: ``files`` that would be done, their ``bytes``, the ``first`` of them, and how many files have
+    ``ended``. Nothing is written."""
+    work = work_folder(job.out, job.work)
+    ledger = Ledger(work) if not job.redo and os.path.exists(os.path.join(work, LEDGER)) else None
+    told: Dict[str, Any] = {"files": 0, "bytes": 0, "first": [], "ended": 0}
+    seen = set()
+    try:
+        for one in find(job.inputs, job.extensions):
+            if one.key in seen:
+                continue
+            seen.add(one.key)
+            if ledger is not None and ledger.has_ended(one):
+                told["ended"] += 1
+            elif job.limit is None or told["files"] < job.limit:
+                told["files"] += 1
+                told["bytes"] += one.size
+                told["first"] += [one.key][: show - len(told["first"])]
+    finally:
+        if ledger is not None:
+            ledger.close()
+    return told
+
+
+class _Run:
+    def __init__(self, job: Job, options: Options, stop: Stop, make: EngineMaker, ledger: Ledger, scratch: str) -> None:
+        self._job, self._options, self._stop, self._make = job, options, stop, make
+        self._ledger, self._scratch = ledger, scratch
+        self._files = self._node_failures = 0
+
+    def all(self) -> Outcome:
+        number, started = self._ledger.begin_run(self._job.command), time.monotonic()
+        outcome, reason, detail = "finished", "", ""
+        try:
+            self._work()
+            if self._stop.asked:
+                outcome = "interrupted"
+        except RunError as e:
+            outcome, reason, detail = "stopped", str(e), e.detail
+        except sqlite3.OperationalError as e:
+            outcome, reason = "stopped", f"the ledger cannot be written: {e}"
+        document = None
+        try:
+            self._ledger.end_run(number, time.monotonic() - started, self._files, outcome)
+            document = publish(self._ledger, self._options, self._job.out, self._scratch)
+        except (OSError, sqlite3.OperationalError) as e:
+            if outcome != "stopped":
+                outcome, reason = "stopped", f"the results cannot be written: {e}"
+        finally:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+        return Outcome(outcome, reason, detail, self._ledger.counts(), document)
+
+    def _work(self) -> None:
+        left = self._ledger.counts()[PENDING]
+        if self._job.limit is not None:
+            left = min(left, self._job.limit)
+        if left == 0:
+            return
+        progress = Progress(left, self._job.quiet)
+        self._stop.on_ask = lambda: progress.say(
+            "gstrustaudio: ending when the files at work are done; again to break them off")
+        job = replace(self._job, workers=min(self._job.workers, left))
+        engine = self._make(job, self._options, os.path.join(self._scratch, "pool"), progress.say)
+        try:
+            for key, result in engine.results(self._ledger.pending(self._job.limit), self._stop):
+                self._ledger.record(key, result)
+                self._files += 1
+                progress.add(result)
+                self._count_node(result)
+        finally:
+            engine.close()
+            progress.close()
+
+    def _count_node(self, result: Result) -> None:
+        self._node_failures = self._node_failures + 1 if result.kind == "node" else 0
+        if self._node_failures >= NODE_FAILURES:
+            raise RunError(f"the node failed in {NODE_FAILURES} files in a row; mend it, then run again with --retry-failed",
+                           result.traceback)

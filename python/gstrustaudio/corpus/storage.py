@@ -1,0 +1,93 @@
+"""Files that are not on this machine, through fsspec: s3, gs, http and what else it knows."""
+from __future__ import annotations
+
+import os
+import shutil
+from importlib import import_module
+from typing import Any, Iterator, TextIO, Tuple, cast
+
+from .names import is_url
+
+#: Packages behind protocols, as pip calls them.
+_PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp",
+             "az": "adlfs", "abfs": "adlfs"}
+
+
+class StorageError(Exception):
+    """Remote storage cannot be used; the text says why and how to mend it."""
+
+
+def _file_system(url: str) -> Tuple[Any, str]:
+    protocol = url.split("://")[0]
+    try:
+        core = import_module("fsspec.core")
+        return cast(Tuple[Any, str], core.url_to_fs(url))
+    except ImportError as e:
+        package = "fsspec" if (e.name or "").split(".")[0] == "fsspec" else _PACKAGES.get(protocol, "fsspec")
+        raise StorageError(f"{url}: {protocol}:// needs a package: pip install fsspec {package}") from e
+    except ValueError as e:
+        raise StorageError(f"{url}: {e}") from e
+
+
+def open_url(name: str) -> TextIO:
+    """A text file, here or there; bytes that are no UTF-8 are kept."""
+    if not is_url(name):
+        return open(name, encoding="utf-8", errors="surrogateescape", newline="")
+    fs, path = _file_system(name)
+    return cast(TextIO, fs.open(path, "r", encoding="utf-8", errors="surrogateescape", newline=""))
+
+
+def list_url(url: str, extensions: frozenset[str]) -> Iterator[Tuple[str, int]]:
+    """URLs and sizes of the files that ``url`` names: itself, what a glob matches, or what lies below it and has
+    one of ``extensions``. A URL of http is always taken as it is."""
+    if url.startswith(("http://", "https://")):
+        yield url, 0
+        return
+    fs, path = _file_system(url)
+    try:
+        if any(c in path for c in "*?["):
+            found = fs.glob(path, detail=True)
+        elif fs.isfile(path):
+            found = {path: fs.info(path)}
+        else:
+            found = {p: i for p, i in fs.find(path, detail=True).items()
+                     if os.path.splitext(p)[1][1:].lower() in extensions}
+    except Exception as e:  # Each storage has errors of its own.
+        raise StorageError(f"{url}: {type(e).__name__}: {e}") from e
+    if not found:
+        raise StorageError(f"{url}: there is no such file or folder, or nothing in it")
+    for name in sorted(found):
+        if found[name].get("type") != "directory":
+            yield fs.unstrip_protocol(name), int(found[name].get("size") or 0)
+
+
+def fetch(url: str, path: str) -> None:
+    """Copies ``url`` to the local file ``path``. Raises FileNotFoundError, or `StorageError` for the rest."""
+    fs, name = _file_system(url)
+    try:
+        fs.get_file(name, path)
+    except (FileNotFoundError, StorageError):
+        raise
+    except Exception as e:
+        raise StorageError(f"{type(e).__name__}: {e}") from e
+
+
+def put(path: str, url: str) -> None:
+    """Copies the local file ``path`` to ``url``, which appears whole or not at all where the storage has it so
+    (objects); on file systems through a temporary name."""
+    if not is_url(url):
+        os.makedirs(os.path.dirname(url), exist_ok=True)
+        shutil.copyfile(path, url + ".part")
+        os.replace(url + ".part", url)
+        return
+    fs, name = _file_system(url)
+    try:
+        fs.makedirs(name.rsplit("/", 1)[0], exist_ok=True)
+        fs.put_file(path, name)
+    except Exception as e:
+        raise StorageError(f"{url}: {type(e).__name__}: {e}") from e
+
+
+def join(out: str, name: str) -> str:
+    """``name`` below ``out``, which may be a URL."""
+    return f"{out.rstrip('/')}/{name}" if is_url(out) else os.path.join(out, name)

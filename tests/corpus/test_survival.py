@@ -1,0 +1,243 @@
+"""What a run survives. Nobody sleeps: nodes stop at a gate until the test has done what it is about."""
+import os
+import signal
+import sqlite3
+import unittest
+
+from support import CLIP, CLIPS, Gate, InFolder, by_name, corpus, rows, start
+
+from gstrustaudio.corpus.ledger import Ledger, LedgerError
+from gstrustaudio.corpus.pool import DEATHS
+
+
+class Survival(InFolder):
+    def setUp(self):
+        super().setUp()
+        self.gate = Gate(self.folder)
+
+    def command(self, code, *words):
+        """The words of a run with a node; each file has two utterances."""
+        return [self.sounds, "--out", self.out, "--node", f"{self.node(code)}:Waits", "--workers", 2, *words]
+
+    def undisturbed(self):
+        """The bytes of the tables of a run in which nothing happens."""
+        out = self.folder / "undisturbed"
+        self.gate.passed.mkdir(exist_ok=True)
+        done = corpus(self.sounds, "--out", out, "--node", f"{self.folder / 'node.py'}:Waits", "--workers", 1)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return [(out / f"{name}.parquet").read_bytes() for name in ("files", "segments")]
+
+    def tables(self):
+        return [(self.out / f"{name}.parquet").read_bytes() for name in ("files", "segments")]
+
+    def test_a_killed_worker_is_replaced_and_its_file_done(self):
+        self.clips(6)
+        run = start(*self.command(self.gate.code()))
+        self.gate.arrival().kill()
+        out, err = run.communicate(timeout=60)
+        self.assertEqual(run.returncode, 0, err)
+        self.assertIn("6 done, 0 failed, 0 skipped", out)
+        self.assertIn("the worker was ended by SIGKILL", err)
+        self.assertEqual(self.tables(), self.undisturbed())
+
+    def test_after_the_driver_is_killed_its_workers_end_and_the_next_run_does_the_rest(self):
+        self.clips(6)
+        words = self.command(self.gate.code())
+        run = start(*words)
+        waiting = self.gate.arrival()
+        run.kill()
+        run.communicate()
+        waiting.gone()
+        self.assertFalse((self.out / "files.parquet").exists())
+        done = corpus(*words)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("6 done, 0 failed, 0 skipped", done.stdout)
+        self.assertEqual(self.tables(), self.undisturbed())
+        self.assertEqual(sorted(os.listdir(self.out / ".corpus")), ["ledger.lock", "ledger.sqlite"])
+
+    def test_a_second_run_does_what_is_missing_only(self):
+        clips = self.clips(3)
+        counted = self.node("class Waits:\n    def process(self, audio, ctx):\n"
+                            f"        open({str(self.folder / 'calls')!r}, 'a').write('x')\n")
+        words = [self.sounds, "--out", self.out, "--node", f"{counted}:Waits"]
+        calls = lambda: len((self.folder / "calls").read_text())
+        self.assertEqual(corpus(*words).returncode, 0)
+        self.assertEqual(calls(), 6)
+        before = self.tables()
+        self.assertEqual(corpus(*words).returncode, 0)
+        self.assertEqual((calls(), self.tables()), (6, before))
+        # A new file, and one that has changed.
+        (self.sounds / "new.wav").write_bytes(CLIP.read_bytes())
+        os.utime(clips[0], ns=(1, 1))
+        self.assertEqual(corpus(*words).returncode, 0)
+        self.assertEqual((calls(), len(rows(self.out, "files"))), (10, 4))
+
+    def test_a_file_that_kills_its_worker_each_time_has_failed_and_the_others_are_done(self):
+        self.clips(2)
+        deadly = self.sounds / "deadly.wav"
+        deadly.write_bytes((CLIPS / "Rear_Left.wav").read_bytes())
+        code = ("import ctypes\nclass Waits:\n    def process(self, audio, ctx):\n"
+                "        if len(audio) == LENGTH:\n            ctypes.string_at(0)\n")
+        lengths = self.lengths()
+        self.assertNotEqual(lengths["deadly.wav"], lengths["clip00.wav"])
+        done = corpus(*self.command(code.replace("LENGTH", str(lengths["deadly.wav"]))))
+        self.assertEqual(done.returncode, 1)
+        files = by_name(self.out)
+        self.assertEqual({n: f["status"] for n, f in files.items()},
+                         {"clip00.wav": "done", "clip01.wav": "done", "deadly.wav": "failed"})
+        self.assertEqual((files["deadly.wav"]["kind"], files["deadly.wav"]["reason"]),
+                         ("crash", f"the worker was ended by SIGSEGV, {DEATHS} times"))
+        self.assertIn("Fatal Python error: Segmentation fault", files["deadly.wav"]["traceback"])
+        self.assertNotIn("worker.py", files["deadly.wav"]["traceback"])
+        self.assertIn("node.py\", line 5 in process", files["deadly.wav"]["traceback"])
+        # The default passes over it; asked to, it is tried again.
+        again = corpus(*self.command(code.replace("LENGTH", "-1")), "--retry-failed")
+        self.assertIn("3 done, 0 failed", again.stdout)
+
+    def lengths(self):
+        """Samples of the first utterance of each file."""
+        out = self.folder / "lengths"
+        self.assertEqual(corpus(self.sounds, "--out", out).returncode, 0)
+        first = [s for s in rows(out, "segments") if s["index"] == 1]
+        return {os.path.basename(s["path"]): round(s["duration"] * 16000) for s in first}
+
+    def test_a_node_that_hangs_is_given_up_with_its_stack(self):
+        self.clips(2)
+        done = corpus(*self.command(self.gate.code("while True: pass"), "--timeout", 2))
+        self.assertEqual(done.returncode, 1)
+        files = sorted(rows(self.out, "files"), key=lambda f: f["status"])
+        self.assertEqual([f["status"] for f in files], ["done", "failed"])
+        self.assertEqual((files[1]["kind"], files[1]["reason"]), ("timeout", "no progress for 2 s"))
+        self.assertRegex(files[1]["traceback"], r'node.py", line \d+ in process')
+
+    def test_a_node_in_its_own_process_is_killed_at_its_timeout_and_the_worker_lives_on(self):
+        self.clips(2)
+        done = corpus(*self.command(self.gate.code("while True: pass"), "--node-timeout", 1, "--node-retries", 0))
+        self.assertEqual((done.returncode, done.stderr), (1, ""))
+        files = sorted(rows(self.out, "files"), key=lambda f: f["status"])
+        self.assertEqual([f["status"] for f in files], ["done", "failed"])
+        self.assertEqual(files[1]["kind"], "node")
+        self.assertRegex(files[1]["traceback"], r'node.py", line \d+ in process')
+
+    def test_ctrl_c_keeps_what_is_done_and_a_second_one_breaks_off(self):
+        self.clips(4)
+        words = self.command(self.gate.code())
+        run = start(*words)
+        waiting = self.gate.arrival()
+        run.send_signal(signal.SIGINT)
+        self.assertIn("ending when the files at work are done", run.stderr.readline())
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate(timeout=60)
+        self.assertEqual((run.returncode, err), (130, ""))
+        waiting.gone()
+        done = len(rows(self.out, "files"))
+        self.assertLess(done, 4)
+        self.assertIn(f"{done} done, 0 failed, 0 skipped, {4 - done} to do", out)
+        self.assertEqual(corpus(*words).returncode, 0)
+        self.assertEqual(self.tables(), self.undisturbed())
+
+    def test_one_run_at_a_time_has_a_folder(self):
+        self.clips(1)
+        words = self.command(self.gate.code())
+        run = start(*words)
+        waiting = self.gate.arrival()
+        other = corpus(*words)
+        self.assertEqual(other.returncode, 2)
+        self.assertIn("another run is at work there", other.stderr)
+        waiting.kill()
+        run.communicate(timeout=60)
+        self.assertEqual(run.returncode, 0)
+
+    def test_other_settings_are_refused_until_all_is_to_be_done_anew(self):
+        self.clips(1)
+        self.assertEqual(corpus(self.sounds, "--out", self.out).returncode, 0)
+        other = corpus(self.sounds, "--out", self.out, "--rate", 8000)
+        self.assertEqual(other.returncode, 2)
+        self.assertIn("rate was 16000 and is 8000", other.stderr)
+        self.assertIn("--redo", other.stderr)
+        self.assertEqual(corpus(self.sounds, "--out", self.out, "--rate", 8000, "--redo").returncode, 0)
+
+    def test_a_node_that_fails_for_good_fails_its_file_with_its_traceback(self):
+        self.clips(3)
+        done = corpus(*self.command(self.gate.code("raise ValueError('no such word')")))
+        self.assertEqual((done.returncode, done.stderr), (1, ""))
+        files = sorted(rows(self.out, "files"), key=lambda f: f["status"])
+        self.assertEqual([f["status"] for f in files], ["done", "done", "failed"])
+        self.assertEqual(files[2]["kind"], "node")
+        self.assertTrue(files[2]["reason"].endswith("ValueError: no such word"), files[2]["reason"])
+        self.assertIn("raise ValueError('no such word')", files[2]["traceback"])
+
+    def test_a_node_that_cannot_be_loaded_ends_the_run_before_any_file(self):
+        self.clips(3)
+        done = corpus(*self.command("import there_is_no_such_module"))
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("there_is_no_such_module", done.stderr)
+        self.assertIn("3 to do", done.stdout)
+
+    def test_a_file_that_is_no_ledger_is_told(self):
+        (self.out / ".corpus").mkdir(parents=True)
+        (self.out / ".corpus" / "ledger.sqlite").write_bytes(b"something else altogether" * 100)
+        done = corpus(CLIP, "--out", self.out)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("ledger.sqlite: file is not a database", done.stderr)
+
+
+class Full(InFolder):
+    def test_a_ledger_without_room_stops_the_run_and_the_next_one_goes_on(self):
+        from gstrustaudio.corpus import run as module
+        from gstrustaudio.corpus.options import Options
+        from gstrustaudio.corpus.pool import Stop
+        from gstrustaudio.corpus.result import DONE, Result
+
+        clips = [str(c) for c in self.clips(3)]
+
+        class Engine:
+            """Gives results; after the first one there is no more room."""
+
+            def results(self, keys, stop=None):
+                for number, key in enumerate(keys):
+                    if number == 1:
+                        raise sqlite3.OperationalError("database or disk is full")
+                    yield key, Result(DONE)
+
+            def close(self):
+                pass
+
+        job = module.Job(clips, str(self.out), quiet=True)
+        outcome = module.run(job, Options(), Stop(), lambda *_: Engine())
+        self.assertEqual(outcome.outcome, "stopped")
+        self.assertIn("database or disk is full", outcome.reason)
+        self.assertEqual((outcome.counts["done"], outcome.counts["pending"]), (1, 2))
+        ledger = Ledger(str(self.out / ".corpus"))
+        self.assertEqual(list(ledger.pending()), clips[1:])
+        with self.assertRaises(LedgerError):
+            Ledger(str(self.out / ".corpus"))
+        ledger.close()
+
+    def test_audio_without_room_is_no_fault_of_the_file(self):
+        from gstrustaudio.corpus.encode import Encoder
+        from gstrustaudio.corpus.options import Options
+        from gstrustaudio.corpus.pipeline import DiskFull, FilePipeline
+
+        pipeline = FilePipeline(Options(audio="segments"), str(self.out), str(self.folder / "scratch"))
+        self.addCleanup(pipeline.close)
+        pipeline._sink.set_state(1)
+        pipeline._sink.set_property("location", "/dev/full")
+        with self.assertRaises(DiskFull):
+            pipeline.run(str(CLIP), str(CLIP))
+        # The same in the encoder.
+        import gi
+
+        gi.require_version("Gst", "1.0")
+        from gi.repository import Gst
+
+        caps = Gst.Caps.from_string("audio/x-raw,format=S16LE,rate=48000,channels=1,layout=interleaved")
+        encoder = Encoder("wav")
+        self.addCleanup(encoder.close)
+        with open(CLIP, "rb") as audio, self.assertRaises(OSError) as caught:
+            encoder.write(audio, caps, 0, 10**9, "/dev/full")
+        self.assertEqual(caught.exception.errno, 28)
+
+
+if __name__ == "__main__":
+    unittest.main()
