@@ -14,6 +14,21 @@ say() { printf '\n== %s\n' "$*"; }
 
 fail() { printf '%s\n' "$@" >&2; exit 1; }
 
+# help_asked [ARGUMENT]: if it is --help, prints the comment at the head of the script and ends it.
+help_asked() {
+  [[ ${1-} =~ ^(-h|--help)$ ]] || return 0
+  sed -n '2,/^[^#]/ { s/^# \{0,1\}//p; }' "scripts/$(basename "$0")"
+  exit 0
+}
+
+# need_space GIGABYTES FOLDER: where it is going to be, or the nearest folder above that there is.
+need_space() {
+  local folder=$2 free
+  while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
+  free=$(df -Pk "$folder" | awk 'NR == 2 { print int($4 / 1e6) }')
+  [ "$free" -ge "$1" ] || fail "$1 GB are needed in $folder, and $free are free: make room there${3:+, or $3}."
+}
+
 # need_packages NAME...
 need_packages() {
   local package

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 const SOURCE: &str = concat!(
-    include_str!("../../python/gstrustaudio/_faults.py"),
+    include_str!("faults.py"),
     include_str!("texts.py"),
     include_str!("event_loop.py"),
     include_str!("node.py")

@@ -1,6 +1,6 @@
 """What leaves Python as text: exceptions, and what nodes post.
 
-One module with python/gstrustaudio/_faults.py, which goes before it, and event_loop.py and node.py,
+One module with faults.py, which goes before it, and event_loop.py and node.py,
 which follow it.
 """
 

@@ -29,7 +29,7 @@ use super::{
 use crate::resilience::Interrupt;
 
 const NODE: &str = concat!(
-    include_str!("../../../python/gstrustaudio/_faults.py"),
+    include_str!("../../../bridge/src/faults.py"),
     include_str!("../../../bridge/src/texts.py"),
     include_str!("../../../bridge/src/event_loop.py"),
     include_str!("../../../bridge/src/node.py")
