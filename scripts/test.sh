@@ -6,7 +6,7 @@ set -euo pipefail
 need_rust
 need_runtime
 need_packages python3-venv python3-gi python3-gst-1.0 gir1.2-gst-plugins-base-1.0 python3-prometheus-client \
-  gir1.2-gst-rtsp-server-1.0 gstreamer1.0-rtsp chromium
+  gir1.2-gst-rtsp-server-1.0 gstreamer1.0-rtsp chromium python3-torch
 set_up
 fetch_crates
 
@@ -25,14 +25,15 @@ env -u GST_PLUGIN_PATH_1_0 GST_PLUGIN_PATH="$plugins" GST_REGISTRY="$plugins.reg
   G_DEBUG=fatal-warnings PYTHONDONTWRITEBYTECODE=1 \
   /usr/bin/python3 -m unittest discover -s tests/observe || status=$?
 
-say "Many files at once: survival, tables, manifests"
+say "Many files at once: survival, tables, manifests for Lhotse and NeMo, Ray, S3"
 corpus=${CARGO_TARGET_DIR:-$PWD/target}/python-corpus
-if ! cmp -s tests/corpus/requirements.txt "$corpus/requirements.txt"; then
+if ! cat tests/corpus/{requirements,alone}.txt | cmp -s - "$corpus/requirements.txt"; then
   rm -rf "$corpus"
   # PyGObject is the system's.
   /usr/bin/python3 -m venv --system-site-packages "$corpus"
   "$corpus/bin/pip" -q --disable-pip-version-check install -r tests/corpus/requirements.txt
-  cp tests/corpus/requirements.txt "$corpus/"
+  "$corpus/bin/pip" -q --disable-pip-version-check install --no-deps -r tests/corpus/alone.txt
+  cat tests/corpus/{requirements,alone}.txt >"$corpus/requirements.txt"
 fi
 env -u GST_PLUGIN_PATH_1_0 GST_PLUGIN_PATH="$plugins" GST_REGISTRY="$plugins.registry" \
   G_DEBUG=fatal-warnings PYTHONDONTWRITEBYTECODE=1 \

@@ -38,10 +38,10 @@ class Tables(InFolder):
         path = str(self.sounds / CLIP.name)
         self.assertEqual(
             {k: file[k] for k in ("path", "path_bytes", "status", "kind", "reason", "traceback", "size", "codec",
-                                  "source_rate", "source_channels", "num_segments", "audio", "warnings")},
+                                  "source_rate", "source_channels", "source_frames", "num_segments", "audio", "warnings")},
             {"path": path, "path_bytes": None, "status": "done", "kind": "", "reason": "", "traceback": "",
              "size": CLIP.stat().st_size, "codec": "Uncompressed 16-bit PCM audio", "source_rate": 48000,
-             "source_channels": 1, "num_segments": 2, "audio": "", "warnings": []})
+             "source_channels": 1, "source_frames": 68545, "num_segments": 2, "audio": "", "warnings": []})
         # 68,545 frames at 48 kHz, to the nearest at 16 kHz.
         self.assertAlmostEqual(file["duration"], 68545 / 48000, delta=1 / 16000)
         segments = rows(self.out, "segments")

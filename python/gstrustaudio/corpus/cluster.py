@@ -5,6 +5,7 @@ Nodes need this package, the plugin (GST_PLUGIN_PATH) and, unless they are URLs,
 under the same names."""
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import tempfile
@@ -67,8 +68,8 @@ class RayPool:
         if self._mine:
             try:
                 cores: Dict[str, Any] = {} if address else {"num_cpus": job.workers}
-                ray.init(address=address or "local", log_to_driver=False, include_dashboard=False if not address else None,
-                         **cores)
+                ray.init(address=address or "local", log_to_driver=False, logging_level=logging.WARNING,
+                         include_dashboard=None if address else False, **cores)
             except ConnectionError as e:
                 raise RunError(f"there is no Ray at {address}: {e}") from e
         self._task = ray.remote(num_cpus=1, max_retries=0)(work)

@@ -9,7 +9,7 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstAudio", "1.0")
 from gi.repository import GLib, Gst, GstAudio  # noqa: E402
 
-from .options import OPUS_RATES  # noqa: E402
+from .options import encoded_rate  # noqa: E402
 
 #: Bytes that are read and pushed at once.
 _PIECE = 1 << 20
@@ -23,9 +23,8 @@ class EncodeError(Exception):
 def encoder_chain(name: str, rate: int) -> List[str]:
     """Elements from raw audio of ``rate`` to bytes of a file, as gst-launch writes them."""
     chain = ["rustaudioconvert"]
-    if name == "opus" and rate not in OPUS_RATES:
-        higher = next((r for r in OPUS_RATES if r > rate), OPUS_RATES[-1])
-        chain += ["rustresample", f"audio/x-raw,rate={higher}"]
+    if encoded_rate(name, rate) != rate:
+        chain += ["rustresample", f"audio/x-raw,rate={encoded_rate(name, rate)}"]
     return chain + _ENCODERS[name]
 
 

@@ -8,23 +8,21 @@ import subprocess
 from typing import Any, Dict, Iterator, List, NamedTuple, TextIO
 
 from .names import file_id, is_url
-from .options import Options
+from .options import Options, encoded_rate
 from .result import DONE, Result, Segment, node_text
 from .storage import join
 
-#: What decoders make of Opus, whatever went in.
-_OPUS_RATE = 48000
 _KALDI = ("wav.scp", "segments", "utt2spk", "text")
 
 
 class Recording(NamedTuple):
-    """A file of audio that utterances lie in; times are seconds."""
+    """A file of audio that utterances lie in."""
 
     id: str
     path: str
     rate: int
     channels: int
-    duration: float
+    frames: int
 
 
 class Utterance(NamedTuple):
@@ -74,19 +72,20 @@ class Manifests:
 
     def _utterances(self, key: str, result: Result) -> Iterator[Utterance]:
         identifier = file_id(key)
-        opus = self._options.audio_format == "opus"
-        rate = _OPUS_RATE if opus else result.audio_rate
+        rate = encoded_rate(self._options.audio_format, result.audio_rate)
         whole = None
         if result.audio:
-            whole = Recording(identifier, self._written(result.audio), rate, self._options.channels, result.duration / 1e9)
+            whole = Recording(identifier, self._written(result.audio), rate, self._options.channels,
+                              round(result.duration * rate / 1e9))
         elif self._options.audio == "none":
-            whole = Recording(identifier, key, result.source_rate, result.source_channels, result.duration / 1e9)
+            whole = Recording(identifier, key, result.source_rate, result.source_channels, result.source_frames)
         for s in result.segments:
             name = f"{identifier}-{s.index:05}"
             if whole is not None:
                 yield Utterance(name, whole, s.start / 1e9, s)
             else:
-                one = Recording(name, self._written(s.audio), rate, self._options.channels, (s.end - s.start) / 1e9)
+                one = Recording(name, self._written(s.audio), rate, self._options.channels,
+                                round((s.end - s.start) * rate / 1e9))
                 yield Utterance(name, one, 0.0, s)
 
     def _written(self, name: str) -> str:
@@ -119,7 +118,7 @@ def _nemo(u: Utterance) -> Dict[str, Any]:
 def _lhotse_recording(r: Recording) -> Dict[str, Any]:
     channels: List[int] = list(range(r.channels))
     return {"id": r.id, "sources": [{"type": "url" if is_url(r.path) else "file", "channels": channels, "source": r.path}],
-            "sampling_rate": r.rate, "num_samples": round(r.duration * r.rate), "duration": round(r.duration * r.rate) / r.rate,
+            "sampling_rate": r.rate, "num_samples": r.frames, "duration": r.frames / r.rate,
             "channel_ids": channels}
 
 

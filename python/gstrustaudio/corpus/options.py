@@ -15,6 +15,13 @@ SAMPLE_FORMATS = ("S16LE", "S32LE", "F32LE", "F64LE")
 OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 
 
+def encoded_rate(audio_format: str, rate: int) -> int:
+    """The rate of a file in ``audio_format`` that is made of audio of ``rate``."""
+    if audio_format != "opus" or rate in OPUS_RATES:
+        return rate
+    return next((r for r in OPUS_RATES if r > rate), OPUS_RATES[-1])
+
+
 class OptionError(ValueError):
     """Settings that cannot be met; the text says what to give instead."""
 

@@ -42,7 +42,7 @@ def corpus_page(document: Dict[str, Any], summary: Summary, kinds: Sequence[Kind
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; style-src 'unsafe-inline'; media-src 'self' file: http: https:\">\n"
         f"<title>Corpus report</title>\n<style>\n{css}"
-        "audio { height: 32px; width: 280px; vertical-align: middle; }\n</style>\n</head>\n"
+        "audio { height: 32px; width: 200px; vertical-align: middle; }\n</style>\n</head>\n"
         "<body>\n<main>\n" + "\n".join(p for p in parts if p) + "\n</main>\n</body>\n</html>\n"
     )
 
@@ -108,10 +108,9 @@ def _lengths(counts: Sequence[int]) -> str:
                     f'<rect class="bar" x="{x + 2:.1f}" y="{20 + height - tall:.1f}" width="{width - 4:.1f}" height="{max(tall, 0.5 if count else 0):.1f}"/>'
                     f'<text class="tick" x="{x + width / 2:.1f}" y="{14 + height - tall:.1f}" text-anchor="middle">{count:,}</text>'
                     f'<text class="tick" x="{x:.1f}" y="{height + 38:g}" text-anchor="middle">{LENGTHS[i]:g}</text></g>')
-    body.append(f'<text class="tick" x="{LEFT + WIDTH}" y="{height + 38:g}" text-anchor="end">s and more</text>')
     drawn = drawing(body, height + 48, "lengths-drawing", "Lengths of segments",
                     "; ".join(f"{_bin_name(i)}: {c}" for i, c in enumerate(counts) if c))
-    return _section("lengths", "Lengths of segments", "How many segments last from one bound to the next, in seconds.", drawn)
+    return _section("lengths", "Lengths of segments", "How many segments last from one bound to the next, in seconds; the last bin has no end.", drawn)
 
 
 def _address(key: str, segment: Segment) -> str:
@@ -147,7 +146,7 @@ def _failures(kinds: Sequence[Kind]) -> str:
             rows.append([f"<code>{escape(printable(key))}</code>", escape(result.reason) + shown])
         more = f", the first {len(examples)} here" if count > len(examples) else ""
         parts.append(f'<h3><span class="state {band}">{escape(status)}</span> {escape(kind)}: {count:,}{more}</h3>'
-                     + _table(f"{status}: {kind}", [("File", True), ("Why", True)], rows))
+                     + _table("Examples", [("File", True), ("Why", True)], rows))
     return _section("failures", "Failed and skipped", "By kind, most first; all are in files.parquet.", "".join(parts))
 
 

@@ -13,7 +13,7 @@ from .names import file_id, is_unicode, key_bytes, printable
 from .result import Result
 from .storage import open_url
 
-_ROWS = 20_000
+_ROWS = 5000
 
 
 class MissingPackage(Exception):
@@ -36,7 +36,8 @@ def _schemas() -> Dict[str, Any]:
     return {
         "files": pa.schema([
             *source, ("status", text), ("kind", text), ("reason", text), ("traceback", text), ("size", number),
-            ("codec", text), ("source_rate", pa.int32()), ("source_channels", pa.int32()), ("duration", real),
+            ("codec", text), ("source_rate", pa.int32()), ("source_channels", pa.int32()), ("source_frames", number),
+            ("duration", real),
             ("speech", real), ("num_segments", pa.int32()), ("audio", text), ("warnings", pa.list_(text))]),
         "segments": pa.schema([
             *source, ("index", pa.int32()), ("start", real), ("end", real), ("duration", real), ("level", real),
@@ -53,7 +54,7 @@ def file_row(key: str, size: int, r: Result) -> Dict[str, Any]:
     """A row of ``files``; times are seconds."""
     return {**_source(key), "status": r.status, "kind": r.kind, "reason": r.reason, "traceback": r.traceback,
             "size": size, "codec": r.codec, "source_rate": r.source_rate, "source_channels": r.source_channels,
-            "duration": r.duration / 1e9, "speech": r.speech / 1e9, "num_segments": len(r.segments),
+            "source_frames": r.source_frames, "duration": r.duration / 1e9, "speech": r.speech / 1e9, "num_segments": len(r.segments),
             "audio": r.audio, "warnings": r.warnings}
 
 

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import time
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import gi
 
@@ -126,6 +126,7 @@ class FilePipeline:
         self._sink = self._pipeline.get_by_name("sink")
         self._vad = self._pipeline.get_by_name("vad")
         self._bus = self._pipeline.get_bus()
+        self._last = [self._sink, *_before(self._sink, ("vad", "node"))]
         node = self._pipeline.get_by_name("node")
         if node is not None:
             node.get_static_pad("sink").add_probe(Gst.PadProbeType.EVENT_DOWNSTREAM, self._mark, node)
@@ -159,7 +160,7 @@ class FilePipeline:
         started, cpu = time.monotonic(), time.process_time()
         result = failed("decode", CANNOT_DECODE)
         for _ in range(_STARTS):
-            one = _Play(self._pipeline, self._bus, self._convert, self._sink, progress)
+            one = _Play(self._pipeline, self._convert, self._last, progress)
             try:
                 result = one.play(self._named(path))
                 if result.status == DONE:
@@ -225,8 +226,10 @@ class _Stalled(Exception):
 class _Play:
     """One file on its way through the pipeline."""
 
-    def __init__(self, pipeline: Any, bus: Any, convert: Any, sink: Any, progress: Callable[[int], None]) -> None:
-        self._pipeline, self._bus, self._sink, self._progress = pipeline, bus, sink, progress
+    def __init__(self, pipeline: Any, convert: Any, last: List[Any], progress: Callable[[int], None]) -> None:
+        """``last``: the sink, and before it what makes a file, all of which start anew with each one."""
+        self._pipeline, self._bus, self._last, self._progress = pipeline, pipeline.get_bus(), last, progress
+        self._sink = last[0]
         self._into = convert.get_static_pad("sink")
         self._elements: List[Any] = []
         self._result = Result(DONE)
@@ -305,8 +308,9 @@ class _Play:
     def clean_up(self) -> None:
         """Takes the file's own elements out and makes the rest ready for another one."""
         self._pipeline.set_state(Gst.State.READY)
-        # In READY a filesink still has its file open.
-        self._sink.set_state(Gst.State.NULL)
+        # In READY a filesink still has its file open, and wavenc thinks that it has begun.
+        for element in self._last:
+            element.set_state(Gst.State.NULL)
         for element in self._elements:
             element.set_state(Gst.State.NULL)
             self._pipeline.remove(element)
@@ -342,6 +346,8 @@ class _Play:
 
     def _cost(self, m: Metrics) -> None:
         """Keeps what the page and the document tell of an element."""
+        if m.element == "convert":
+            self._result.source_frames = m.num_samples
         self._media = max(self._media, (m.stream_time or 0) + m.duration) if m.element == "vad" else self._media
         self._result.run.setdefault("elements", {})[m.element] = {
             "factory": m.factory, "buffers": m.num_buffers, "time": m.processing_time,
@@ -470,6 +476,19 @@ class _Complaint:
         if self._error.domain == "gst-resource-error-quark":
             return failed("unreadable", self.text)
         return failed("decode", CANNOT_DECODE)
+
+
+def _before(sink: Any, ends: Sequence[str]) -> List[Any]:
+    """Elements upstream of ``sink``, nearest first, up to one of the names ``ends``."""
+    found: List[Any] = []
+    element = sink
+    while True:
+        peer = element.get_static_pad("sink") or next(iter(element.sinkpads), None)
+        peer = peer.get_peer() if peer is not None else None
+        if peer is None or peer.get_parent_element().get_name() in ends:
+            return found
+        element = peer.get_parent_element()
+        found.append(element)
 
 
 def _alone(decoder: Any) -> bool:

@@ -48,6 +48,8 @@ class Result:
     codec: str = ""
     source_rate: int = 0
     source_channels: int = 0
+    #: Frames at that rate.
+    source_frames: int = 0
     warnings: List[str] = field(default_factory=list)
     segments: List[Segment] = field(default_factory=list)
     #: The whole audio, relative to the output; empty if it was not asked for.

@@ -1,0 +1,114 @@
+"""Files that are elsewhere: a real S3 server on loopback (moto's), and one of HTTP."""
+import functools
+import http.server
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import unittest
+
+import boto3
+from moto.server import ThreadedMotoServer
+
+from support import CLIP, CLIPS, InFolder, corpus, environment, lines, rows
+
+
+class OnS3(InFolder):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        cls.server.start()
+        host, port = cls.server.get_host_and_port()
+        cls.env = {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "none",
+                   "AWS_SECRET_ACCESS_KEY": "none", "AWS_DEFAULT_REGION": "us-east-1"}
+        cls.s3 = boto3.client("s3", endpoint_url=cls.env["AWS_ENDPOINT_URL"], aws_access_key_id="none",
+                              aws_secret_access_key="none", region_name="us-east-1")
+        cls.s3.create_bucket(Bucket="speech")
+        for clip in CLIPS.glob("*_*.wav"):
+            cls.s3.upload_file(str(clip), "speech", f"in/{clip.stem.split('_')[0]}/{clip.name}")
+        cls.s3.put_object(Bucket="speech", Key="in/empty.wav", Body=b"")
+        cls.s3.put_object(Bucket="speech", Key="in/notes.md", Body=b"no audio")
+        cls.s3.put_object(Bucket="speech", Key="in/list.txt",
+                          Body=f"Front/{CLIP.name}\ns3://speech/in/gone.wav\n".encode())
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.stop()
+
+    def run_corpus(self, *words):
+        return corpus(*words, env=self.env)
+
+    def keys(self, prefix):
+        return {o["Key"] for o in self.s3.list_objects_v2(Bucket="speech", Prefix=prefix).get("Contents", [])}
+
+    def test_from_there_to_there_as_from_here_to_here(self):
+        work = self.folder / "work"
+        words = ["s3://speech/in", "--out", "s3://speech/out", "--audio", "segments", "--audio-format", "flac"]
+        done = self.run_corpus(*words, "--work", work)
+        self.assertEqual((done.returncode, done.stderr), (1, ""))
+        self.assertIn("8 done, 1 failed, 0 skipped;", done.stdout)
+        self.assertEqual(set(os.listdir(self.folder)), {"sounds", "work"})
+        for name in self.keys("out/"):
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.s3.download_file("speech", name, str(path))
+        segments = rows(self.out, "segments")
+        # The same of local files, but for paths and ids.
+        shutil.copytree(CLIPS, self.sounds, dirs_exist_ok=True)
+        corpus(f"{self.sounds}/*_*.wav", "--out", self.folder / "local")
+        told = lambda table: sorted((os.path.basename(s["path"]), s["index"], s["start"], s["end"], s["level"], s["probability"])
+                                    for s in table)
+        self.assertEqual(told(segments), told(rows(self.folder / "local", "segments")))
+        self.assertEqual(self.keys("out/audio"), {"out/" + s["audio"] for s in segments})
+        for row in lines(self.out / "nemo.jsonl"):
+            self.assertIn(row["audio_filepath"].removeprefix("s3://speech/"), self.keys("out/audio"))
+        # Nothing is done twice.
+        again = self.run_corpus(*words, "--work", work, "--dry-run")
+        self.assertIn("0 files to do", again.stdout)
+
+    def test_manifests_globs_and_what_is_not_there(self):
+        done = self.run_corpus("s3://speech/in/list.txt", "s3://speech/in/Rear/*Left*", "--out", self.out)
+        self.assertEqual((done.returncode, done.stderr), (1, ""))
+        files = {f["path"]: (f["status"], f["kind"]) for f in rows(self.out, "files")}
+        self.assertEqual(files, {
+            f"s3://speech/in/Front/{CLIP.name}": ("done", ""), "s3://speech/in/gone.wav": ("failed", "missing"),
+            "s3://speech/in/Rear/Rear_Left.wav": ("done", "")})
+        recordings = lines(self.out / "lhotse_recordings.jsonl")
+        self.assertEqual({r["sources"][0]["type"] for r in recordings}, {"url"})
+        other = self.run_corpus("s3://speech/nowhere", "--out", self.out)
+        self.assertEqual(other.returncode, 2)
+        self.assertIn("s3://speech/nowhere: there is no such file or folder", other.stderr)
+        self.assertNotIn("Traceback", other.stderr)
+
+    def test_a_package_that_is_missing_is_named(self):
+        code = ("import sys; sys.modules['s3fs'] = None\nfrom gstrustaudio.__main__ import main\n"
+                f"sys.exit(main(['corpus', 's3://speech/in', '--out', {str(self.out)!r}]))")
+        done = subprocess.run([sys.executable, "-c", code], env=environment(**self.env), capture_output=True, text=True)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("pip install fsspec s3fs", done.stderr)
+
+
+class OverHttp(InFolder):
+    def test_urls_are_fetched(self):
+        shutil.copy(CLIP, self.sounds / "a b.wav")
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(self.sounds)))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        top = f"http://127.0.0.1:{server.server_port}"
+        done = corpus(f"{top}/a%20b.wav", f"{top}/none.wav", "--out", self.out)
+        self.assertEqual((done.returncode, done.stderr), (1, ""))
+        files = {f["path"]: (f["status"], f["kind"], f["num_segments"]) for f in rows(self.out, "files")}
+        self.assertEqual(files, {f"{top}/a%20b.wav": ("done", "", 2), f"{top}/none.wav": ("failed", "missing", 0)})
+        self.assertEqual(json.loads((self.out / "corpus.json").read_text())["corpus"]["segments"], 2)
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+if __name__ == "__main__":
+    unittest.main()
