@@ -2,8 +2,8 @@
 //!
 //! A window of `units * m` input frames is transformed, the spectrum below the lower Nyquist
 //! frequency is multiplied by the filter's, and a transform of `units * l` points brings it back at
-//! the output's rate. What the filter mixes across the window's ends, `margin * m` frames on either
-//! side, is dropped; the windows overlap by that much. The filter is symmetric, so its spectrum is
+//! the output's rate. What the filter mixes across the window's ends is dropped, so that the outputs of
+//! `hop` units are kept, and windows overlap by the rest. The filter is symmetric, so its spectrum is
 //! real. Each window is transformed by itself, as a complex one of half its length (`resample_turn`).
 //! Two windows would fit one complex transform as its real and imaginary part, but wait for each other;
 //! two channels would leak into each other by rounding, and a NaN in one would be in both.
@@ -17,7 +17,7 @@ use super::design::kaiser_response;
 use super::engine::{Engine, Output};
 use super::fifo::Fifo;
 use super::ratio::{Position, Ratio};
-use super::rounds::Rounds;
+use super::rounds::{Rounds, dropped};
 use super::table::FromF64;
 use crate::shared::Shared;
 use crate::simd::Level;
@@ -30,19 +30,20 @@ use crate::simd::resample_turn::{TurnKernels, Turns, pack};
 pub struct Size {
     /// The whole window; even.
     pub units: u64,
-    /// What is dropped on either side; half the filter.
-    pub margin: u64,
+    /// What a window gives output for, from its middle.
+    pub hop: u64,
 }
 
 impl Size {
-    /// Units that a window gives output for.
-    pub fn hop(self) -> u64 {
-        self.units - 2 * self.margin
-    }
-
     /// Input frames after an output's position that it waits for, at worst.
     pub fn latency(self, ratio: Ratio) -> u64 {
-        (self.hop() + self.margin) * ratio.m - 1
+        Rounds::of_windows(ratio, self.units, self.hop).latency()
+    }
+
+    /// Half the length of the longest filter that leaves alone what is kept, in frames of the lower rate.
+    pub fn reach(self, ratio: Ratio) -> f64 {
+        let dropped = dropped(ratio, self.units, self.hop) as f64;
+        dropped * ratio.l.min(ratio.m) as f64 / ratio.l as f64
     }
 }
 
@@ -135,11 +136,11 @@ impl<T: Transformed> Transforms<T> {
 /// transforms leave out.
 fn spectrum(ratio: Ratio, size: Size) -> Vec<f64> {
     let n = (size.units * ratio.m) as usize;
-    let half = (size.margin * ratio.m) as f64;
     let narrow = ratio.l.min(ratio.m) as f64 / ratio.m as f64;
+    let half = size.reach(ratio) / narrow;
     // Of the input's Nyquist frequency: the stop band begins at the lower one.
     let cutoff = narrow - STOP / (2.0 * half);
-    let mut right = vec![0.0; half as usize];
+    let mut right = vec![0.0; half.ceil() as usize];
     kaiser_response(cutoff, BETA, half).fill(0.0, &mut right);
     let mut taps = vec![0.0; n];
     let mut sum = right[0];
@@ -182,7 +183,7 @@ impl<T: Transformed> Blocks<T> {
             .forward
             .get_outofplace_scratch_len()
             .max(plan.inverse.get_outofplace_scratch_len());
-        let kept = (size.hop() * ratio.l) as usize;
+        let kept = (size.hop * ratio.l) as usize;
         Self {
             ratio,
             size,
@@ -193,15 +194,15 @@ impl<T: Transformed> Blocks<T> {
             scratch: zeros(scratch),
             outputs: vec![vec![T::default(); kept]; channels],
             // A round is a window of each channel.
-            rounds: Rounds::new(ratio, size.hop(), 2 * size.margin),
+            rounds: Rounds::of_windows(ratio, size.units, size.hop),
         }
     }
 
     /// Runs the next round.
     fn transform(&mut self, fifo: &Fifo<T>) {
         let Self { plan, kernels, .. } = self;
-        let at = self.rounds.start() - self.rounds.around();
-        let margin = (self.size.margin * self.ratio.l) as usize;
+        let at = self.rounds.start() - self.rounds.before();
+        let skip = dropped(self.ratio, self.size.units, self.size.hop) as usize;
         let (n_in, n_out) = (plan.forward.len(), plan.inverse.len());
         for (channel, output) in self.outputs.iter_mut().enumerate() {
             let (packed, spectrum) = (&mut self.packed[..n_in], &mut self.spectrum[..n_in]);
@@ -213,7 +214,7 @@ impl<T: Transformed> Blocks<T> {
             let made = &mut self.spectrum[..n_out];
             plan.inverse
                 .process_outofplace_with_scratch(filtered, made, &mut self.scratch);
-            (kernels.unpack)(made, &plan.output, margin, output);
+            (kernels.unpack)(made, &plan.output, skip, output);
         }
         self.rounds.turn();
     }
@@ -233,7 +234,7 @@ impl<T: Transformed> Engine<T> for Blocks<T> {
     }
 
     fn needed_from(&self) -> i64 {
-        self.rounds.start() - self.rounds.around()
+        self.rounds.start() - self.rounds.before()
     }
 
     fn seek(&mut self, position: Position) {
@@ -257,7 +258,7 @@ impl<T: Transformed> Engine<T> for Blocks<T> {
     }
 
     fn run(&mut self, fifo: &Fifo<T>, out: &mut Output<'_, T>, frames: usize) {
-        let kept = (self.size.hop() * self.ratio.l) as usize;
+        let kept = (self.size.hop * self.ratio.l) as usize;
         let mut at = 0;
         while at < frames {
             while self.rounds.is_due() {

@@ -45,7 +45,7 @@ const POINTS: u64 = 1 << 13;
 const MOST_POINTS: u64 = 1 << 15;
 
 /// What a window may cost more than the cheapest if it delays less.
-const SLACK: f64 = 1.1;
+const SLACK: f64 = 1.05;
 
 /// Rows of an exact table, at most: many more take longer to make than they are used in a second.
 const MOST_ROWS: u64 = 4096;
@@ -53,7 +53,7 @@ const MOST_ROWS: u64 = 4096;
 /// Where the fft engine's pass band ends (-1 dB) at each quality, as a fraction of the lower Nyquist
 /// frequency. It is down by 133 dB at the lower Nyquist frequency, by 140 from 5 % above it on.
 pub const EDGES: [f64; MAX_QUALITY as usize + 1] = [
-    0.82, 0.85, 0.89, 0.91, 0.92, 0.925, 0.93, 0.945, 0.956, 0.965, 0.972,
+    0.82, 0.85, 0.89, 0.91, 0.92, 0.925, 0.93, 0.943, 0.9445, 0.965, 0.972,
 ];
 
 /// The filter of `spec`: that of its quality, or of the highest below that meets its latency.
@@ -137,20 +137,27 @@ fn time_domain(spec: &Spec, ratio: Ratio, prototype: &Prototype, size: usize) ->
 fn blocks(spec: &Spec, ratio: Ratio, max_latency: Option<u64>) -> Option<Size> {
     let (longer, shorter) = (ratio.l.max(ratio.m), ratio.l.min(ratio.m));
     let frames = filter_frames(EDGES[usize::from(spec.quality.min(MAX_QUALITY))]);
-    let margin = (frames / 2.0 / shorter as f64).ceil() as u64;
+    let most_latency = max_latency.unwrap_or(u64::MAX);
+    let least = (frames / shorter as f64).ceil() as u64 + 1;
+    let most = (POINTS / longer).max((least + 1).min(MOST_POINTS / longer));
     // Halves of windows are transformed.
-    let least = 2 * margin + 2;
-    let most = (POINTS / longer).max(least.min(MOST_POINTS / longer));
-    let sizes = (least..=most)
+    let sizes = (least.next_multiple_of(2)..=most)
         .step_by(2)
-        .map(|units| Size { units, margin })
-        .filter(|size| max_latency.is_none_or(|max| size.latency(ratio) <= max))
+        .filter_map(|units| {
+            // What is dropped at the front is not waited for.
+            let behind = (units * ratio.m).saturating_sub(most_latency) * 2 / ratio.m;
+            let most_hop = units.checked_sub(behind.max(least - 1))?;
+            let hops = (1..=most_hop).rev().take(3);
+            hops.map(|hop| Size { units, hop }).find(|size| {
+                size.reach(ratio) >= frames / 2.0 && size.latency(ratio) <= most_latency
+            })
+        })
         .map(|size| (size, fft_cost(ratio, size)));
     let cheapest = sizes.clone().map(|(_, cost)| cost).min_by(f64::total_cmp)?;
     sizes
         .filter(|(_, cost)| *cost <= cheapest * SLACK)
         .map(|(size, _)| size)
-        .min_by_key(|size| size.units)
+        .min_by_key(|size| size.latency(ratio))
 }
 
 /// Where the pass band of a filter of rubato's `Fft` ends (-1 dB), below the lower Nyquist frequency:
@@ -248,7 +255,7 @@ fn fft_cost(ratio: Ratio, size: Size) -> f64 {
     let (i, o) = (size.units * ratio.m / 2, size.units * ratio.l / 2);
     let around = 0.3 * (i + o) as f64;
     let window = transform_cost(i) + transform_cost(o) + around;
-    window / (size.hop() * ratio.l) as f64 + 0.3
+    window / (size.hop * ratio.l) as f64 + 0.3
 }
 
 /// Time of a time-domain engine for an output frame of one channel, in ns.
@@ -314,6 +321,9 @@ mod tests {
                     continue;
                 };
                 assert!(size.latency(ratio) <= latency);
+                // The filter is as long as its pass band needs.
+                let frames = filter_frames(EDGES[10]);
+                assert!(size.reach(ratio) >= frames / 2.0, "{rates:?}: {size:?}");
                 // But for what is in the ratio itself (441 = 9 * 49), 2, 3, 5 and 7 only.
                 for mut n in [size.units * ratio.m, size.units * ratio.l] {
                     for p in [2, 3, 5, 7] {
@@ -324,6 +334,30 @@ mod tests {
                     assert_eq!(n, 1, "{rates:?}: {size:?}");
                 }
             }
+        }
+    }
+
+    /// Between those of libsoxr's delay, of which none is waited for in vain.
+    #[test]
+    fn windows_overlap_by_no_more_than_the_filter_and_the_delay_need() {
+        for (rates, latency, size) in [
+            ((22_050, 16_000), 718, Size { units: 2, hop: 1 }),
+            ((48_000, 44_100), 792, Size { units: 4, hop: 2 }),
+            (
+                (96_000, 48_000),
+                1296,
+                Size {
+                    units: 768,
+                    hop: 528,
+                },
+            ),
+        ] {
+            let spec = Spec {
+                quality: 8,
+                max_latency: Some(latency),
+                ..Spec::new(rates.0, rates.1, 1)
+            };
+            assert_eq!(planned(&spec), Plan::Fft(size), "{rates:?}");
         }
     }
 

@@ -4,6 +4,12 @@
 use super::grid::{outputs_from, split};
 use super::ratio::{Position, Ratio};
 
+/// Outputs that are dropped at the front of a window of `units` times the smallest stretch of `ratio`
+/// which gives `hop` times that; at the end as many, or one more.
+pub fn dropped(ratio: Ratio, units: u64, hop: u64) -> u64 {
+    (units - hop) * ratio.l / 2
+}
+
 /// Which round is next, and which of its outputs.
 #[derive(Clone, Copy, Debug)]
 pub struct Rounds {
@@ -11,8 +17,11 @@ pub struct Rounds {
     /// Input and output frames that a round moves on by.
     frames: u64,
     outputs: u64,
-    /// Input frames that a round depends on before its first output and after its end.
-    around: u64,
+    /// Input frames that a round depends on before its start and after its end.
+    before: u64,
+    after: u64,
+    /// Outputs that a round begins with before its start.
+    early: u64,
     /// Input frame of output 0, the first of the first round.
     origin: i64,
     /// Rounds done since `seek`.
@@ -24,12 +33,30 @@ pub struct Rounds {
 impl Rounds {
     /// Rounds of `units` times the ratio's smallest stretch, which depend on `around` such stretches
     /// halved on either side.
+    #[cfg(feature = "rubato")]
     pub fn new(ratio: Ratio, units: u64, around: u64) -> Self {
+        let around = around * ratio.m / 2;
+        Self::with(ratio, units, [around; 2], 0)
+    }
+
+    /// Rounds of `hop` times the smallest stretch from windows of `units`, of which as much is dropped
+    /// at either end.
+    pub fn of_windows(ratio: Ratio, units: u64, hop: u64) -> Self {
+        let dropped = dropped(ratio, units, hop);
+        // Windows begin at whole stretches.
+        let lead = dropped.div_ceil(ratio.l);
+        let around = [lead * ratio.m, (units - hop - lead) * ratio.m];
+        Self::with(ratio, hop, around, lead * ratio.l - dropped)
+    }
+
+    fn with(ratio: Ratio, units: u64, [before, after]: [u64; 2], early: u64) -> Self {
         Self {
             ratio,
             frames: units * ratio.m,
             outputs: units * ratio.l,
-            around: around * ratio.m / 2,
+            before,
+            after,
+            early,
             origin: 0,
             done: 0,
             next: 0,
@@ -38,22 +65,23 @@ impl Rounds {
 
     /// Input frames after an output's position that it waits for, at worst.
     pub fn latency(&self) -> u64 {
-        self.frames + self.around - 1
+        let early = (self.early * self.ratio.m).div_ceil(self.ratio.l);
+        self.frames + self.after - 1 + early
     }
 
     /// Input frames before an output's position that its round may depend on.
     pub fn back(&self) -> usize {
-        (self.around + self.ratio.m) as usize
+        (self.before + self.ratio.m) as usize
     }
 
-    /// Input frame of the first output of the next round.
+    /// Input frame that the next round starts at.
     pub fn start(&self) -> i64 {
         self.origin + (self.done * self.frames) as i64
     }
 
-    /// Input frames that a round depends on before its first output.
-    pub fn around(&self) -> i64 {
-        self.around as i64
+    /// Input frames that a round depends on before its start.
+    pub fn before(&self) -> i64 {
+        self.before as i64
     }
 
     /// The next output is to be the one at `position`, and no round is done.
@@ -87,13 +115,13 @@ impl Rounds {
 
     /// Outputs that can be made from the input before frame `end`.
     pub fn ready(&self, end: i64) -> u64 {
-        let rounds = (end - self.origin - self.around()).max(0) as u64 / self.frames;
-        (rounds.max(self.done) * self.outputs).saturating_sub(self.next)
+        let rounds = (end - self.origin - self.after as i64).max(0) as u64 / self.frames;
+        (rounds.max(self.done) * self.outputs).saturating_sub(self.early + self.next)
     }
 
     /// Whether the next output belongs to the round that is next.
     pub fn is_due(&self) -> bool {
-        self.done <= self.next / self.outputs
+        self.done <= (self.early + self.next) / self.outputs
     }
 
     /// The next round is done.
@@ -103,7 +131,7 @@ impl Rounds {
 
     /// The next output's place in its round.
     pub fn offset(&self) -> usize {
-        (self.next % self.outputs) as usize
+        ((self.early + self.next) % self.outputs) as usize
     }
 
     /// `frames` outputs are handed out.

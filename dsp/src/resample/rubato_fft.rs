@@ -102,7 +102,7 @@ impl<T: Grouped<Sum = T> + rubato::Sample + Bounded> Engine<T> for RubatoFft<T> 
     }
 
     fn needed_from(&self) -> i64 {
-        let half = self.rounds.around();
+        let half = self.rounds.before();
         self.rounds.start() + if self.led_in { half } else { -half }
     }
 
@@ -128,7 +128,7 @@ impl<T: Grouped<Sum = T> + rubato::Sample + Bounded> Engine<T> for RubatoFft<T> 
     }
 
     fn run(&mut self, fifo: &Fifo<T>, out: &mut Output<'_, T>, frames: usize) {
-        let half = self.rounds.around();
+        let half = self.rounds.before();
         let mut at = 0;
         while at < frames {
             while self.rounds.is_due() {

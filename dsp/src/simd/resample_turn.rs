@@ -51,7 +51,8 @@ pub struct TurnKernels<T> {
     pub pack: Pack<T>,
     /// `to[i] = from[i] * by[i]`, both parts.
     pub scale: Scale<T>,
-    /// The samples `skip` to `2 * turns.len() - skip` that were packed as `z`.
+    /// As many as `to` has of the samples that were packed as `z`, from sample `skip` of the first half
+    /// on into the second.
     pub unpack: Unpack<T>,
 }
 
@@ -84,7 +85,7 @@ pub fn scale<T: Number>(from: &[Complex<T>], by: &[[T; 2]], to: &mut [Complex<T>
 pub fn unpack<T: Number>(z: &[Complex<T>], turns: &Turns<T>, skip: usize, to: &mut [T]) {
     let n = turns.len();
     // Of real parts and, from the middle on, of imaginary ones.
-    let (first, second) = to[..2 * (n - skip)].split_at_mut(n - skip);
+    let (first, second) = to.split_at_mut(n - skip);
     let (z_end, c, s) = (&z[skip..n], &turns.cos[skip..n], &turns.sin[skip..n]);
     for i in 0..first.len() {
         first[i] = z_end[i].re * c[i] + z_end[i].im * s[i];

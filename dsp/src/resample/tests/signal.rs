@@ -137,9 +137,14 @@ fn every_level_gives_the_same_but_for_rounding() {
 /// Nyquist frequency on.
 #[test]
 fn transforms_keep_their_band() {
-    for rates in [(48_000, 16_000), (44_100, 48_000), (44_100, 16_000)] {
+    for rates in [
+        (48_000, 16_000),
+        (44_100, 48_000),
+        (44_100, 16_000),
+        (22_050, 16_000),
+    ] {
         let lower = f64::from(rates.0.min(rates.1)) / 2.0 / f64::from(rates.0);
-        for quality in [0, 4, 10] {
+        for quality in [0, 4, 8, 10] {
             for channels in [1, 2] {
                 let spec = Spec {
                     quality,
