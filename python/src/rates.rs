@@ -50,14 +50,11 @@ impl Wanted<'_, '_> {
     }
 }
 
-/// Frames that `frames` of input become: as many as libsoxr's, the nearest whole number.
+/// Frames that `frames` of input become: the nearest whole number. A half is up or down as rounding of
+/// the ratio has it in libsoxr, so that no length differs from its.
 pub fn output_frames(spec: &Spec, frames: u64) -> usize {
-    let (i, o) = (u128::from(spec.in_rate), u128::from(spec.out_rate));
-    if spec.rate_correction == 1.0 {
-        return ((2 * u128::from(frames) * o + i) / (2 * i)) as usize;
-    }
-    let ratio = f64::from(spec.out_rate) / f64::from(spec.in_rate) * spec.rate_correction;
-    (frames as f64 * ratio + 0.5).floor() as usize
+    let ratio = f64::from(spec.in_rate) / f64::from(spec.out_rate) / spec.rate_correction;
+    (frames as f64 / ratio + 0.5).floor() as usize
 }
 
 /// The one of `table` that a caller named.

@@ -101,6 +101,13 @@ class Channels(Case):
         self.same(convert(x.T, "int32", axis=-1), np.ascontiguousarray(convert(x, "int32").T))
         self.assertEqual(convert(x, "S24LE", planar=True).shape, (2, 100, 3))
 
+    def test_sixty_five_channels_and_one_frame(self) -> None:
+        for frames in (0, 1, 700):
+            x = noise((frames, 65), "int16")
+            self.same(convert(x, "float32", planar=True), np.ascontiguousarray((x / np.float32(32768)).T.astype("f4")))
+            mono = convert(x, "float64", mix_matrix=np.full((1, 65), 1 / 128))
+            np.testing.assert_allclose(mono[:, 0], x.sum(1, dtype="f8") / 128 / 32768, rtol=0, atol=1e-9)
+
     def test_any_shape_where_only_the_format_changes(self) -> None:
         x = noise((3, 4, 5), "float32")
         self.same(convert(x, "int32"), convert(x.ravel(), "int32").reshape(3, 4, 5))

@@ -32,7 +32,7 @@ def frames(x: Any, format: str, layout: str, rate: int, size: int = 1024, pts: i
 
 def joined(stream: Any) -> Any:
     arrays = [to_array(f).T if f.format.is_planar else to_array(f) for f in stream]
-    return np.concatenate(arrays)
+    return np.concatenate(arrays) if arrays else np.empty(0)
 
 
 def decoded() -> List[Any]:
