@@ -437,8 +437,14 @@ fn interpolate<const W: usize>(
     for frame in frames {
         for ((previous, current), sample) in state.iter_mut().zip(frame) {
             *previous = *current;
-            let sample = a * f64::from(load(sample)) + b * f64::from(*previous);
-            *current = (sample / (a + b)) as i32;
+            *current = match b {
+                // What the sum comes to, but divisions are what takes the time.
+                0.0 => load(sample),
+                _ => {
+                    let sum = a * f64::from(load(sample)) + b * f64::from(*previous);
+                    (sum / (a + b)) as i32
+                }
+            };
         }
         *phase += rates.output;
         emit::<W>(rates, phase, state, &mut output);

@@ -15,12 +15,15 @@ use crate::convert::{matrix, quantisation};
 use crate::idle;
 use crate::owned::owned;
 use crate::rates::{Wanted, error};
-use crate::running::{BLOCK, Running};
+use crate::running::Running;
 
 /// Adds the class of this file.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Line>()
 }
+
+/// Frames that are converted and resampled at a time, so that what is between stays near.
+const BLOCK: usize = 4096;
 
 /// What threads that meet in one are told.
 const NAME: &str = "stream of frames";

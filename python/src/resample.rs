@@ -13,7 +13,7 @@ use crate::frames::{Frames, axis, signals};
 use crate::idle;
 use crate::owned::owned;
 use crate::rates::{Wanted, correction, error, output_frames};
-use crate::running::{BLOCK, Running};
+use crate::running::{Running, block, end};
 
 /// Adds the functions and classes of this file.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -166,15 +166,14 @@ fn convert_signal(
     scratch: &mut Scratch,
 ) {
     let mut done = 0;
-    for start in (0..from.frames).step_by(BLOCK) {
-        let end = from.frames.min(start + BLOCK);
-        push(stream, from, start..end, input, &mut scratch.input);
+    let block = block(from.channels);
+    for start in (0..from.frames).step_by(block) {
+        let range = start..from.frames.min(start + block);
+        push(stream, from, range, input, &mut scratch.input);
         done = pull(stream, to, done, output, &mut scratch.output);
     }
-    while done < to.frames {
-        stream.push(BLOCK, Source::Silence);
-        done = pull(stream, to, done, output, &mut scratch.output);
-    }
+    end(stream, to.frames - done);
+    pull(stream, to, done, output, &mut scratch.output);
 }
 
 /// Takes frames where they lie, or by way of `scratch`.

@@ -4,8 +4,22 @@ use rustaudio_dsp::resample::{ResampleError, Source, Spec, Stream};
 
 use crate::rates::output_frames;
 
-/// Input frames that are taken and converted at a time, so that they stay in the cache.
-pub const BLOCK: usize = 4096;
+/// Input samples that are taken and converted at a time: many, but they stay in the cache.
+const BLOCK: usize = 32_768;
+/// Frames of silence that are taken at a time.
+const SILENCE: usize = 1024;
+
+/// Input frames that are taken and converted at a time.
+pub fn block(channels: usize) -> usize {
+    (BLOCK / channels.max(1)).max(SILENCE)
+}
+
+/// Has `stream` take silence until `frames` can be pulled.
+pub fn end(stream: &mut Stream, frames: usize) {
+    while stream.available() < frames {
+        stream.push(SILENCE, Source::Silence);
+    }
+}
 
 /// A [`Stream`], with the counts that make its output as long as its input says.
 pub struct Running {
@@ -37,9 +51,7 @@ impl Running {
     pub fn end(&mut self) -> usize {
         self.ended = true;
         let rest = self.total().saturating_sub(self.given);
-        while self.stream.available() < rest {
-            self.stream.push(BLOCK, Source::Silence);
-        }
+        end(&mut self.stream, rest);
         rest
     }
 
