@@ -1,6 +1,7 @@
-"""Speech detection in Python: gstrustaudio beside silero-vad's network in onnxruntime, webrtcvad and ten-vad.
+"""Speech detection in Python: gstrustaudio beside silero-vad's network in onnxruntime, webrtcvad, ten-vad
+and earshot.
 
-    pip install gstrustaudio onnxruntime==1.32.0 webrtcvad-wheels==2.0.14.post1 ten-vad==1.0.6.9
+    pip install gstrustaudio onnxruntime==1.32.0 webrtcvad-wheels==2.0.14.post1 ten-vad==1.0.6.9 earshot==1.2.2
     vad_peers.py CLIPS silero_vad/data/silero_vad_16k_op15.onnx [MINUTES]
 
 CLIPS holds recordings at 16 kHz, mono, 16 bits, as NAME.wav, with labels in NAME.scv: name, then start, end
@@ -13,6 +14,7 @@ import time
 import wave
 from pathlib import Path
 
+import earshot
 import numpy as np
 import onnxruntime
 import ten_vad
@@ -94,6 +96,12 @@ def ten(x):
     return np.array(values, "f4")
 
 
+def earshot_vad(x):
+    detector = earshot.Detector()
+    values = [detector.predict_i16(x[n:n + 256]) for n in range(0, len(x) - 255, 256)]
+    return spread(values, 256, len(x) // HOP)
+
+
 def ours(name, ahead):
     return lambda x: gstrustaudio.probabilities(x, 16_000, detector=name, look_ahead_ms=ahead)
 
@@ -140,6 +148,7 @@ def main(folder, model, minutes=60):
     rows += [
         (f"silero-vad's network, onnxruntime {onnxruntime.__version__}", silero(model), None, SHIFTS),
         ("ten-vad", ten, None, SHIFTS),
+        ("earshot", earshot_vad, None, SHIFTS),
         ("webrtcvad (area: votes of its four modes; time: mode 3)", webrtc, webrtc_alone, SHIFTS),
     ]
     print(f"{len(clips)} recordings; {float(minutes):g} minutes for the time")

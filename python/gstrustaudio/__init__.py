@@ -8,6 +8,7 @@ import it when they are used."""
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from .document import pipeline_document, run_document
@@ -63,6 +64,11 @@ __all__ = [
     "convert", "events", "metrics", "parse", "pipeline_document", "play", "plugin_path", "probabilities", "read_launch_output",
     "resample", "retry", "run_document", "segments", "speech_timestamps", "stats", "stop",
 ]
+
+if find_spec("gi") is None:
+    # `import *` gets what can be used.
+    for _name in _LIVE:
+        __all__.remove(_name)
 
 
 def __getattr__(name: str) -> Any:

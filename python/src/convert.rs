@@ -28,7 +28,42 @@ const SHAPINGS: [(&str, NoiseShaping); 5] = [
 
 /// Adds the function of this file.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    // None of the names that the module has for users.
+    module.setattr("_nothing", wrap_pyfunction!(nothing, module)?)?;
     module.add_function(wrap_pyfunction!(convert, module)?)
+}
+
+/// Takes what [`convert`] takes and gives `x` back: what a call costs that does nothing, for
+/// `examples/bench_numpy`.
+#[pyfunction]
+#[pyo3(
+    name = "_nothing",
+    signature = (
+        x, dtype, channels = None, mix_matrix = None, dither = Some("tpdf"), noise_shaping = Some("none"), *,
+        axis = 0, planar = None, format = None, rate = 48000, dither_threshold = 20, seed = 0, out = None
+    )
+)]
+#[expect(
+    clippy::too_many_arguments,
+    unused_variables,
+    reason = "those of another function"
+)]
+fn nothing<'py>(
+    x: &Bound<'py, PyAny>,
+    dtype: &Bound<'py, PyAny>,
+    channels: Option<usize>,
+    mix_matrix: Option<&Bound<'py, PyAny>>,
+    dither: Option<&str>,
+    noise_shaping: Option<&str>,
+    axis: isize,
+    planar: Option<bool>,
+    format: Option<&str>,
+    rate: u32,
+    dither_threshold: u32,
+    seed: u64,
+    out: Option<&Bound<'py, PyAny>>,
+) -> Bound<'py, PyAny> {
+    x.clone()
 }
 
 /// Convert samples to another format, and to other channels or another layout.

@@ -38,6 +38,22 @@ class Package(unittest.TestCase):
         self.assertEqual(found.failed, 0)
         self.assertGreater(found.attempted, 8)
 
+    def test_the_tour_of_the_documentation_draws_its_pictures(self) -> None:
+        if importlib.util.find_spec("matplotlib") is None:
+            self.skipTest("matplotlib is in newest.txt only")
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run([sys.executable, str(ROOT / "examples" / "numpy_tour.py"), folder],
+                                  capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            drawn = sorted(os.listdir(folder))
+        self.assertEqual(drawn, sorted(p.name for p in (ROOT / "docs" / "img").glob("numpy-*.svg")))
+        page = (ROOT / "docs" / "numpy.md").read_text(encoding="utf-8")
+        self.assertEqual([name for name in drawn if f"(img/{name})" not in page], [])
+        # Two clips of two words each; the stream hears what the whole does.
+        self.assertEqual(done.stdout.count("'start'"), 4)
+        self.assertEqual([done.stdout.count(word) for word in ("speech from", "silence from")], [4, 4])
+        self.assertTrue(done.stdout.endswith("4.24 s of 4.24 in the file\n"), done.stdout)
+
     def test_stubs_say_what_the_compiled_module_has(self) -> None:
         if importlib.util.find_spec("mypy") is None:
             self.skipTest("mypy is in newest.txt only")
@@ -57,6 +73,11 @@ class Package(unittest.TestCase):
             # PyGObject is not in this virtualenv.
             if name not in gstrustaudio._LIVE:
                 self.assertIsNotNone(getattr(gstrustaudio, name))
+
+    def test_all_names_are_imported_where_there_is_no_pygobject(self) -> None:
+        code = "from gstrustaudio import *; print(resample([0.0], 3, 2).shape, RetryPolicy().max_retries)"
+        found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        self.assertEqual(found.stdout, "(1,) 3\n")
 
     def test_neither_gstreamer_nor_pygobject_is_imported(self) -> None:
         code = "import sys, gstrustaudio; gstrustaudio.resample([0.0], 3, 2); print('gi' in sys.modules)"

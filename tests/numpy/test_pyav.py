@@ -3,6 +3,7 @@ from __future__ import annotations
 import doctest
 import io
 import os
+import re
 import subprocess
 import tempfile
 import unittest
@@ -182,6 +183,21 @@ class Frames(Case):
         self.raises(ValueError, "function: expected to return float32 of shape (100, 2), got float32 of shape (2,)",
                     lambda: list(process_frames(frames(x, "flt", "stereo", 48000), function=lambda a: a[0])))
 
+
+    def test_the_loop_of_the_page_makes_a_file(self) -> None:
+        page = (Path(__file__).parents[2] / "docs" / "numpy.md").read_text(encoding="utf-8")
+        [loop] = re.findall(r"```python\n(import av\n.*?)```", page, re.DOTALL)
+        with tempfile.TemporaryDirectory() as folder:
+            with av.open(f"{folder}/in.mp3", "w") as sink:
+                track = sink.add_stream("mp3", rate=48000, layout="stereo")
+                for frame in frames(noise((48000, 2), "float32"), "fltp", "stereo", 48000, 1152):
+                    sink.mux(track.encode(frame))
+                sink.mux(track.encode(None))
+            exec(loop.replace('"in.mp3"', f'"{folder}/in.mp3"').replace('"out.flac"', f'"{folder}/out.flac"'), {})
+            with av.open(f"{folder}/out.flac") as made:
+                [stream] = made.streams
+                self.assertEqual((stream.rate, stream.layout.name), (16000, "mono"))
+                self.assertEqual(sum(frame.samples for frame in made.decode(audio=0)), 16000)
 
     def test_examples_in_the_documentation(self) -> None:
         found = doctest.testmod(pyav)
