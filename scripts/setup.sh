@@ -188,12 +188,11 @@ need_cargo_tool() {
     || fail "$1 cannot be installed: run this again with a network, or install version $2 by hand."
 }
 
-# build_for_others CARGO_OPTION...: as it is handed on, with the profile `dist`, and no path of this machine
-# in the files.
-build_for_others() {
-  local separator=$'\x1f' cargo_home sysroot
-  cargo_home=$(realpath "${CARGO_HOME:-$HOME/.cargo}")
-  sysroot=$(rustc --print sysroot)
-  CARGO_ENCODED_RUSTFLAGS="--remap-path-prefix=$PWD=/rustaudio$separator--remap-path-prefix=$cargo_home=/cargo$separator--remap-path-prefix=$sysroot=/rust" \
-    cargo build --locked --profile dist "$@"
+# for_others: what is compiled from now on has no path of this machine in it.
+for_others() {
+  local separator=$'\x1f'
+  CARGO_ENCODED_RUSTFLAGS="--remap-path-prefix=$PWD=/rustaudio"
+  CARGO_ENCODED_RUSTFLAGS+="$separator--remap-path-prefix=$(realpath "${CARGO_HOME:-$HOME/.cargo}")=/cargo"
+  CARGO_ENCODED_RUSTFLAGS+="$separator--remap-path-prefix=$(rustc --print sysroot)=/rust"
+  export CARGO_ENCODED_RUSTFLAGS
 }

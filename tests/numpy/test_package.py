@@ -108,6 +108,15 @@ class Package(unittest.TestCase):
         self.assertTrue(modules.startswith("ModuleNotFoundError") and modules.endswith(advice), modules)
         self.assertTrue(plugin.startswith("PluginError") and plugin.endswith(advice), plugin)
 
+    def test_the_systems_plugin_serves_a_copy_without_one(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            plugin = Path(folder) / "libgstrustaudio.so"
+            plugin.touch()
+            code = f"import sys, pathlib; sys.path.insert(0, {str(ROOT / 'python')!r}); from gstrustaudio import plugin\n" \
+                f"plugin._SYSTEM = pathlib.Path({folder!r}); print(plugin.plugin_path())"
+            found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        self.assertEqual(found, f"{plugin}\n")
+
 
 if __name__ == "__main__":
     unittest.main()
