@@ -3,14 +3,16 @@
 #   scripts/demo.sh [OUTPUT_DIR]      (default: target/demo)
 set -euo pipefail
 # Before setup.sh goes to the project's folder.
-out=$(realpath -m "${1:-$(dirname "$0")/../target/demo}")
+out=$(realpath -m -- "${1:-$(dirname "$0")/../target/demo}")
 . "$(dirname "$0")/setup.sh"
+help_asked "${1-}"
 out=${out#"$PWD/"}
 # What would lead GStreamer or Python elsewhere.
 unset GST_PLUGIN_PATH_1_0 VIRTUAL_ENV CONDA_PREFIX
 
 need_rust
 need_runtime
+need_space 3 "${CARGO_TARGET_DIR:-target}" "name another folder in CARGO_TARGET_DIR"
 set_up
 fetch_crates
 

@@ -2,11 +2,14 @@
 # Installs what is missing and runs every test.
 set -euo pipefail
 . "$(dirname "$0")/setup.sh"
+help_asked "${1-}"
 
 need_rust
 need_runtime
 need_packages python3-venv python3-gi python3-gst-1.0 gir1.2-gst-plugins-base-1.0 python3-prometheus-client \
   gir1.2-gst-rtsp-server-1.0 gstreamer1.0-rtsp chromium python3-torch
+target=${CARGO_TARGET_DIR:-$PWD/target}
+[ -d "$target/debug" ] || need_space 8 "$target" "name another folder in CARGO_TARGET_DIR"
 set_up
 fetch_crates
 
@@ -19,14 +22,14 @@ PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m unittest discover -s tests/scripts
 
 say "Python tests: messages, reports in Chromium, Prometheus, an RTSP server with clients"
 cargo build --locked
-plugins=${CARGO_TARGET_DIR:-$PWD/target}/observe-plugins
+plugins=$target/observe-plugins
 need_plugin_in "$plugins" debug
 env -u GST_PLUGIN_PATH_1_0 GST_PLUGIN_PATH="$plugins" GST_REGISTRY="$plugins.registry" \
   G_DEBUG=fatal-warnings PYTHONDONTWRITEBYTECODE=1 \
   /usr/bin/python3 -m unittest discover -s tests/observe || status=$?
 
 say "Many files at once: survival, tables, manifests for Lhotse and NeMo, Ray, S3"
-corpus=${CARGO_TARGET_DIR:-$PWD/target}/python-corpus
+corpus=$target/python-corpus
 if ! cat tests/corpus/{requirements,alone}.txt | cmp -s - "$corpus/requirements.txt"; then
   rm -rf "$corpus"
   # PyGObject is the system's.
@@ -40,7 +43,7 @@ env -u GST_PLUGIN_PATH_1_0 GST_PLUGIN_PATH="$plugins" GST_REGISTRY="$plugins.reg
   "$corpus/bin/python" -m unittest discover -s tests/corpus || status=$?
 
 say "Exceptions of HTTP and gRPC clients, in a virtualenv of their own"
-clients=${CARGO_TARGET_DIR:-$PWD/target}/python-clients
+clients=$target/python-clients
 if ! cmp -s tests/clients/requirements.txt "$clients/requirements.txt"; then
   rm -rf "$clients"
   /usr/bin/python3 -m venv "$clients"
@@ -55,7 +58,7 @@ say "Functions on arrays: the wheel in virtualenvs of the newest numpy and the o
 wheel=$(scripts/wheel.sh) || { status=$?; wheel=; }
 for numpy in newest oldest; do
   [ -n "$wheel" ] || break
-  venv=${CARGO_TARGET_DIR:-$PWD/target}/python-$numpy
+  venv=$target/python-$numpy
   if ! cmp -s "tests/numpy/$numpy.txt" "$venv/requirements.txt"; then
     rm -rf "$venv"
     /usr/bin/python3 -m venv "$venv"
@@ -69,7 +72,7 @@ done
 
 say "A C program with the plugin linked in"
 cargo rustc --locked --lib --crate-type staticlib
-debug=${CARGO_TARGET_DIR:-target}/debug
+debug=$target/debug
 cc examples/static_host.c -o "$debug/static_host" "$debug/libgstrustaudio.a" \
   $(pkg-config --cflags --libs gstreamer-1.0 gstreamer-base-1.0 gstreamer-audio-1.0 gio-2.0) -lm -ldl
 messages=$("$debug/static_host" audiotestsrc num-buffers=10 ! rustaudioconvert ! rustresample \

@@ -9,7 +9,7 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOLS = ["awk", "bash", "cat", "cut", "dirname", "env", "grep", "head", "mktemp", "rm", "sed", "sort"]
+TOOLS = ["awk", "basename", "bash", "cat", "cut", "dirname", "env", "grep", "head", "mktemp", "rm", "sed", "sort"]
 
 # Notes each call; knows the candidates of a suite; finds what ONLINE says.
 APT_GET = """#!/bin/sh
@@ -138,6 +138,28 @@ class Setup(unittest.TestCase):
         text, code, _, _ = self.set_up(ONLINE="1", BROKEN="Could not get lock /var/lib/dpkg/lock-frontend")
         self.assertEqual(code, 1)
         self.assertRegex(text, r"apt-get cannot install gcc chromium: Could not get lock \S+ \(all of its output: \S+\)\n$")
+
+    def test_too_little_space_is_said_before_anything_is_installed(self):
+        self.rust("1.99.0")
+        self.program("df", "#!/bin/sh\necho 'Filesystem 1024-blocks Used Available Capacity Mounted'\n"
+                           "echo '/dev/x 9999999 1 2900000 1% /'\n")
+        needs = f'need_packages gcc; need_space 3 {self.folder}/not/yet "name another folder in X"; set_up'
+        output, code, _, installed = self.set_up(needs)
+        self.assertEqual((output, code, installed), (
+            f"3 GB are needed in {self.folder}, and 2 are free: make room there, or name another folder in X.\n", 1, []))
+        self.assertEqual(self.set_up(needs.replace("need_space 3", "need_space 2"), ONLINE="yes")[1], 0)
+
+    def test_every_script_says_what_it_is_for_when_asked_and_does_nothing(self):
+        for script in ("check_crates", "demo", "notices", "package", "release", "test", "test_arm", "test_debian",
+                       "test_packages", "wheel"):
+            with self.subTest(script):
+                done = subprocess.run([f"{ROOT}/scripts/{script}.sh", "--help"], text=True, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, timeout=20)
+                self.assertEqual(done.returncode, 0, done.stdout)
+                # The comment at its head, whole.
+                self.assertGreater(len(done.stdout), 40)
+                self.assertNotIn("set -euo", done.stdout)
+                self.assertNotIn("==", done.stdout)
 
 
 if __name__ == "__main__":
