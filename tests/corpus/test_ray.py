@@ -1,11 +1,14 @@
 """The same work on Ray: a cluster of two nodes on this machine, of which one goes in mid-run."""
+import json
 import os
+import subprocess
+import sys
 import unittest
 from pathlib import Path
 
 from ray.cluster_utils import Cluster
 
-from support import CLIPS, Gate, InFolder, corpus, rows, start
+from support import CLIPS, PATIENCE, Gate, InFolder, corpus, environment, rows, start
 
 #: Ray says where it keeps a token, and that there is no GPU.
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
@@ -65,6 +68,17 @@ class OnRay(InFolder):
         other = corpus(*self.words, "--out", self.folder / "other", "--ray")
         self.assertEqual(other.returncode, 2, other.stderr)
         self.assertIn("there_is_no_such_module", other.stderr)
+
+    def test_an_actor_that_is_lost_in_mid_stream_is_a_transient_failure(self):
+        done = subprocess.run([sys.executable, Path(__file__).with_name("actor_pool.py"), "100", "30"], env=environment(),
+                              capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        told = json.loads(done.stdout.splitlines()[-1])
+        # Nothing is lost, doubled or out of order, and each chunk is that of its time.
+        self.assertEqual(told["values"], [i * 0.5 for i in range(100)])
+        self.assertEqual(told["times"], [i * 10_000_000 for i in range(100)])
+        self.assertTrue(told["whole"])
+        self.assertEqual([(e.rpartition(".")[2], a) for e, a in told["failures"]], [("ActorLost", "retry")])
 
 
 if __name__ == "__main__":
