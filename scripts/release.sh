@@ -34,7 +34,8 @@ fi
 target=${CARGO_TARGET_DIR:-$PWD/target}
 out=$target/release-files
 scripts/notices.sh --check
-mapfile -t debs < <(scripts/package.sh)
+# As variables, since what fails in a process substitution goes unseen.
+debs=$(scripts/package.sh)
 wheel=$(scripts/wheel.sh dist)
 scripts/check_crates.sh
 need_cargo_tool cargo-cyclonedx 0.5.9
@@ -42,7 +43,8 @@ need_cargo_tool cargo-cyclonedx 0.5.9
 say "The files of $version"
 rm -rf "$out"
 mkdir -p "$out"
-cp "${debs[@]}" "$wheel" NOTICES.txt LICENSE "$out/"
+xargs -d '\n' cp -t "$out" <<<"$debs"
+cp "$wheel" NOTICES.txt LICENSE "$out/"
 cp "$target"/packaged/package/*-"$version".crate "$out/"
 changes "$section" >"$out/CHANGES.md"
 for package in . python; do
