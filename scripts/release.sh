@@ -33,6 +33,8 @@ fi
 
 target=${CARGO_TARGET_DIR:-$PWD/target}
 out=$target/release-files
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+export SOURCE_DATE_EPOCH
 scripts/notices.sh --check
 # As variables, since what fails in a process substitution goes unseen.
 debs=$(scripts/package.sh)
@@ -51,7 +53,8 @@ for package in . python; do
   name=$(sed -n 's/^name = "\(.*\)"/\1/p' "$package/Cargo.toml" | head -1)
   cargo cyclonedx -q --manifest-path "$package/Cargo.toml" --format json --all-features --spec-version 1.5 \
     --override-filename sbom-of-release
-  mv "$package/sbom-of-release.json" "$out/$name-$version.cdx.json"
+  # Without this machine's paths.
+  sed "s|$PWD|/rustaudio|g" "$package/sbom-of-release.json" >"$out/$name-$version.cdx.json"
 done
 # It leaves one beside each manifest of the workspace.
 git ls-files --others --exclude-standard -- '*sbom-of-release.json' | xargs -r rm

@@ -182,7 +182,7 @@ need_plugin_in() {
 need_cargo_tool() {
   local tools=${CARGO_TARGET_DIR:-$PWD/target}/tools
   export PATH=$tools/bin:$PATH
-  "$1" --version 2>/dev/null | grep -qF " $2" && return
+  cargo "${1#cargo-}" --version 2>/dev/null | grep -qwF "$2" && return
   say "Installing $1 $2 below $tools: a few minutes, this once"
   cargo install -q --locked --root "$tools" "$1@$2" "${@:3}" \
     || fail "$1 cannot be installed: run this again with a network, or install version $2 by hand."
