@@ -4,6 +4,8 @@
 #
 #   scripts/release.sh TAG          v0.1.0, say: has to be that of the checked-out commit, and of Cargo.toml
 #   scripts/release.sh --rehearse   the same for whatever is checked out
+#
+# The variables of scripts/package.sh have their meaning here, too.
 set -euo pipefail
 . "$(dirname "$0")/setup.sh"
 help_asked "${1-}"
