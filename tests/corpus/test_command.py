@@ -226,6 +226,22 @@ class Kinds(InFolder):
         corpus(self.out / "files.parquet", "--out", again)
         self.assertEqual((again / "files.parquet").read_bytes(), (self.out / "files.parquet").read_bytes())
 
+    def test_a_decoder_that_is_missing_and_a_folder_in_a_manifest_are_named(self):
+        launch("filesrc", f"location={CLIP}", "!", "wavparse", "!", "audioconvert", "!", "flacenc", "!", "filesink",
+               f"location={self.sounds / 'clip.flac'}")
+        (self.sounds / "folder.wav").mkdir()
+        (self.sounds / "list.txt").write_text("clip.flac\nfolder.wav\n")
+        done = corpus(self.sounds / "list.txt", "--out", self.out,
+                      env={"GST_PLUGIN_FEATURE_RANK": "flacdec:NONE,avdec_flac:NONE"})
+        self.assertEqual((done.returncode, done.stderr), (1, ""))
+        files = by_name(self.out)
+        self.assertEqual((files["clip.flac"]["kind"], files["folder.wav"]["kind"]), ("missing-plugin", "unreadable"))
+        self.assertRegex(files["clip.flac"]["reason"], r"GStreamer has no .*FLAC.* decoder")
+        self.assertIn("is a directory", files["folder.wav"]["reason"])
+        # With the decoder there, it is done.
+        self.assertEqual(corpus("--out", self.out, "--retry-failed").returncode, 1)
+        self.assertEqual(by_name(self.out)["clip.flac"]["status"], "done")
+
 
 if __name__ == "__main__":
     unittest.main()

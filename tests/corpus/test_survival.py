@@ -8,6 +8,7 @@ from support import CLIP, CLIPS, Gate, InFolder, by_name, corpus, rows, start
 
 from gstrustaudio.corpus.ledger import Ledger, LedgerError
 from gstrustaudio.corpus.pool import DEATHS
+from gstrustaudio.corpus.run import NODE_FAILURES
 
 
 class Survival(InFolder):
@@ -166,6 +167,27 @@ class Survival(InFolder):
         self.assertEqual(files[2]["kind"], "node")
         self.assertTrue(files[2]["reason"].endswith("ValueError: no such word"), files[2]["reason"])
         self.assertIn("raise ValueError('no such word')", files[2]["traceback"])
+
+    def test_a_node_that_fails_in_one_file_after_the_other_stops_the_run(self):
+        for i in range(NODE_FAILURES + 10):
+            (self.sounds / f"clip{i:02}.wav").symlink_to(CLIP)
+        done = corpus(*self.command("class Waits:\n    def process(self, audio, ctx):\n        raise ValueError('down')"))
+        self.assertEqual(done.returncode, 3)
+        self.assertIn(f"the node failed in {NODE_FAILURES} files in a row", done.stderr)
+        self.assertIn("ValueError: down", done.stderr)
+        self.assertIn(f"{NODE_FAILURES} failed, 0 skipped, 10 to do", done.stdout)
+
+    def test_sigterm_is_heard_as_ctrl_c_is(self):
+        self.clips(2)
+        run = start(*self.command(self.gate.code()))
+        waiting = self.gate.arrival()
+        run.send_signal(signal.SIGTERM)
+        self.assertIn("ending when the files at work are done", run.stderr.readline())
+        # What is at work ends by itself, and is kept.
+        waiting.kill()
+        run.communicate(timeout=60)
+        self.assertEqual(run.returncode, 130)
+        self.assertTrue((self.out / "report.html").exists())
 
     def test_a_node_that_cannot_be_loaded_ends_the_run_before_any_file(self):
         self.clips(3)
