@@ -70,6 +70,15 @@ for numpy in newest oldest; do
     "$venv/bin/python" -m unittest discover -s tests/numpy || status=$?
 done
 
+say "Tensors: the wheel beside the system's torch"
+if [ -n "$wheel" ]; then
+  venv=${CARGO_TARGET_DIR:-$PWD/target}/python-torch
+  [ -x "$venv/bin/python" ] || /usr/bin/python3 -m venv --system-site-packages "$venv"
+  "$venv/bin/pip" -q --disable-pip-version-check install --no-deps --force-reinstall "$wheel"
+  env -u GST_PLUGIN_PATH_1_0 -u GST_PLUGIN_PATH -u PYTHONPATH PYTHONDONTWRITEBYTECODE=1 \
+    "$venv/bin/python" -m unittest discover -s tests/torch || status=$?
+fi
+
 say "A C program with the plugin linked in"
 cargo rustc --locked --lib --crate-type staticlib
 debug=$target/debug

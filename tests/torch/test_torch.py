@@ -1,4 +1,4 @@
-"""Tensors of torch, as users pass them. Run by scripts/test_torch.sh."""
+"""Tensors of torch, as users pass them; in a virtualenv of their own, as torch brings a numpy along."""
 from __future__ import annotations
 
 import re
