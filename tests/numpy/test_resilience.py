@@ -310,6 +310,7 @@ class Breakers(unittest.TestCase):
 
     def test_the_error_survives_pickling(self):
         error = CircuitOpenError("ask", 1.5, 5, "TimeoutError: x")
+        self.assertEqual(type(error).__module__, "gstrustaudio.resilience")
         again = pickle.loads(pickle.dumps(error))
         self.assertEqual((str(again), again.retry_after, again.failures), (str(error), 1.5, 5))
 
