@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use criterion::Criterion;
 use gstrustaudio::dsp::Level;
 use gstrustaudio::dsp::resample::{EngineChoice, Spec};
-use rig::meter::{Quality, measure};
-use rig::peers::{Gst, Own, Soxr, engine, free};
+use rig::meter::{Quality, cell, measure};
+use rig::peers::{Gst, Own, Soxr, engine, free, like_soxr};
 use rig::rubato::Rubato;
 use rig::{Converter, PAIRS, chunk, room};
 use rubato::WindowFunction;
@@ -24,7 +24,7 @@ use rubato::WindowFunction;
 type Make = fn((u32, u32), usize) -> Option<Box<dyn Converter>>;
 
 /// What is timed. `max-latency` is free for the `free` ones.
-const CONVERTERS: [(&str, Make); 15] = [
+const CONVERTERS: [(&str, Make); 16] = [
     ("audioresample q4", |r, c| Some(Box::new(Gst::new(r, c, 4)))),
     ("rustresample q4", |r, c| {
         Some(Box::new(Own::new(&Spec::new(r.0, r.1, c))))
@@ -87,11 +87,14 @@ const CONVERTERS: [(&str, Make); 15] = [
             EngineChoice::RubatoSinc,
         ))))
     }),
+    ("rustresample q8 at libsoxr's delay", |r, c| {
+        Some(Box::new(Own::new(&like_soxr(r, c))))
+    }),
 ];
 
 /// Columns of each table.
 const TABLES: [&[usize]; 4] = [
-    &[0, 1, 2, 3, 4, 5],
+    &[0, 1, 2, 3, 4, 5, 15],
     &[5, 6, 3, 7],
     &[8, 9, 10, 11],
     // All engines at one quality.
@@ -99,11 +102,12 @@ const TABLES: [&[usize]; 4] = [
 ];
 
 /// Whose time is divided by whose.
-const RATIOS: [(usize, usize); 8] = [
+const RATIOS: [(usize, usize); 9] = [
     (0, 1),
     (2, 3),
     (4, 1),
     (4, 5),
+    (4, 15),
     (6, 5),
     (7, 3),
     (9, 8),
@@ -206,7 +210,7 @@ fn report(times: &BTreeMap<(usize, usize, usize), f64>) {
     println!(
         "quality: -1 dB edge in % of the lower Nyquist frequency / worst SNR up to 80 % in dB"
     );
-    println!("/ worst alias or image in dB / latency in ms\n");
+    println!("/ worst alias or image in dB, from 110 % up / from 100 % up / latency in ms\n");
     for table in TABLES {
         header("| rates ", table);
         for pair in PAIRS {
@@ -239,16 +243,5 @@ fn quality(pair: (u32, u32), make: Make) -> String {
     for part in noise(pair.0 as usize / 10).chunks(chunk(pair.0)) {
         converter.process(part, &mut vec![0.0; room(1)]);
     }
-    let alias = q.worst_alias();
-    let alias = if alias.is_finite() {
-        format!("{alias:.0}")
-    } else {
-        "none".into()
-    };
-    format!(
-        "{:.0} / {:.0} / {alias} / {:.1}",
-        q.edge(),
-        q.worst_snr(),
-        converter.latency() * 1e3
-    )
+    cell(&q, converter.latency() * 1e3)
 }

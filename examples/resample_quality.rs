@@ -28,7 +28,9 @@ fn main() -> std::io::Result<()> {
     println!(
         "Cells: -1 dB edge in % of the lower Nyquist frequency / worst SNR of tones up to 80 % in dB /"
     );
-    println!("worst alias (down) or image (up) in dB / latency in ms. F32, mono.\n");
+    println!(
+        "worst alias (down) or image (up) in dB from 110 % up / from 100 % up / latency in ms. F32, mono.\n"
+    );
     for rates in [(44_100, 48_000), (48_000, 16_000)] {
         println!("{} to {} Hz\n", rates.0, rates.1);
         println!(
@@ -127,16 +129,7 @@ fn main() -> std::io::Result<()> {
 /// The figures of one converter.
 fn cell(rates: Rates, make: impl Fn() -> Box<dyn Converter>) -> String {
     let quality = measure(rates, &mut || make());
-    let latency = make().latency() * 1e3;
-    let alias = match quality.worst_alias() {
-        alias if alias.is_finite() => format!("{alias:.0}"),
-        _ => "none".into(),
-    };
-    format!(
-        "{:.0} / {:.0} / {alias} / {latency:.1}",
-        quality.edge(),
-        quality.worst_snr()
-    )
+    rig::meter::cell(&quality, make().latency() * 1e3)
 }
 
 const COLOURS: [&str; 6] = ["#c66", "#06c", "#a22", "#039", "#888", "#080"];

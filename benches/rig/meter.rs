@@ -16,12 +16,14 @@ pub struct Quality {
     /// the tone that went in: tones that must not come out (downsampling), or the images of those
     /// that must (upsampling).
     pub alias: Vec<(f64, f64)>,
+    /// The same next to the lower Nyquist frequency, from 100 to 110 %.
+    pub near: Vec<(f64, f64)>,
     /// Frequency in %, signal to residual in dB.
     pub snr: Vec<(f64, f64)>,
 }
 
 impl Quality {
-    /// Lowest frequency whose gain is off by more than 1 dB, in % of the lower Nyquist frequency.
+    /// Lowest frequency whose gain is off by more than 1 dB, in % of the lower Nyquist frequency, to a tenth.
     pub fn edge(&self) -> f64 {
         self.gain
             .iter()
@@ -35,13 +37,36 @@ impl Quality {
         within.map(|(_, snr)| *snr).fold(f64::INFINITY, f64::min)
     }
 
+    /// Worst alias of a tone from 100.2 to 110 %, or worst image of one from 91 to 99 %, in dB.
+    pub fn worst_near(&self) -> f64 {
+        worst(&self.near)
+    }
+
     /// Worst alias of a tone from 110 % up, or worst image of one up to 90 %, in dB.
     pub fn worst_alias(&self) -> f64 {
-        self.alias
-            .iter()
-            .map(|(_, level)| *level)
-            .fold(f64::NEG_INFINITY, f64::max)
+        worst(&self.alias)
     }
+}
+
+fn worst(levels: &[(f64, f64)]) -> f64 {
+    let levels = levels.iter().map(|(_, level)| *level);
+    levels.fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// Pass band to -1 dB in % of the lower Nyquist frequency, worst SNR up to 80 %, worst alias or image from
+/// 110 % up and next to 100 %, all in dB, and `delay` in ms.
+pub fn cell(quality: &Quality, delay: f64) -> String {
+    let level = |level: f64| match level.is_finite() {
+        true => format!("{level:.0}"),
+        false => "none".into(),
+    };
+    format!(
+        "{:.1} / {:.0} / {} / {} / {delay:.1}",
+        quality.edge(),
+        quality.worst_snr(),
+        level(quality.worst_alias()),
+        level(quality.worst_near()),
+    )
 }
 
 /// Least-squares fit of `a sin + b cos + c` at `w` radians a sample: amplitude and the root mean
@@ -122,31 +147,46 @@ fn tone(converter: &mut dyn Converter, rates: (u32, u32), hz: f64) -> Vec<f32> {
 pub fn measure(rates: (u32, u32), make: &mut dyn FnMut() -> Box<dyn Converter>) -> Quality {
     let nyquist = f64::from(rates.0.min(rates.1)) / 2.0;
     let mut quality = Quality::default();
-    for percent in 1..=99 {
-        let percent = f64::from(percent);
-        // Off the grid, so that no tone repeats within the fit.
-        let hz = nyquist * percent / 100.0 + 0.137;
+    // Off the grid, so that no tone repeats within the fit.
+    let hz_of = |percent: f64| nyquist * percent / 100.0 + 0.137;
+    let mut pass = |percent: f64| {
+        let hz = hz_of(percent);
         let output = tone(&mut *make(), rates, hz);
         let (amplitude, residual) = fit(&output, 2.0 * PI * hz / f64::from(rates.1));
-        quality.gain.push((percent, db(amplitude / LEVEL)));
+        (db(amplitude / LEVEL), residual)
+    };
+    for percent in 1..=99 {
+        let percent = f64::from(percent);
+        let (gain, residual) = pass(percent);
+        quality.gain.push((percent, gain));
         let ratio = residual * std::f64::consts::SQRT_2 / LEVEL;
         quality.snr.push((percent, -db(ratio)));
-        if rates.1 > rates.0 && percent <= 90.0 {
-            quality.alias.push((200.0 - percent, db(ratio)));
+        if rates.1 > rates.0 {
+            let images = match percent <= 90.0 {
+                true => &mut quality.alias,
+                false => &mut quality.near,
+            };
+            images.push((200.0 - percent, db(ratio)));
         }
     }
+    // The edge to a tenth of a percent.
+    let edge = quality.edge();
+    let last = (1..10).map(|tenths| edge - 1.0 + f64::from(tenths) / 10.0);
+    let fine: Vec<_> = last.map(|percent| (percent, pass(percent).0)).collect();
+    quality.gain.extend(fine);
+    quality.gain.sort_by(|a, b| a.0.total_cmp(&b.0));
     if rates.0 > rates.1 {
         let top = (f64::from(rates.0) / 2.0 - 1.0) / nyquist * 100.0;
+        let mut level = |percent: f64| {
+            let output = tone(&mut *make(), rates, hz_of(percent));
+            (percent, db(rms(&output) * std::f64::consts::SQRT_2 / LEVEL))
+        };
         let steps = 48;
-        for i in 0..=steps {
-            let percent = 110.0 + (top - 110.0).max(0.0) * f64::from(i) / f64::from(steps);
-            if percent >= top {
-                break;
-            }
-            let output = tone(&mut *make(), rates, nyquist * percent / 100.0 + 0.137);
-            let level = rms(&output) * std::f64::consts::SQRT_2 / LEVEL;
-            quality.alias.push((percent, db(level)));
-        }
+        let far =
+            (0..=steps).map(|i| 110.0 + (top - 110.0).max(0.0) * f64::from(i) / f64::from(steps));
+        quality.alias = far.filter(|p| *p < top).map(&mut level).collect();
+        let near = (0..20).map(|i| 100.2 + 0.5 * f64::from(i));
+        quality.near = near.filter(|p| *p < top).map(&mut level).collect();
     }
     quality
 }

@@ -42,6 +42,23 @@ pub fn free(rates: (u32, u32), channels: usize, quality: u8) -> Spec {
     }
 }
 
+/// The quality whose pass band is as wide as libsoxr HQ's, with no more delay than it has.
+pub fn like_soxr(rates: (u32, u32), channels: usize) -> Spec {
+    let ms = match rates {
+        (48_000, 16_000) | (16_000, 48_000) => 8.2,
+        (44_100, 48_000) => 7.1,
+        (48_000, 44_100) => 16.5,
+        (44_100, 16_000) | (22_050, 16_000) => 32.6,
+        (96_000, 48_000) => 13.5,
+        (8000, 48_000) => 100.0,
+        _ => f64::INFINITY,
+    };
+    Spec {
+        max_latency: Some((ms * f64::from(rates.0) / 1e3) as u64),
+        ..free(rates, channels, 8)
+    }
+}
+
 /// `quality` between `rates` by one engine.
 pub fn engine(rates: (u32, u32), channels: usize, quality: u8, engine: EngineChoice) -> Spec {
     Spec {
