@@ -29,6 +29,9 @@ _TICK = 1_000 * _MS
 _LOOK, _STARTS = 100 * _MS, 5
 #: Numbers that GStreamer gives to elements it makes itself differ from run to run.
 _NUMBERED = re.compile(r"(:[a-z_-]*[a-z_-])\d+(?=[/.:\s]|$)")
+#: The rest, some forty of a short file, is thrown away before Python sees it.
+_HEARD = (Gst.MessageType.EOS | Gst.MessageType.ERROR | Gst.MessageType.WARNING | Gst.MessageType.ELEMENT
+          | Gst.MessageType.LATENCY)
 _UTTERANCE = "corpus-utterance"
 CANNOT_DECODE = "its audio cannot be decoded"
 #: Duration that a file announces and does not have, before it counts as cut short.
@@ -247,7 +250,7 @@ class _Play:
         self._pipeline.set_state(Gst.State.PLAYING)
         position, idle = 0, 0
         while True:
-            message = self._bus.timed_pop(_TICK if self._into.is_linked() else _LOOK)
+            message = self._bus.timed_pop_filtered(_TICK if self._into.is_linked() else _LOOK, _HEARD)
             if message is not None:
                 if message.type == Gst.MessageType.ERROR:
                     return self._failed(message)
