@@ -2,7 +2,7 @@
 //! do.
 
 use super::network_body::generic;
-pub use super::network_body::{BLOCK, Inputs, Kernels, Outputs};
+pub use super::network_body::{BINS, BLOCK, FRAME, Inputs, Kernels, Outputs};
 use super::{Isa, Level};
 
 /// The kernels for weights in `f32` at `level`: those of NEON, or else the portable ones.
@@ -32,6 +32,7 @@ fn plain<const FUSED: bool>() -> Kernels<f32> {
     Kernels {
         add: generic::add::<FUSED>,
         columns: generic::columns::<FUSED>,
+        magnitudes: generic::magnitudes,
         gates: generic::gates::<FUSED>,
     }
 }
@@ -46,6 +47,7 @@ pub fn from_half(h: u16) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustfft::num_complex::Complex32;
 
     fn noise(len: usize, mut seed: u32) -> Vec<f32> {
         std::iter::repeat_with(|| {
@@ -104,6 +106,17 @@ mod tests {
         (kernels.gates)(z, &mut cell, &mut hidden);
         all.extend(cell);
         all.extend(hidden);
+        let (re, im) = (noise(FRAME, 11), noise(FRAME, 12));
+        let z = std::array::from_fn(|k| Complex32::new(re[k], im[k]));
+        let mut y = [[0.0; BINS]; 2];
+        (kernels.magnitudes)(&z, &mut y);
+        for k in 0..BINS {
+            let mirrored = z[(FRAME - k) % FRAME].conj();
+            for (y, bin) in [(y[0][k], z[k] + mirrored), (y[1][k], z[k] - mirrored)] {
+                assert!((y - bin.norm() / 2.0).abs() < 1e-6, "bin {k}: {y}");
+            }
+        }
+        all.extend(y.as_flattened());
         all
     }
 

@@ -6,6 +6,11 @@
 //! lanes. An output is summed over its inputs in their order at every level; levels with fused
 //! multiply-add agree to the bit, the portable one rounds each product.
 
+use rustfft::num_complex::Complex32;
+
+/// Samples of a frame that is transformed, and what it has of bins.
+pub const FRAME: usize = 256;
+pub const BINS: usize = FRAME / 2 + 1;
 /// Outputs of a block.
 pub const BLOCK: usize = 64;
 /// Most inputs that a list of [`Inputs`] holds.
@@ -36,14 +41,15 @@ impl Default for Inputs {
 impl Inputs {
     /// Takes up `x`, at most [`INPUTS`], its zeros left out.
     pub fn set(&mut self, x: &[f32]) {
-        self.rows = x.len().min(INPUTS);
-        self.len = 0;
+        // In a register: each step waits for the count of the one before it.
+        let mut len = 0;
         for (i, x) in x.iter().take(INPUTS).enumerate() {
             // Without a branch, which nobody could foretell: a zero is overwritten by what follows.
-            self.values[self.len] = *x;
-            self.at[self.len] = i as u16;
-            self.len += usize::from(*x != 0.0);
+            self.values[len % INPUTS] = *x;
+            self.at[len % INPUTS] = i as u16;
+            len += usize::from(*x != 0.0);
         }
+        (self.rows, self.len) = (x.len().min(INPUTS), len);
     }
 }
 
@@ -53,6 +59,8 @@ pub type Outputs = [f32; BLOCK];
 type Add<W> = fn(w: &[W], x: &Inputs, y: &mut Outputs);
 /// The three blocks of a convolution's taps against two columns of inputs.
 type Columns<W> = fn(w: [&[W]; 3], x: [&[f32]; 2], y: [&mut Outputs; 3]);
+/// The magnitudes of two real frames' bins, of which the transform of one plus i times the other is `z`.
+type Magnitudes = fn(z: &[Complex32; FRAME], y: &mut [[f32; BINS]; 2]);
 /// A long short-term memory's gates.
 type Gates = fn(z: [&[f32]; 4], cell: &mut [f32], hidden: &mut [f32]);
 
@@ -67,6 +75,9 @@ pub struct Kernels<W> {
     /// `y[1] += w[0] x[0] + w[1] x[1]`, `y[2] += w[0] x[1]`. Taps and columns the other way round
     /// make it the end of the convolution.
     pub columns: Columns<W>,
+    /// `y[0][k] = |z[k] + conj(z[-k])| / 2`, `y[1][k] = |z[k] - conj(z[-k])| / 2`; the bits are the same
+    /// at every level.
+    pub magnitudes: Magnitudes,
     /// From the sums `z` of the gates i, f, g, o to the next state: `cell = sigmoid(f) cell +
     /// sigmoid(i) tanh(g)`, `hidden = sigmoid(o) tanh(cell)`. All of one length.
     pub gates: Gates,
@@ -75,7 +86,7 @@ pub struct Kernels<W> {
 /// The plain form of the kernels; the yardstick of all others. With `FUSED`, products are added
 /// without rounding; only where the instruction set has that.
 pub mod generic {
-    use super::{BLOCK, Inputs, Outputs};
+    use super::{BINS, BLOCK, Complex32, FRAME, Inputs, Outputs};
 
     /// Outputs that are summed at a time: as many as registers hold.
     const PART: usize = 32;
@@ -124,6 +135,26 @@ pub mod generic {
             for c in 0..3 {
                 y[c][part] = sum[c];
             }
+        }
+    }
+
+    #[inline(always)]
+    pub fn magnitudes(z: &[Complex32; FRAME], y: &mut [[f32; BINS]; 2]) {
+        let halves = |z: Complex32, m: Complex32| {
+            let half = |re: f32, im: f32| 0.5 * (re * re + im * im).sqrt();
+            (
+                half(z.re + m.re, z.im - m.im),
+                half(z.re - m.re, z.im + m.im),
+            )
+        };
+        let [one, two] = y;
+        for k in [0, FRAME / 2] {
+            (one[k], two[k]) = halves(z[k], z[k]);
+        }
+        let (up, down) = (&z[1..FRAME / 2], z[FRAME / 2 + 1..].iter().rev());
+        let to = one[1..].iter_mut().zip(&mut two[1..]);
+        for ((z, m), (one, two)) in up.iter().zip(down).zip(to) {
+            (*one, *two) = halves(*z, *m);
         }
     }
 

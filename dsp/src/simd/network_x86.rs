@@ -1,7 +1,8 @@
 //! Kernels of small neural networks for AVX2 with FMA and F16C, and for AVX-512.
 #![allow(unsafe_code)]
 
-use super::network_body::{BLOCK, Inputs, Kernels, Outputs, generic};
+use super::network_body::{BINS, BLOCK, FRAME, Inputs, Kernels, Outputs, generic};
+use rustfft::num_complex::Complex32;
 use std::arch::x86_64::*;
 
 /// The kernels at one level: `$lanes` outputs in a vector, `$add` vectors of a pass of `add` and
@@ -100,6 +101,16 @@ macro_rules! level {
                 }
 
                 #[target_feature(enable = $feature)]
+                fn magnitudes_inner(z: &[Complex32; FRAME], y: &mut [[f32; BINS]; 2]) {
+                    generic::magnitudes(z, y);
+                }
+
+                pub fn magnitudes(z: &[Complex32; FRAME], y: &mut [[f32; BINS]; 2]) {
+                    // SAFETY: this level is chosen only where the machine has it.
+                    unsafe { magnitudes_inner(z, y) }
+                }
+
+                #[target_feature(enable = $feature)]
                 fn gates_inner(z: [&[f32]; 4], cell: &mut [f32], hidden: &mut [f32]) {
                     generic::gates::<true>(z, cell, hidden);
                 }
@@ -112,6 +123,7 @@ macro_rules! level {
             Kernels {
                 add: kernels::add,
                 columns: kernels::columns,
+                magnitudes: kernels::magnitudes,
                 gates: kernels::gates,
             }
         }

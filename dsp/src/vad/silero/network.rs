@@ -9,16 +9,14 @@ use rustfft::{Fft, FftPlanner};
 use super::weights::{Biases, CONV1, CONV2, CONV3, CONV4, INPUT, Layer, RECURRENT, model};
 use crate::shared::Shared;
 use crate::simd::Level;
-use crate::simd::network::{BLOCK, Inputs, Outputs};
+use crate::simd::network::{BINS, BLOCK, FRAME, Inputs, Outputs};
 use crate::vad::math::sane;
 use crate::vad::model::{Matrices, Model};
 
 /// Samples before a window that it also hears.
 const CONTEXT: usize = 64;
-/// Samples of a frame of the transform, and from one to the next.
-const FRAME: usize = 256;
+/// Samples from a frame of the transform to the next.
 const HOP: usize = 128;
-const BINS: usize = FRAME / 2 + 1;
 /// Of the window, with its context and with as much again that mirrors its end.
 const SAMPLES: usize = CONTEXT + Network::WINDOW + CONTEXT;
 /// New samples that the first two frames of the transform need.
@@ -233,7 +231,7 @@ impl State {
 
     /// The first layer of the first two frames.
     fn begin<W: Clone>(&mut self, matrices: &Matrices<W>, biases: &Biases) {
-        self.magnitudes(0);
+        self.magnitudes(matrices, 0);
         for column in &mut self.columns {
             column.as_flattened_mut().copy_from_slice(&biases.conv1);
         }
@@ -252,7 +250,7 @@ impl State {
         for i in 0..CONTEXT {
             self.samples[END + i] = self.samples[END - 2 - i];
         }
-        self.magnitudes(2);
+        self.magnitudes(matrices, 2);
         // Backwards, where the end is the beginning.
         let [third, last] = &self.magnitudes;
         for b in 0..2 {
@@ -316,7 +314,7 @@ impl State {
     }
 
     /// Magnitudes of the frames `first` and the next, by one complex transform of both.
-    fn magnitudes(&mut self, first: usize) {
+    fn magnitudes<W: Clone>(&mut self, matrices: &Matrices<W>, first: usize) {
         let samples = &self.samples[first * HOP..];
         let both = samples.iter().zip(&samples[HOP..]);
         for ((z, (a, b)), w) in self.bins.iter_mut().zip(both).zip(&self.transform.window) {
@@ -324,12 +322,7 @@ impl State {
         }
         let fft = &self.transform.fft;
         fft.process_with_scratch(&mut self.bins, &mut self.scratch);
-        let [one, two] = &mut self.magnitudes;
-        for (k, (one, two)) in one.iter_mut().zip(two).enumerate() {
-            let (z, mirrored) = (self.bins[k], self.bins[(FRAME - k) % FRAME].conj());
-            *one = 0.5 * (z + mirrored).norm_sqr().sqrt();
-            *two = 0.5 * (z - mirrored).norm_sqr().sqrt();
-        }
+        (matrices.kernels.magnitudes)(&self.bins, &mut self.magnitudes);
     }
 }
 
