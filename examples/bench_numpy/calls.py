@@ -43,7 +43,7 @@ def calls(rounds: int) -> str:
 
 def threads(rounds: int) -> str:
     """Wall time of N threads, each with an object and a signal of its own, beside one thread."""
-    x = np.random.default_rng(0).uniform(-0.5, 0.5, (48_000 * 20, 2)).astype("f4")
+    x = np.random.default_rng(0).uniform(-0.5, 0.5, (48_000 * 60, 2)).astype("f4")
     i2 = (x * 32767).astype("i2")
     mono = np.ascontiguousarray(i2[::3, 0])
 
@@ -54,19 +54,20 @@ def threads(rounds: int) -> str:
 
     def conversions() -> None:
         out = np.empty(x.shape, "i2")
-        for _ in range(20):
+        for _ in range(10):
             g.convert(x, "i2", out=out)
 
     work = [
-        ("resample, 20 s, 48 to 44.1 kHz", lambda: g.resample(x, 48000, 44100)),
+        ("resample, 60 s, 48 to 44.1 kHz", lambda: g.resample(x, 48000, 44100)),
         ("ResampleStream, chunks of 100 ms", chunks),
         ("convert, float32 to int16, TPDF", conversions),
-        ("probabilities, silero, 20 s", lambda: g.probabilities(mono, 16_000)),
+        ("probabilities, silero, 60 s", lambda: g.probabilities(mono, 16_000)),
     ]
     counts = [1, 2] + ([4] if (os.cpu_count() or 1) >= 4 else [])
     rows = []
     for name, function in work:
-        times = {n: min(_wall(function, n) for _ in range(3 * rounds)) for n in counts}
+        walls = [[_wall(function, n) for n in counts] for _ in range(4 * rounds)]
+        times = dict(zip(counts, map(min, zip(*walls))))
         rows.append([name, f"{times[1] * 1e3:.1f}", *(f"{n * times[1] / times[n]:.2f}" for n in counts[1:])])
     return table([f"{os.cpu_count()} cores", "one thread, ms", *(f"{n} threads, times the work" for n in counts[1:])], rows)
 
