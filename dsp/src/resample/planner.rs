@@ -138,6 +138,10 @@ fn blocks(spec: &Spec, ratio: Ratio, max_latency: Option<u64>) -> Option<Size> {
     let (longer, shorter) = (ratio.l.max(ratio.m), ratio.l.min(ratio.m));
     let frames = filter_frames(EDGES[usize::from(spec.quality.min(MAX_QUALITY))]);
     let most_latency = max_latency.unwrap_or(u64::MAX);
+    // Half the filter is waited for in any case: with the delay of `audioresample`, nothing to plan.
+    if (most_latency as f64) < frames / 2.0 * ratio.m as f64 / shorter as f64 {
+        return None;
+    }
     let least = (frames / shorter as f64).ceil() as u64 + 1;
     let most = (POINTS / longer).max((least + 1).min(MOST_POINTS / longer));
     // Halves of windows are transformed.
