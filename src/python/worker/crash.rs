@@ -22,7 +22,8 @@ impl Stack {
         let text = kept.join("\n\n");
         let frames: Vec<_> = kept
             .iter()
-            .rfind(|b| b.starts_with("Current thread") || b.starts_with("Stack"))
+            // Since Python 3.14 "Current thread's C stack trace" follows.
+            .rfind(|b| b.starts_with("Current thread 0x") || b.starts_with("Stack"))
             .map_or("", String::as_str)
             .lines()
             .filter_map(frame)
@@ -81,6 +82,16 @@ mod tests {
              \x20 File \"/tmp/node.py\", line 12 in process"
         );
         assert_eq!(stack.place, Some(("/tmp/node.py".to_owned(), 7)));
+    }
+
+    #[test]
+    fn the_c_stack_of_newer_pythons_is_not_taken_for_the_node() {
+        let written = format!(
+            "{WRITTEN}\nCurrent thread's C stack trace (most recent call first):\n\
+             \x20 Binary file \"python3\", at _Py_DumpStack+0x4a [0x49b2f9]\n"
+        );
+        let place = Stack::read(&written, Some("/tmp/node.py")).place;
+        assert_eq!(place, Some(("/tmp/node.py".to_owned(), 7)));
     }
 
     #[test]
