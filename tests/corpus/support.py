@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -142,7 +143,11 @@ class Arrival:
     """A node that waits at a gate."""
 
     def __init__(self, path: Path) -> None:
-        self._pipe = open(path)
+        # Whoever should come may have ended: to open the pipe as usual would be to wait for ever.
+        pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        assert select.select([pipe], [], [], PATIENCE)[0], "nobody came to the gate"
+        os.set_blocking(pipe, True)
+        self._pipe = open(pipe)
         self.pid = int(self._pipe.readline())
 
     def kill(self) -> None:

@@ -13,6 +13,8 @@ from support import CLIPS, PATIENCE, Gate, InFolder, corpus, environment, rows, 
 #: Ray says where it keeps a token, and that there is no GPU.
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+#: Workers of a cluster that is started here find the package as other processes of the tests do.
+os.environ["PYTHONPATH"] = environment()["PYTHONPATH"]
 
 
 def ancestors(pid):
