@@ -139,21 +139,14 @@ impl Phases {
     ) {
         let per_block = self.per_block() as u64;
         let first = block as u64 * per_block;
-        let offset = self.offsets[block];
-        let (mut frame, mut phase) = (first * ratio.m / ratio.l, first * ratio.m % ratio.l);
-        let (frames, phases) = (ratio.m / ratio.l, ratio.m % ratio.l);
         let mut last = None;
         for row in first..(first + per_block).min(self.rows) {
+            let (frame, phase) = (row * ratio.m / ratio.l, row * ratio.m % ratio.l);
+            let shift = frame - self.offsets[block];
             if last.replace(phase) != Some(phase) {
                 source.phase(phase as f64 / ratio.l as f64, taps);
             }
-            f(row as usize, (frame - offset) as usize, taps);
-            frame += frames;
-            phase += phases;
-            if phase >= ratio.l {
-                phase -= ratio.l;
-                frame += 1;
-            }
+            f(row as usize, shift as usize, taps);
         }
     }
 }
