@@ -3,10 +3,11 @@ from __future__ import annotations
 
 import wave
 from array import array
-from typing import Any, List, Optional, Tuple
+from typing import Any, Dict, List, Literal, Optional, Tuple
 
 #: Struct letter and full scale by the format's name in caps (native endianness).
-_FORMATS = {"S16": ("h", 2.0**15), "S32": ("i", 2.0**31), "F32": ("f", 1.0), "F64": ("d", 1.0)}
+_FORMATS: Dict[str, Tuple[Literal["h", "i", "f", "d"], float]] = {
+    "S16": ("h", 2.0**15), "S32": ("i", 2.0**31), "F32": ("f", 1.0), "F64": ("d", 1.0)}
 
 
 class Waveform:
@@ -43,9 +44,10 @@ class Waveform:
     def add_samples(self, time: int, duration: int, format_name: str, data: Any) -> bool:
         """Samples of all channels, in whatever order they come; false if the format is not one of
         S16, S32, F32, F64 in native endianness."""
-        letter, scale = _FORMATS.get(format_name, ("", 1.0))
-        if not letter:
+        known = _FORMATS.get(format_name)
+        if known is None:
             return False
+        letter, scale = known
         samples = memoryview(data).cast("B").cast(letter)
         # Buffers may be longer than a stretch.
         parts = max(1, min(len(samples), -(-duration // self.width)))

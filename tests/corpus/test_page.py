@@ -2,12 +2,12 @@
 import json
 import re
 import shutil
-import subprocess
-import tempfile
 import unittest
 from html import unescape
 
-from support import CLIP, CLIPS, PATIENCE, InFolder, corpus, rows
+from support import CLIP, CLIPS, InFolder, corpus, rows
+
+from browser import chromium
 
 #: Loads all players of the page and says in its title how many could and how long they play. The page bears no
 #: script: this one is the test's.
@@ -20,18 +20,6 @@ for (const audio of all) {
   audio.preload = "metadata"; audio.load();
 }
 </script></body>"""
-
-
-def chromium(path, *flags):
-    """Opens ``path`` in headless Chromium; the document as it stands then."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert program, "chromium is missing"
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        return subprocess.run(
-            [program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-             "--disable-background-networking", "--disable-component-update", "--disable-sync",
-             "--virtual-time-budget=20000", f"--user-data-dir={profile}", *flags, path.as_uri()],
-            capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
 
 
 class Page(InFolder):
@@ -67,7 +55,7 @@ class Page(InFolder):
         playing = self.out / "playing.html"
         playing.write_text(html.replace("default-src 'none';", "default-src 'none'; script-src 'unsafe-inline';")
                            .replace("</body>", PLAY))
-        title = re.search(r"<title>(.*?)</title>", chromium(playing, "--dump-dom")).group(1)
+        title = re.search(r"<title>(.*?)</title>", chromium(playing, "--dump-dom", "--virtual-time-budget=20000")).group(1)
         players = html.count("<audio ")
         self.assertRegex(title, rf"^{players} of {players}:")
         self.assertNotIn("error", title)

@@ -12,7 +12,7 @@ from typing import Any, Dict, List
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "python"
-sys.path.insert(0, str(PACKAGE))
+sys.path[:0] = [str(PACKAGE), str(ROOT / "tests" / "common")]
 
 import gi  # noqa: E402
 

@@ -1,12 +1,12 @@
 """The report page, as Chromium shows it."""
 import html.parser
 import re
-import shutil
-import subprocess
 import tempfile
 import unittest
 
-from support import METRICS, PATIENCE, InFolder, cli, speech
+from support import METRICS, InFolder, cli, speech
+
+from browser import chromium
 
 from gstrustaudio import BreakerChange, Failure, Metrics, NodeFailure, Run, VadChange
 from gstrustaudio.record import MAX_KEPT, MAX_WINDOWS
@@ -71,18 +71,6 @@ class Shown(html.parser.HTMLParser):
         return sum(1 for t, c in self.classes if t == tag and name in c.split())
 
 
-def chromium(path, *flags):
-    """Opens ``path`` in headless Chromium."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert program, "chromium is missing"
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        return subprocess.run(
-            [program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-             "--disable-background-networking", "--disable-component-update", "--disable-sync",
-             f"--user-data-dir={profile}", *flags, path.as_uri()],
-            capture_output=True, text=True, timeout=PATIENCE, check=True)
-
-
 def run_of_everything():
     run = Run(line="a ! b", pipeline="p<1>", total_time=1_500_000_000, outcome="failed")
     times = {"timestamp": 0, "stream-time": 0}
@@ -119,7 +107,7 @@ class Page(InFolder):
             "pypipelinenode", "name=node", f"module={module}", "class=Flaky", "max-retries=1", "initial-backoff=1000", "breaker-threshold=4", "!",
             "fakesink")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        dom = chromium(page, "--dump-dom").stdout
+        dom = chromium(page, "--dump-dom")
         shown = Shown(dom)
         self.assertEqual(shown.loads, [])
         self.assertIn("Run of pipeline0", shown.text)
@@ -160,7 +148,7 @@ class Page(InFolder):
     def test_everything_of_a_run_is_shown_and_nothing_is_executed(self):
         page = self.folder / "all.html"
         page.write_text(html_report(run_of_everything()))
-        dom = chromium(page, "--dump-dom").stdout
+        dom = chromium(page, "--dump-dom")
         shown = Shown(dom)
         self.assertEqual(shown.loads, [])
         self.assertNotIn("<script>", dom)
@@ -193,7 +181,7 @@ class Page(InFolder):
         page = self.folder / "all.html"
         html = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", html_report(run_of_everything()))
         page.write_text(html.replace("</body>", script))
-        dom = chromium(page, "--dump-dom", "--window-size=1250,1600").stdout
+        dom = chromium(page, "--dump-dom", "--window-size=1250,1600")
         pairs, pixels = map(int, re.search(r"<title>(\d+) pairs, (-?\d+) px</title>", dom).groups())
         self.assertGreaterEqual(pairs, 7)
         self.assertGreaterEqual(pixels, 20)
