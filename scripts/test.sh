@@ -7,7 +7,7 @@ help_asked "${1-}"
 need_rust
 need_runtime
 need_packages python3-venv python3-gi python3-gst-1.0 gir1.2-gst-plugins-base-1.0 python3-prometheus-client \
-  gir1.2-gst-rtsp-server-1.0 gstreamer1.0-rtsp chromium python3-torch
+  gir1.2-gst-rtsp-server-1.0 gstreamer1.0-rtsp gstreamer1.0-libav ffmpeg chromium python3-torch
 target=${CARGO_TARGET_DIR:-$PWD/target}
 [ -d "$target/debug" ] || need_space 8 "$target" "name another folder in CARGO_TARGET_DIR"
 set_up

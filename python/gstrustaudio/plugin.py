@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 
 class PluginError(Exception):
@@ -26,3 +27,13 @@ def plugin_path() -> Path:
         f"{own} does not exist: install gstreamer1.0-rustaudio, or build the wheel with scripts/wheel.sh and "
         "install it with pip"
     )
+
+
+def find_plugin(gst: Any) -> None:
+    """Has GStreamer (the module ``Gst``, initialised) find the plugin of this package where it has none yet."""
+    if gst.ElementFactory.find("rustvad") is None:
+        try:
+            gst.Registry.get().scan_path(str(plugin_path().parent))
+        except PluginError:
+            # The pipeline says what is missing.
+            pass

@@ -12,6 +12,7 @@ import time
 from typing import Any, Callable, List, Optional, Sequence
 
 from .messages import Event
+from .plugin import find_plugin
 from .record import Failure, Run
 from .waveform import Waveform
 
@@ -61,6 +62,7 @@ def play_line(
     from gi.repository import GLib, Gst
 
     Gst.init(None)
+    find_plugin(Gst)
     from . import live
 
     run = Run(line=" ".join(_quote(w) for w in words))

@@ -134,6 +134,11 @@ class Waits:
     def code(self, before: str = "pass") -> str:
         return self.NODE.format(folder=str(self._folder), before=before)
 
+    def open(self) -> None:
+        """Lets the node that waits go on."""
+        with open(self._folder / "leave", "w"):
+            pass
+
     def arrival(self) -> "Arrival":
         """Waits until the node is there."""
         return Arrival(self._folder / "arrived")

@@ -9,6 +9,7 @@ import sys
 import termios
 import unittest
 import wave
+from unittest import mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,6 +27,24 @@ def written(path, rate, channels, seconds):
         w.setsampwidth(2)
         w.setframerate(rate)
         w.writeframes(bytes(2 * channels * int(rate * seconds)))
+
+
+def _other_number(ogg):
+    """An Ogg file as the next one of a chain: its stream has another number."""
+    pages, at = [], 0
+    while at < len(ogg):
+        end = ogg.find(b"OggS", at + 4)
+        page = bytearray(ogg[at : end if end > 0 else len(ogg)])
+        page[14:18], page[22:26] = b"next", bytes(4)
+        crc = 0
+        for byte in page:
+            crc ^= byte << 24
+            for _ in range(8):
+                crc = (crc << 1) ^ (0x104C11DB7 if crc >> 31 else 0)
+        page[22:26] = crc.to_bytes(4, "little")
+        pages.append(bytes(page))
+        at += len(page)
+    return b"".join(pages)
 
 
 class Tables(InFolder):
@@ -113,8 +132,20 @@ class Inputs(InFolder):
         for name, text in texts.items():
             (self.sounds / name).write_text(text)
             self.assertEqual(self.found(self.sounds / name), ["b.wav", "c.MP3"], name)
+        (self.sounds / "list.txt").write_text(f"file://{absolute}\n")
+        self.assertEqual(self.found(self.sounds / "list.txt", self.sounds / "b.wav"), ["b.wav"])
         pq.write_table(pa.table({"path": [absolute, "below/c.MP3"]}), self.sounds / "list.parquet")
         self.assertEqual(self.found(self.sounds / "list.parquet"), ["b.wav", "c.MP3"])
+
+    def test_standard_input_names_files_a_line_or_a_zero_byte_each(self):
+        odd = self.sounds / "line\nbreak.wav"
+        odd.touch()
+        for text, names in [(f"{self.sounds}/b.wav\n{self.sounds}/a.flac\n", ["b.wav", "a.flac"]),
+                            (f"{odd}\0{self.sounds}/b.wav\0", ["line", "break.wav", "b.wav"])]:
+            done = subprocess.run([sys.executable, "-m", "gstrustaudio", "corpus", "-", "--out", self.out, "--dry-run"],
+                                  env=environment(), input=text, capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertEqual([os.path.basename(line) for line in done.stdout.splitlines()[1:]], names)
 
     def test_what_does_not_exist_or_is_no_manifest_is_told(self):
         (self.sounds / "bad.csv").write_text("id,name\n1,2\n")
@@ -177,21 +208,73 @@ class Inputs(InFolder):
 
 
 class Kinds(InFolder):
+    def test_what_goes_past_decodebin_comes_out_the_same(self):
+        from gstrustaudio.corpus import pipeline
+        from gstrustaudio.corpus.options import Options
+
+        clip = f"location={CLIP}"
+        chains = {"wavparse": ["wavenc"], "oggdemux": ["vorbisenc", "!", "oggmux"], "qtdemux": ["avenc_aac", "!", "mp4mux"],
+                  "matroskademux": ["flacenc", "!", "matroskamux"], "": ["flacenc"]}
+        made = pipeline.FilePipeline(Options(), str(self.out), str(self.folder / "scratch"))
+        self.addCleanup(made.close)
+        for demuxer, chain in chains.items():
+            path = str(self.sounds / f"clip-{demuxer}")
+            launch("filesrc", clip, "!", "wavparse", "!", "audioconvert", "!", *chain, "!", "filesink", f"location={path}")
+            self.assertEqual(pipeline.demuxer_of(path), demuxer)
+            told = []
+            for way in (demuxer, ""):
+                with mock.patch.object(pipeline, "demuxer_of", lambda _, way=way: way):
+                    result = made.run(path, path)
+                result.run.clear()
+                told.append(vars(result))
+            self.assertEqual(*told)
+            self.assertEqual(len(told[0]["segments"]), 2)
+
+    def test_an_hour(self):
+        launch("filesrc", f"location={CLIP}", "!", "wavparse", "!", "audioconvert", "!", "audioresample", "!",
+               "audio/x-raw,rate=8000", "!", "wavenc", "!", "filesink", f"location={self.folder}/8k.wav")
+        with wave.open(f"{self.folder}/8k.wav") as clip, wave.open(f"{self.sounds}/hour.wav", "wb") as hour:
+            hour.setparams(clip.getparams())
+            ten = clip.readframes(80000).ljust(160000, b"\0")
+            for _ in range(360):
+                hour.writeframesraw(ten)
+        done = corpus(self.sounds, "--out", self.out, "--audio", "whole", "--audio-format", "flac")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        (file,) = rows(self.out, "files")
+        # From the instant of the first frame to that of the last one.
+        frames = 2 * (28_800_000 - 1) + 1
+        self.assertEqual((file["duration"], file["source_frames"], file["num_segments"]), (frames / 16000, 28_800_000, 720))
+        segments = rows(self.out, "segments")
+        for first, second, third in zip(segments, segments[1:], segments[2:]):
+            self.assertAlmostEqual(third["start"] - first["start"], 10, delta=0.03)
+            self.assertAlmostEqual(third["duration"], first["duration"], delta=0.05)
+            self.assertLess(first["end"], second["start"])
+        with open(self.out / file["audio"], "rb") as f:
+            # STREAMINFO: 36 bits of samples.
+            self.assertEqual(int.from_bytes(f.read(26)[21:26], "big") & (1 << 36) - 1, frames)
+
     def test_each_kind_of_file_ends_as_it_should(self):
         clip, s = f"location={CLIP}", self.sounds
         for name, chain in {
             "clip.flac": ["flacenc"], "clip.mp3": ["lamemp3enc", "!", "id3v2mux"], "clip.ogg": ["vorbisenc", "!", "oggmux"],
             "clip.opus": ["opusenc", "!", "oggmux"], "clip.mka": ["opusenc", "!", "matroskamux"],
+            "clip.m4a": ["avenc_aac", "!", "mp4mux"], "alaw.wav": ["alawenc", "!", "wavenc"],
+            "r8.wav": ["audioresample", "!", "audio/x-raw,rate=8000", "!", "wavenc"],
+            "r96.flac": ["audioresample", "!", "audio/x-raw,rate=96000,channels=2", "!", "flacenc"],
+            "surround.wav": ["audio/x-raw,channels=8,channel-mask=(bitmask)0xc3f", "!", "wavenc"],
+            "float.wav": ["audio/x-raw,format=F32LE", "!", "wavenc"],
         }.items():
             launch("filesrc", clip, "!", "wavparse", "!", "audioconvert", "!", *chain, "!", "filesink", f"location={s / name}")
+        shutil.copy(CLIP, s / "line\nbreak.wav")
+        # As broadcasts are recorded: one file after the other.
+        (s / "chain.opus").write_bytes((s / "clip.opus").read_bytes() + _other_number((s / "clip.opus").read_bytes()))
         picture = ["videotestsrc", "num-buffers=20", "!", "video/x-raw,width=64,height=64", "!", "jpegenc", "!", "mux."]
         launch(*picture, "avimux", "name=mux", "!", "filesink", f"location={s / 'mute.avi'}")
         launch(*picture, "filesrc", clip, "!", "wavparse", "!", "audioconvert", "!", "mux.",
                "matroskamux", "name=mux", "!", "filesink", f"location={s / 'film.mkv'}")
+        launch(*picture, "filesrc", clip, "!", "wavparse", "!", "audioconvert", "!", "avenc_aac", "!", "mux.",
+               "qtmux", "name=mux", "!", "filesink", f"location={s / 'film.mp4'}")
         written(s / "silent.wav", 16000, 1, 2)
-        written(s / "r8.wav", 8000, 1, 1)
-        written(s / "r96.wav", 96000, 2, 1)
-        written(s / "surround.wav", 48000, 8, 1)
         written(s / "nothing.wav", 16000, 1, 0)
         whole = CLIP.read_bytes()
         (s / "cut.wav").write_bytes(whole[:60000])
@@ -210,17 +293,28 @@ class Kinds(InFolder):
         files = by_name(self.out)
         ended = {n: (f["status"], f["kind"], f["num_segments"]) for n, f in files.items()}
         speaking = {n: ("done", "", 2) for n in (
-            "clip.flac", "clip.mp3", "clip.ogg", "clip.opus", "clip.mka", "film.mkv", "caf\\xe9 \"'!.wav")}
-        quiet = {n: ("done", "", 0) for n in ("silent.wav", "r8.wav", "r96.wav", "surround.wav")}
+            "clip.flac", "clip.mp3", "clip.ogg", "clip.opus", "clip.mka", "clip.m4a", "alaw.wav", "line\nbreak.wav", "r8.wav",
+            "r96.flac", "surround.wav", "float.wav", "film.mkv", "film.mp4", "caf\\xe9 \"'!.wav")}
         self.assertEqual(ended, {
-            **speaking, **quiet, "cut.wav": ("done", "", 1), "cut.flac": ("done", "", ended["cut.flac"][2]),
+            **speaking, "silent.wav": ("done", "", 0), "chain.opus": ("done", "", 4), "cut.wav": ("done", "", 1), "cut.flac": ("done", "", ended["cut.flac"][2]),
             "mute.avi": ("skipped", "no-audio", 0), "nothing.wav": ("failed", "empty", 0),
             "header.wav": ("failed", "decode", 0), "empty.wav": ("failed", "empty", 0),
             "text.wav": ("failed", "not-media", 0), "random.wav": ("failed", "not-media", 0),
             "dangling.wav": ("failed", "missing", 0)})
         self.assertEqual(files["caf\\xe9 \"'!.wav"]["path_bytes"], odd)
         self.assertRegex(files["cut.flac"]["warnings"][0], r"cut short: \d\.\d\d s of the 1\.43 s")
-        self.assertEqual((files["surround.wav"]["source_channels"], files["r96.wav"]["source_rate"]), (8, 96000))
+        self.assertEqual([(files[n]["source_channels"], files[n]["source_rate"]) for n in ("surround.wav", "r96.flac", "r8.wav")],
+                         [(8, 48000), (2, 96000), (1, 8000)])
+        # Words are where they are, whatever the file is; an encoder's delay may be in it.
+        heard = {}
+        for segment in rows(self.out, "segments"):
+            heard.setdefault(os.path.basename(segment["path"]), []).append((segment["start"], segment["end"]))
+        for name in speaking:
+            for (start, end), word in zip(heard[name], WORDS):
+                self.assertAlmostEqual(start, word[0], delta=0.15, msg=name)
+                self.assertAlmostEqual(end, word[1], delta=0.15, msg=name)
+        for (start, _), (again, _) in zip(heard["chain.opus"][:2], heard["chain.opus"][2:]):
+            self.assertAlmostEqual(again - start, 1.43, delta=0.1)
         # The table is a manifest too, whatever bytes names are made of.
         again = self.folder / "again"
         corpus(self.out / "files.parquet", "--out", again)

@@ -2,6 +2,7 @@
 import importlib.util
 import logging
 import shutil
+import subprocess
 import sys
 import types
 import unittest
@@ -85,7 +86,14 @@ class Manifests(InFolder):
         self.assertIn("one_clip-", (self.out / "kaldi" / "wav.scp").read_text())
         self.assertIn(f"ffmpeg -nostdin -v error -i '{self.sounds}/one clip.wav' -ac 1 -f wav - |\n",
                       (self.out / "kaldi" / "wav.scp").read_text())
-        (self.sounds / "one clip.wav").rename(self.sounds / "one.wav")
+        # What Kaldi does with the command: it gives it to a shell.
+        (self.sounds / "one clip.wav").rename(self.sounds / "one 100%\\n'\n$x\".wav")
+        self.made("--min-silence", "0.2")
+        (command,) = [line for line in (self.out / "kaldi" / "wav.scp").read_text().splitlines() if " ffmpeg " in line]
+        self.assertEqual(len((self.out / "kaldi" / "wav.scp").read_text().splitlines()), 2)
+        piped = subprocess.run(["sh", "-c", command.partition(" ")[2].rstrip("|")], capture_output=True, check=True).stdout
+        self.assertEqual(len(piped), CLIP.stat().st_size - 44 + piped.index(b"data") + 8)
+        next(self.sounds.glob("one*")).rename(self.sounds / "one.wav")
         segments = self.made("--min-speech", "0.1")
         folder = self.out / "kaldi"
         for name in ("wav.scp", "segments", "utt2spk", "text"):

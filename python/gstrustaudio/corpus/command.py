@@ -21,7 +21,8 @@ DESCRIPTION = """Finds speech in many files: one pipeline a file, in a pool of p
 
   python3 -m gstrustaudio corpus recordings/ more/*.mp3 --out corpus --audio segments
 
-INPUT: files, folders, globs, URLs, or manifests (.txt one path a line, .csv, .jsonl, .parquet). Results in DIR:
+INPUT: files, folders, globs, URLs, manifests (.txt one path a line, .csv, .jsonl, .parquet), or - for paths from
+standard input, a line each or with a zero byte after each. Results in DIR:
 files.parquet, segments.parquet, times.parquet, nemo.jsonl, lhotse_*.jsonl, kaldi/, corpus.json, report.html.
 What has ended is not done again: run the same command after an interruption, or with further inputs.
 

@@ -1,7 +1,9 @@
-"""Audio of segments into files of their own."""
+"""Audio that was asked for: of a file whole, or of its segments in files of their own."""
 from __future__ import annotations
 
-from typing import Any, BinaryIO, List
+import os
+import shutil
+from typing import Any, BinaryIO, Callable, List, Optional
 
 import gi
 
@@ -9,7 +11,10 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstAudio", "1.0")
 from gi.repository import GLib, Gst, GstAudio  # noqa: E402
 
-from .options import encoded_rate  # noqa: E402
+from .names import file_id, shard  # noqa: E402
+from .options import AUDIO_FORMATS, Options, encoded_rate  # noqa: E402
+from .result import Result  # noqa: E402
+from .storage import place  # noqa: E402
 
 #: Bytes that are read and pushed at once.
 _PIECE = 1 << 20
@@ -89,3 +94,56 @@ class Encoder:
             if error.matches(Gst.ResourceError.quark(), Gst.ResourceError.NO_SPACE_LEFT):
                 raise OSError(28, "No space left on device", path)
             raise EncodeError(f"{path}: {error.message} ({debug})")
+
+
+class Written:
+    """What a pipeline writes of one file, and where it ends: below ``out``. ``scratch`` is a folder of its own.
+    Raises `EncodeError` where GStreamer lacks the encoder."""
+
+    def __init__(self, options: Options, out: str, scratch: str) -> None:
+        self._options, self._out, self._scratch = options, out, scratch
+        self._encoder: Optional[Encoder] = None
+        #: Where the pipeline writes: a file of `AUDIO_FORMATS` for ``whole``, raw samples for ``segments``.
+        self.path = os.path.join(scratch, "audio")
+        missing = [e for e in _ENCODERS[options.audio_format] if Gst.ElementFactory.find(e) is None]
+        if missing and options.audio != "none":
+            raise EncodeError(f"GStreamer has no {' and no '.join(missing)}, which --audio-format {options.audio_format} "
+                              "needs: install its base and good plugins, or give another format")
+
+    def close(self) -> None:
+        """Frees the encoder."""
+        if self._encoder is not None:
+            self._encoder.close()
+
+    def keep(self, result: Result, key: str, sink: Any, progress: Callable[[int], None]) -> None:
+        """Moves it to its place, whole or cut into segments, and notes in ``result`` where that is."""
+        if self._options.audio == "none":
+            return
+        identifier = file_id(key)
+        folder = os.path.join("audio", shard(identifier))
+        os.makedirs(os.path.join(self._out, folder), exist_ok=True)
+        if self._options.audio == "whole":
+            result.audio = os.path.join(folder, identifier + AUDIO_FORMATS[self._options.audio_format])
+            result.audio_rate = self._options.rate
+            place(self.path, os.path.join(self._out, result.audio))
+        else:
+            self._cut(result, os.path.join(folder, identifier), sink.get_static_pad("sink").get_current_caps(), progress)
+
+    def _cut(self, result: Result, final: str, caps: Any, progress: Callable[[int], None]) -> None:
+        """A file for each segment, in a folder that appears with all of them."""
+        made = os.path.join(self._scratch, os.path.basename(final))
+        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(os.path.join(self._out, final), ignore_errors=True)
+        if not result.segments:
+            return
+        os.mkdir(made)
+        if self._encoder is None:
+            self._encoder = Encoder(self._options.audio_format)
+        result.audio_rate = caps.get_structure(0).get_int("rate")[1]
+        with open(self.path, "rb") as audio:
+            for segment in result.segments:
+                name = f"{segment.index:05}{AUDIO_FORMATS[self._options.audio_format]}"
+                self._encoder.write(audio, caps, segment.start, segment.end, os.path.join(made, name))
+                segment.audio = os.path.join(final, name)
+                progress(segment.end)
+        place(made, os.path.join(self._out, final))

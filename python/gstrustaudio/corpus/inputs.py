@@ -5,9 +5,10 @@ import csv
 import glob
 import json
 import os
-from typing import Any, Iterator, NamedTuple, Sequence
+import sys
+from typing import Any, Iterable, Iterator, NamedTuple, Sequence
 
-from .names import is_url, key_of
+from .names import ending, is_url, key_of
 from .storage import list_url, open_url
 
 #: Endings by which a folder's files are taken; files that are named one by one are always taken.
@@ -16,6 +17,8 @@ EXTENSIONS = frozenset(
     "amr 3gp w64 rf64 wv ape tta ts mts".split())
 #: Columns or keys of a manifest that hold the path, first come first served.
 PATH_FIELDS = ("path", "audio_filepath", "audio_path", "file", "filename", "file_name", "wav", "audio", "uri", "url")
+#: A URL of a file here.
+_LOCAL = "file://"
 _MANIFESTS = (".txt", ".lst", ".list", ".csv", ".tsv", ".jsonl", ".json", ".ndjson", ".parquet", ".scp")
 
 
@@ -40,16 +43,18 @@ def find(inputs: Sequence[str], extensions: frozenset[str] = EXTENSIONS) -> Iter
 
 
 def _one(name: str, extensions: frozenset[str]) -> Iterator[Found]:
-    if name.startswith("file://"):
-        name = name[len("file://"):]
-    if is_url(name):
-        if _ending(name) in _MANIFESTS:
+    if name.startswith(_LOCAL):
+        name = name[len(_LOCAL):]
+    if name == "-":
+        yield from _standard_input()
+    elif is_url(name):
+        if ending(name) in _MANIFESTS:
             yield from _manifest(name, "")
         else:
-            yield from (Found(key, size) for key, size in list_url(name, extensions))
+            yield from (Found(*found) for found in list_url(name, extensions))
     elif os.path.isdir(name):
         yield from _folder(name, extensions)
-    elif _ending(name) in _MANIFESTS and os.path.isfile(name):
+    elif ending(name) in _MANIFESTS and os.path.isfile(name):
         yield from _manifest(name, os.path.dirname(os.path.abspath(name)))
     elif os.path.lexists(name):
         yield _file(name)
@@ -62,10 +67,6 @@ def _one(name: str, extensions: frozenset[str]) -> Iterator[Found]:
                 yield from _one(path, extensions)
     else:
         raise InputError(f"{name}: there is no such file or folder")
-
-
-def _ending(name: str) -> str:
-    return os.path.splitext(name)[1].lower()
 
 
 def _file(path: str) -> Found:
@@ -85,35 +86,52 @@ def _folder(top: str, extensions: frozenset[str]) -> Iterator[Found]:
     for folder, below, names in os.walk(top, onerror=complain, followlinks=False):
         below.sort(key=os.fsencode)
         for name in sorted(names, key=os.fsencode):
-            if _ending(name)[1:] in extensions:
+            if ending(name)[1:] in extensions:
                 yield _file(os.path.join(folder, name))
 
 
 def _manifest(name: str, folder: str) -> Iterator[Found]:
     """Files that a manifest names; relative ones lie beside it."""
     for path in _paths(name):
-        if not is_url(path):
-            path = os.path.join(folder, path) if folder else name.rsplit("/", 1)[0] + "/" + path
-        yield Found(path) if is_url(path) else _file(path)
+        if path.startswith(_LOCAL):
+            path = path[len(_LOCAL):]
+        if is_url(path):
+            yield Found(path)
+        elif folder or os.path.isabs(path):
+            yield _file(os.path.join(folder, path))
+        else:
+            yield Found(name.rsplit("/", 1)[0] + "/" + path)
 
 
 def _paths(name: str) -> Iterator[str]:
-    ending = _ending(name)
-    if ending == ".parquet":
+    kind = ending(name)
+    if kind == ".parquet":
         yield from _parquet_paths(name)
         return
     with open_url(name) as f:
-        if ending in (".csv", ".tsv"):
-            yield from _table_paths(name, f, "\t" if ending == ".tsv" else ",")
-        elif ending in (".jsonl", ".ndjson", ".json"):
+        if kind in (".csv", ".tsv"):
+            yield from _table_paths(name, f, "\t" if kind == ".tsv" else ",")
+        elif kind in (".jsonl", ".ndjson", ".json"):
             yield from _json_paths(name, f)
         else:
-            for line in f:
-                words = line.rstrip("\r\n")
-                if ending == ".scp":
-                    words = words.partition(" ")[2]
-                if words.strip() and not words.startswith("#"):
-                    yield words
+            yield from _lines(f, kind == ".scp")
+
+
+def _lines(text: Iterable[str], scp: bool = False) -> Iterator[str]:
+    """A path a line, without blank ones and comments; of an ``scp`` what follows the first word."""
+    for line in text:
+        words = line.rstrip("\r\n")
+        if scp:
+            words = words.partition(" ")[2]
+        if words.strip() and not words.startswith("#"):
+            yield words
+
+
+def _standard_input() -> Iterator[Found]:
+    """Files that standard input names, a path a line, or with a zero byte after each (``find -print0``)."""
+    data = os.fsdecode(sys.stdin.buffer.read())
+    for path in (p for p in data.split("\0") if p) if "\0" in data else _lines(data.split("\n")):
+        yield Found(path) if is_url(path) else _file(path)
 
 
 def _field(name: str, fields: Sequence[str]) -> str:

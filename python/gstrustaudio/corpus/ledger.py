@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WIT
 CREATE TABLE IF NOT EXISTS runs (started REAL, seconds REAL, files INTEGER, outcome TEXT, command TEXT);
 """
 LEDGER = "ledger.sqlite"
+_ELSEWHERE = "give a folder of this machine by --work"
 #: Keys that are taken from the database at a time.
 _PAGE = 1000
 
@@ -39,20 +40,28 @@ class Ledger:
     """The ledger of the folder ``work``; one process at a time has it."""
 
     def __init__(self, work: str) -> None:
-        os.makedirs(work, exist_ok=True)
         self._path = os.path.join(work, LEDGER)
-        self._lock = open(os.path.join(work, "ledger.lock"), "w")
+        try:
+            os.makedirs(work, exist_ok=True)
+            self._lock = open(os.path.join(work, "ledger.lock"), "w")
+        except OSError as e:
+            raise LedgerError(f"{work}: no ledger can be kept there: {e.strerror}; {_ELSEWHERE}") from e
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise LedgerError(f"{work}: another run is at work there; wait for it, or give another --out") from None
+        except OSError as e:
+            # Network file systems may have none.
+            raise LedgerError(f"{work}: files cannot be locked there: {e.strerror}; {_ELSEWHERE}") from e
         try:
             self._db = sqlite3.connect(self._path, isolation_level=None)
+            # Nobody else has it, so it needs no memory shared by mapping, which network file systems do not have.
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.executescript(_SCHEMA)
         except sqlite3.Error as e:
-            raise LedgerError(f"{self._path}: {e}") from e
+            raise LedgerError(f"{self._path}: {e}; {_ELSEWHERE}") from e
 
     def close(self) -> None:
         """Gives the folder free."""

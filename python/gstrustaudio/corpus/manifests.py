@@ -12,6 +12,8 @@ from .options import Options, encoded_rate
 from .result import DONE, Result, Segment, node_text
 from .storage import join
 
+#: What wavparse calls 16-bit samples.
+_PLAIN = "Uncompressed 16-bit PCM audio"
 _KALDI = ("wav.scp", "segments", "utt2spk", "text")
 
 
@@ -23,6 +25,8 @@ class Recording(NamedTuple):
     rate: int
     channels: int
     frames: int
+    #: One channel of 16-bit samples in a .wav file.
+    plain: bool
 
 
 class Utterance(NamedTuple):
@@ -73,19 +77,21 @@ class Manifests:
     def _utterances(self, key: str, result: Result) -> Iterator[Utterance]:
         identifier = file_id(key)
         rate = encoded_rate(self._options.audio_format, result.audio_rate)
+        written = self._options.channels == 1 and self._options.format == "S16LE" and self._options.audio_format == "wav"
         whole = None
         if result.audio:
             whole = Recording(identifier, self._written(result.audio), rate, self._options.channels,
-                              round(result.duration * rate / 1e9))
+                              round(result.duration * rate / 1e9), written)
         elif self._options.audio == "none":
-            whole = Recording(identifier, key, result.source_rate, result.source_channels, result.source_frames)
+            whole = Recording(identifier, key, result.source_rate, result.source_channels, result.source_frames,
+                              result.source_channels == 1 and result.codec == _PLAIN and key.lower().endswith(".wav"))
         for s in result.segments:
             name = f"{identifier}-{s.index:05}"
             if whole is not None:
                 yield Utterance(name, whole, s.start / 1e9, s)
             else:
                 one = Recording(name, self._written(s.audio), rate, self._options.channels,
-                                round((s.end - s.start) * rate / 1e9))
+                                round((s.end - s.start) * rate / 1e9), written)
                 yield Utterance(name, one, 0.0, s)
 
     def _written(self, name: str) -> str:
@@ -136,6 +142,11 @@ def _lhotse_supervision(u: Utterance) -> Dict[str, Any]:
 
 
 def _kaldi_source(r: Recording) -> str:
-    if r.path.lower().endswith(".wav") and not is_url(r.path) and " " not in r.path:
+    """A file that Kaldi reads by itself, or a command: it takes one channel of 16-bit .wav files, and lines are lines."""
+    if r.plain and not is_url(r.path) and not any(c.isspace() for c in r.path):
         return r.path
-    return f"ffmpeg -nostdin -v error -i {shlex.quote(r.path)} -ac 1 -f wav - |"
+    name = shlex.quote(r.path)
+    if "\n" in name:
+        # A shell puts line breaks where printf is told to, as POSIX has it.
+        name = '"$(printf ' + shlex.quote(r.path.replace("\\", "\\\\").replace("%", "%%").replace("\n", "\\n")) + ')"'
+    return f"ffmpeg -nostdin -v error -i {name} -ac 1 -f wav - |"

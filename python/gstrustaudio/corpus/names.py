@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from urllib.parse import urlsplit
 
 _URL = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*://")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -17,10 +18,15 @@ def is_url(name: str) -> bool:
     return _URL.match(name) is not None
 
 
+def ending(name: str) -> str:
+    """The ending of a name, as in ``.wav``, in small letters; of a URL of http that of its path."""
+    if name.startswith(("http://", "https://")):
+        name = urlsplit(name).path
+    return os.path.splitext(name)[1].lower()
+
+
 def key_of(name: str) -> str:
     """The key of a file as the user names it."""
-    if name.startswith("file://"):
-        name = name[len("file://"):]
     return name if is_url(name) else os.path.abspath(name)
 
 

@@ -114,11 +114,20 @@ def _lengths(counts: Sequence[int]) -> str:
 
 
 def _address(key: str, segment: Segment) -> str:
-    """Where a browser finds the audio of a segment: its own file beside the page, or its place in the original."""
+    """Where a browser finds the audio of a segment: its own file beside the page, or its place in the original.
+    Empty for an original in storage that browsers do not know."""
     if segment.audio:
         return quote(segment.audio)
+    if is_url(key) and not key.startswith(("http://", "https://")):
+        return ""
     address = key if is_url(key) else "file://" + quote(key_bytes(key))
     return f"{address}#t={segment.start / 1e9:.3f},{segment.end / 1e9:.3f}"
+
+
+def _player(address: str) -> str:
+    if not address:
+        return '<span class="dim">in storage that browsers cannot read</span>'
+    return f'<audio controls preload="none" src="{escape(address)}"></audio>'
 
 
 def _samples(samples: Sequence[Tuple[str, Segment]]) -> str:
@@ -126,7 +135,7 @@ def _samples(samples: Sequence[Tuple[str, Segment]]) -> str:
         return ""
     rows = [[f"<code>{escape(printable(key))}</code>", str(s.index), f"{s.start / 1e9:.2f}", f"{(s.end - s.start) / 1e9:.2f}",
              f"{s.level:.1f}", f"{s.probability:.2f}",
-             f'<audio controls preload="none" src="{escape(_address(key, s))}"></audio>']
+             _player(_address(key, s))]
             for key, s in samples]
     head = [("File", True), ("Segment", False), ("Start s", False), ("Length s", False), ("Level dBFS", False),
             ("Probability", False), ("Listen", True)]

@@ -1,13 +1,12 @@
 """One file through one pipeline: decode, convert, resample, detect, and what else was asked for.
 
 The second half of the pipeline, from ``rustaudioconvert`` to the sink, is made once and goes to READY
-between files, so that filter tables and Python nodes stay loaded; source and decoder are new for each
-file, whatever state the last one left them in."""
+between files, so that filter tables and Python nodes stay loaded; what reads and decodes is new for each
+file (`source`), whatever state the last one left it in."""
 from __future__ import annotations
 
 import os
 import re
-import shutil
 import time
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
@@ -17,10 +16,12 @@ gi.require_version("Gst", "1.0")
 from gi.repository import GLib, Gst  # noqa: E402
 
 from ..messages import Metrics, structure_fields  # noqa: E402
-from .encode import Encoder, encoder_chain  # noqa: E402
-from .names import file_id, is_unicode, shard  # noqa: E402
-from .options import AUDIO_FORMATS, Options, node_parts  # noqa: E402
+from ..plugin import find_plugin  # noqa: E402
+from .encode import EncodeError, Written, encoder_chain  # noqa: E402
+from .names import is_unicode  # noqa: E402
+from .options import Options, node_parts  # noqa: E402
 from .result import DONE, Result, Segment, failed, skipped  # noqa: E402
+from .source import Source, demuxer_of  # noqa: E402
 
 _MS = 1_000_000
 #: How often a running file says where it is, in ns.
@@ -30,8 +31,7 @@ _LOOK, _STARTS = 100 * _MS, 5
 #: Numbers that GStreamer gives to elements it makes itself differ from run to run.
 _NUMBERED = re.compile(r"(:[a-z_-]*[a-z_-])\d+(?=[/.:\s]|$)")
 #: The rest, some forty of a short file, is thrown away before Python sees it.
-_HEARD = (Gst.MessageType.EOS | Gst.MessageType.ERROR | Gst.MessageType.WARNING | Gst.MessageType.ELEMENT
-          | Gst.MessageType.LATENCY)
+_HEARD = Gst.MessageType.EOS | Gst.MessageType.ERROR | Gst.MessageType.WARNING | Gst.MessageType.ELEMENT
 _UTTERANCE = "corpus-utterance"
 CANNOT_DECODE = "its audio cannot be decoded"
 #: Duration that a file announces and does not have, before it counts as cut short.
@@ -107,15 +107,18 @@ def tail_line(o: Options) -> str:
 
 
 class FilePipeline:
-    """Works on one file after the other. ``out`` is where audio goes, ``scratch`` a folder on the same file
-    system that is this process's own."""
+    """Works on one file after the other. ``out`` is where audio goes, ``scratch`` a folder that is this process's
+    own."""
 
     def __init__(self, options: Options, out: str, scratch: str) -> None:
         Gst.init(None)
-        self._options, self._out, self._scratch = options, out, scratch
-        self._encoder: Optional[Encoder] = None
+        find_plugin(Gst)
+        self._options, self._scratch = options, scratch
         os.makedirs(scratch, exist_ok=True)
-        self._written = os.path.join(scratch, "audio")
+        try:
+            self._written = Written(options, out, scratch)
+        except EncodeError as e:
+            raise SetupError(str(e)) from None
         self._pipeline: Any = None
         self._make()
 
@@ -125,6 +128,10 @@ class FilePipeline:
         except GLib.Error as e:
             raise SetupError(f"{e.message} (is GST_PLUGIN_PATH set, and are GStreamer's base and good plugins "
                              "installed?)") from None
+        if Gst.ElementFactory.find("decodebin") is None:
+            raise SetupError("no element decodebin: install GStreamer's base plugins")
+        # Nothing here is played at its time.
+        self._pipeline.use_clock(None)
         self._convert = self._pipeline.get_by_name("convert")
         self._sink = self._pipeline.get_by_name("sink")
         self._vad = self._pipeline.get_by_name("vad")
@@ -134,7 +141,7 @@ class FilePipeline:
         if node is not None:
             node.get_static_pad("sink").add_probe(Gst.PadProbeType.EVENT_DOWNSTREAM, self._mark, node)
         if self._options.audio != "none":
-            self._sink.set_property("location", self._written)
+            self._sink.set_property("location", self._written.path)
         if self._pipeline.set_state(Gst.State.READY) == Gst.StateChangeReturn.FAILURE:
             error = self._bus.pop_filtered(Gst.MessageType.ERROR)
             told = None if error is None else _Complaint(error)
@@ -154,23 +161,26 @@ class FilePipeline:
     def close(self) -> None:
         """Stops everything; nodes get their ``stop``."""
         self._pipeline.set_state(Gst.State.NULL)
-        if self._encoder is not None:
-            self._encoder.close()
+        self._written.close()
 
     def run(self, path: str, key: str, progress: Callable[[int], None] = lambda _: None) -> Result:
         """Works on the file at ``path``, which is called ``key``. ``progress`` hears each second how far
         it is, in ns. Raises `DiskFull`; all that is the file's fault is in the result."""
         started, cpu = time.monotonic(), time.process_time()
         result = failed("decode", CANNOT_DECODE)
+        demuxer = demuxer_of(path)
         for _ in range(_STARTS):
             one = _Play(self._pipeline, self._convert, self._last, progress)
             try:
-                result = one.play(self._named(path))
+                result = one.play(self._named(path), demuxer)
                 if result.status == DONE:
-                    self._keep_audio(result, key)
-                break
+                    self._written.keep(result, key, self._sink, progress)
+                if result.status == DONE or one.begun or not demuxer:
+                    break
+                # What is wrong with it decodebin tells best, if anything is.
+                demuxer = ""
             except _Stalled:
-                continue
+                demuxer = ""
             finally:
                 one.clean_up()
                 if one.broken:
@@ -190,37 +200,6 @@ class FilePipeline:
         os.symlink(os.path.abspath(path), link)
         return link
 
-    def _keep_audio(self, result: Result, key: str) -> None:
-        """Moves what was written to its place, whole or cut into segments."""
-        kind = self._options.audio
-        if kind == "none":
-            return
-        identifier = file_id(key)
-        ending = AUDIO_FORMATS[self._options.audio_format]
-        caps = self._sink.get_static_pad("sink").get_current_caps() if kind == "segments" else None
-        folder = os.path.join("audio", shard(identifier))
-        os.makedirs(os.path.join(self._out, folder), exist_ok=True)
-        if kind == "whole":
-            result.audio = os.path.join(folder, identifier + ending)
-            result.audio_rate = self._options.rate
-            os.replace(self._written, os.path.join(self._out, result.audio))
-            return
-        made, final = os.path.join(self._scratch, identifier), os.path.join(folder, identifier)
-        shutil.rmtree(made, ignore_errors=True)
-        shutil.rmtree(os.path.join(self._out, final), ignore_errors=True)
-        if not result.segments:
-            return
-        os.mkdir(made)
-        if self._encoder is None:
-            self._encoder = Encoder(self._options.audio_format)
-        result.audio_rate = caps.get_structure(0).get_int("rate")[1]
-        with open(self._written, "rb") as audio:
-            for segment in result.segments:
-                name = f"{segment.index:05}{ending}"
-                self._encoder.write(audio, caps, segment.start, segment.end, os.path.join(made, name))
-                segment.audio = os.path.join(final, name)
-        os.rename(made, os.path.join(self._out, final))
-
 
 class _Stalled(Exception):
     """Nothing was decoded, and nobody is at it."""
@@ -234,79 +213,39 @@ class _Play:
         self._pipeline, self._bus, self._last, self._progress = pipeline, pipeline.get_bus(), last, progress
         self._sink = last[0]
         self._into = convert.get_static_pad("sink")
-        self._elements: List[Any] = []
+        self._source: Optional[Source] = None
         self._result = Result(DONE)
         self._open: Dict[int, Dict[str, Any]] = {}
         self._posts: Dict[int, List[Dict[str, Any]]] = {}
         self._utterance = 0
         self._missing: List[str] = []
-        self._announced = self._media = 0
+        self._media = 0
+        #: Audio has come.
+        self.begun = False
         #: The pipeline has to be made anew.
         self.broken = False
 
-    def play(self, path: str) -> Result:
-        self._start(path)
+    def play(self, path: str, demuxer: str) -> Result:
+        """Plays the file at ``path``, by the element ``demuxer`` or, where that is empty, by decodebin."""
+        self._source = source = Source(self._pipeline, self._into, path, demuxer)
         # Whoever waits for a pipeline that did not start finds its error on the bus.
         self._pipeline.set_state(Gst.State.PLAYING)
         position, idle = 0, 0
         while True:
             message = self._bus.timed_pop_filtered(_TICK if self._into.is_linked() else _LOOK, _HEARD)
             if message is not None:
-                if message.type == Gst.MessageType.ERROR:
-                    return self._failed(message)
-                if message.type == Gst.MessageType.EOS:
-                    return self._finished()
+                if message.type in (Gst.MessageType.ERROR, Gst.MessageType.EOS):
+                    self.begun = source.has_begun()
+                    return self._failed(message) if message.type == Gst.MessageType.ERROR else self._finished(source)
                 self._hear(message)
                 continue
             ok, at = self._sink.query_position(Gst.Format.TIME)
             if ok and at > position:
                 position = at
                 self._progress(at)
-            idle = 0 if self._into.is_linked() or self._working() else idle + 1
+            idle = 0 if self._into.is_linked() or source.working() else idle + 1
             if idle == 2:
                 raise _Stalled
-
-    def _working(self) -> bool:
-        """Whether a thread is at work before the audio. decodebin holds back the errors of an element while it
-        tries it, and loses that of a demuxer which fails at once: nothing comes then, no error either."""
-        decoder = self._elements[1]
-        inside = [decoder.children[i] for i in range(len(decoder.children))]
-        return any(p.get_task_state() == Gst.TaskState.STARTED for e in [*self._elements, *inside] for p in e.pads)
-
-    def _start(self, path: str) -> None:
-        source = Gst.ElementFactory.make("filesrc")
-        source.set_property("blocksize", 65536)
-        decoder = Gst.ElementFactory.make("decodebin")
-        if decoder is None:
-            raise SetupError("no element decodebin: install GStreamer's base plugins")
-        decoder.set_property("caps", Gst.Caps.from_string("audio/x-raw"))
-        decoder.set_property("expose-all-streams", False)
-        source.set_property("location", path)
-        self._elements = [source, decoder]
-        for element in self._elements:
-            self._pipeline.add(element)
-        source.link(decoder)
-        decoder.connect("pad-added", self._link)
-
-    def _link(self, decoder: Any, pad: Any) -> None:
-        """The first audio stream goes in; others end in a sink of their own, as decodebin gives them all."""
-        if not self._into.is_linked():
-            pad.link(self._into)
-            caps = pad.get_current_caps()
-            if caps is not None:
-                self._result.source_rate = caps.get_structure(0).get_int("rate")[1]
-                self._result.source_channels = caps.get_structure(0).get_int("channels")[1]
-            ok, duration = pad.query_duration(Gst.Format.TIME)
-            # Of several streams it would be that of the longest one.
-            self._announced = duration if ok and _alone(decoder) else 0
-            return
-        rest = Gst.ElementFactory.make("fakesink")
-        rest.set_property("async", False)
-        rest.set_property("sync", False)
-        self._elements.append(rest)
-        self._pipeline.add(rest)
-        rest.sync_state_with_parent()
-        pad.link(rest.get_static_pad("sink"))
 
     def clean_up(self) -> None:
         """Takes the file's own elements out and makes the rest ready for another one."""
@@ -314,9 +253,8 @@ class _Play:
         # In READY a filesink still has its file open, and wavenc thinks that it has begun.
         for element in self._last:
             element.set_state(Gst.State.NULL)
-        for element in self._elements:
-            element.set_state(Gst.State.NULL)
-            self._pipeline.remove(element)
+        if self._source is not None:
+            self._source.remove()
         # What was said on the way down is of no use, and a flag would keep the next file from speaking.
         self._bus.set_flushing(True)
         self._bus.set_flushing(False)
@@ -344,8 +282,6 @@ class _Play:
             error, _ = message.parse_warning()
             if message.src is None or message.src.get_name() != "node":
                 self._warn(error.message)
-        elif message.type == Gst.MessageType.LATENCY:
-            self._pipeline.recalculate_latency()
 
     def _cost(self, m: Metrics) -> None:
         """Keeps what the page and the document tell of an element."""
@@ -380,7 +316,7 @@ class _Play:
         self._posts.setdefault(number, self._result.segments[-1].node)
         self._result.segments[-1].node = self._posts[number]
 
-    def _finished(self) -> Result:
+    def _finished(self, source: Source) -> Result:
         result = self._result
         if "vad" not in result.run.get("elements", {}) or not self._into.is_linked():
             return failed("decode", CANNOT_DECODE)
@@ -388,8 +324,11 @@ class _Play:
         result.codec = self._codec()
         if result.duration == 0:
             return failed("empty", "there is not one sample in it")
-        if self._announced > result.duration + max(_SHORT, self._announced // 20):
-            self._warn(f"cut short: {result.duration / 1e9:.2f} s of the {self._announced / 1e9:.2f} s that it announces")
+        caps = self._into.get_current_caps().get_structure(0)
+        result.source_rate, result.source_channels = caps.get_int("rate")[1], caps.get_int("channels")[1]
+        announced = source.announced()
+        if announced > result.duration + max(_SHORT, announced // 20):
+            self._warn(f"cut short: {result.duration / 1e9:.2f} s of the {announced / 1e9:.2f} s that it announces")
         return result
 
     def _codec(self) -> str:
@@ -492,12 +431,6 @@ def _before(sink: Any, ends: Sequence[str]) -> List[Any]:
             return found
         element = peer.get_parent_element()
         found.append(element)
-
-
-def _alone(decoder: Any) -> bool:
-    """Whether the file has one stream."""
-    inside = [decoder.children[i] for i in range(len(decoder.children))]
-    return all(len(e.srcpads) <= 1 for e in inside if "Demux" in (e.get_metadata("klass") or ""))
 
 
 def _is_other(missing: str) -> bool:

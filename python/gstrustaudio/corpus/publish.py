@@ -13,7 +13,7 @@ from .names import is_url
 from .options import Options
 from .page import EXAMPLES, SLOWEST, corpus_page, write_page
 from .parquet import Tables
-from .storage import join, put
+from .storage import join, place, put
 from .summary import Summary, corpus_document
 
 
@@ -41,6 +41,6 @@ def publish(ledger: Ledger, options: Options, out: str, scratch: str) -> Dict[st
             put(str(path), join(out, name))
         else:
             os.makedirs(os.path.join(out, os.path.dirname(name)), exist_ok=True)
-            os.replace(path, os.path.join(out, name))
+            place(str(path), os.path.join(out, name))
     shutil.rmtree(new)
     return document

@@ -1,7 +1,6 @@
 """What comes of one file."""
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
@@ -61,7 +60,7 @@ class Result:
 
     def to_json(self) -> str:
         """One JSON object; names that are no Unicode survive."""
-        return json.dumps(dataclasses.asdict(self), separators=(",", ":"))
+        return json.dumps({**vars(self), "segments": [vars(s) for s in self.segments]}, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> "Result":

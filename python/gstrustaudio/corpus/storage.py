@@ -1,10 +1,12 @@
 """Files that are not on this machine, through fsspec: s3, gs, http and what else it knows."""
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+from datetime import datetime
 from importlib import import_module
-from typing import Any, Iterator, TextIO, Tuple, cast
+from typing import Any, Callable, Iterator, TextIO, Tuple, cast
 
 from .names import is_url
 
@@ -37,11 +39,11 @@ def open_url(name: str) -> TextIO:
     return cast(TextIO, fs.open(path, "r", encoding="utf-8", errors="surrogateescape", newline=""))
 
 
-def list_url(url: str, extensions: frozenset[str]) -> Iterator[Tuple[str, int]]:
-    """URLs and sizes of the files that ``url`` names: itself, what a glob matches, or what lies below it and has
-    one of ``extensions``. A URL of http is always taken as it is."""
+def list_url(url: str, extensions: frozenset[str]) -> Iterator[Tuple[str, int, int]]:
+    """URLs, sizes and times of change (ns since 1970) of the files that ``url`` names: itself, what a glob matches, or
+    what lies below it and has one of ``extensions``. A URL of http is always taken as it is, sizes and times unknown."""
     if url.startswith(("http://", "https://")):
-        yield url, 0
+        yield url, 0, 0
         return
     fs, path = _file_system(url)
     try:
@@ -58,34 +60,79 @@ def list_url(url: str, extensions: frozenset[str]) -> Iterator[Tuple[str, int]]:
         raise StorageError(f"{url}: there is no such file or folder, or nothing in it")
     for name in sorted(found):
         if found[name].get("type") != "directory":
-            yield fs.unstrip_protocol(name), int(found[name].get("size") or 0)
+            yield fs.unstrip_protocol(name), int(found[name].get("size") or 0), _changed(found[name])
 
 
-def fetch(url: str, path: str) -> None:
-    """Copies ``url`` to the local file ``path``. Raises FileNotFoundError, or `StorageError` for the rest."""
+def _changed(info: Any) -> int:
+    """When a file has changed, ns since 1970: storages call it differently. 0 where they do not say."""
+    for name in ("LastModified", "last_modified", "mtime", "updated", "created"):
+        value = info.get(name)
+        if isinstance(value, str):
+            try:
+                value = datetime.fromisoformat(value.replace("Z", "+00:00"))
+            except ValueError:
+                continue
+        if isinstance(value, datetime):
+            value = value.timestamp()
+        if isinstance(value, (int, float)):
+            return round(value * 1e6) * 1000
+    return 0
+
+
+def _callback(progress: Callable[[], None]) -> Any:
+    """Has fsspec say that bytes have come."""
+
+    class Told(import_module("fsspec.callbacks").Callback):  # type: ignore[misc]
+        def call(self, *_: Any, **__: Any) -> None:
+            progress()
+
+    return Told()
+
+
+def fetch(url: str, path: str, progress: Callable[[], None]) -> None:
+    """Copies ``url`` to the local file ``path``; ``progress`` is told while bytes come. Raises FileNotFoundError, or
+    `StorageError` for the rest."""
     fs, name = _file_system(url)
     try:
-        fs.get_file(name, path)
+        fs.get_file(name, path, callback=_callback(progress))
     except (FileNotFoundError, StorageError):
         raise
     except Exception as e:
+        if isinstance(e, OSError) and e.errno == errno.ENOSPC:
+            raise
         raise StorageError(f"{type(e).__name__}: {e}") from e
 
 
-def put(path: str, url: str) -> None:
+def put(path: str, url: str, progress: Callable[[], None] = lambda: None) -> None:
     """Copies the local file ``path`` to ``url``, which appears whole or not at all where the storage has it so
-    (objects); on file systems through a temporary name."""
-    if not is_url(url):
-        os.makedirs(os.path.dirname(url), exist_ok=True)
-        shutil.copyfile(path, url + ".part")
-        os.replace(url + ".part", url)
-        return
+    (objects)."""
     fs, name = _file_system(url)
     try:
         fs.makedirs(name.rsplit("/", 1)[0], exist_ok=True)
-        fs.put_file(path, name)
+        fs.put_file(path, name, callback=_callback(progress))
     except Exception as e:
         raise StorageError(f"{url}: {type(e).__name__}: {e}") from e
+
+
+def place(made: str, final: str) -> None:
+    """Moves a file, or a folder that is not there yet, to its place, where it appears whole or not at all: also from
+    another file system, through a temporary name beside it."""
+    try:
+        os.replace(made, final)
+        return
+    except OSError as e:
+        if e.errno != errno.EXDEV:
+            raise
+    part = final + ".part"
+    if os.path.isdir(made):
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(made, part, copy_function=shutil.copyfile)
+        os.rename(part, final)
+        shutil.rmtree(made)
+    else:
+        shutil.copyfile(made, part)
+        os.replace(part, final)
+        os.unlink(made)
 
 
 def join(out: str, name: str) -> str:

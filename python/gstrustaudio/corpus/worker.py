@@ -14,9 +14,10 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any, Dict, Optional, TextIO
 
-from .names import is_url
+from .names import ending, is_url
 from .options import Options
 from .result import Result, failed
+from .storage import StorageError, fetch, join, put
 
 class _Inbox:
     """What the driver sends, read by a thread of its own: the main one may be stuck when the driver goes."""
@@ -81,6 +82,8 @@ class Worker:
             if e.errno == 28:
                 raise DiskFull(str(e)) from e
             return failed("unreadable", e.strerror or str(e), traceback.format_exc())
+        except StorageError as e:
+            return failed("storage", str(e))
         except Exception as e:
             return failed("internal", f"{type(e).__name__}: {e}", traceback.format_exc())
         finally:
@@ -90,16 +93,12 @@ class Worker:
         if not is_url(key):
             result = self._pipeline.run(key, key, self._watch)
         else:
-            from .storage import StorageError, fetch
-
-            local = os.path.join(self._scratch, "fetched" + os.path.splitext(key)[1])
+            local = os.path.join(self._scratch, "fetched" + ending(key))
             try:
-                fetch(key, local)
+                fetch(key, local, self._watch)
                 result = self._pipeline.run(local, key, self._watch)
             except FileNotFoundError:
                 return failed("missing", "there is no such file")
-            except StorageError as e:
-                return failed("storage", str(e))
             finally:
                 if os.path.exists(local):
                     os.unlink(local)
@@ -109,12 +108,10 @@ class Worker:
 
     def _upload(self, result: Result) -> None:
         """Moves what was written to where it is to be."""
-        from .storage import join, put
-
         names = [s.audio for s in result.segments if s.audio] + ([result.audio] if result.audio else [])
         for name in names:
             local = os.path.join(self._out, name)
-            put(local, join(self._remote_out, name))
+            put(local, join(self._remote_out, name), self._watch)
             os.unlink(local)
 
 
@@ -132,11 +129,21 @@ def main() -> None:
         try:
             worker = Worker(start, stacks)
         except Exception as e:
-            detail = getattr(e, "traceback", "") or traceback.format_exc()
-            _say(link, {"setup": f"{e}", "traceback": detail})
+            _say(link, _not_started(e))
             return
         _say(link, {"ready": os.getpid()})
         _serve(worker, link, inbox)
+
+
+def _not_started(e: Exception) -> Dict[str, Any]:
+    """Why no file can be worked on, for the driver."""
+    no_gi = isinstance(e, ImportError) and (e.name or "").split(".")[0] == "gi"
+    if no_gi or (isinstance(e, ValueError) and "Namespace" in str(e)):
+        text = (f"{sys.executable} has no PyGObject, or no typelibs of GStreamer ({e}): on Debian install python3-gi and "
+                "gir1.2-gst-plugins-base-1.0, and make the virtualenv by /usr/bin/python3 -m venv --system-site-packages")
+        return {"setup": text, "traceback": ""}
+    told: Optional[str] = getattr(e, "traceback", None)
+    return {"setup": f"{e}", "traceback": traceback.format_exc() if told is None else told}
 
 
 def _say(link: Connection, answer: Dict[str, Any]) -> None:

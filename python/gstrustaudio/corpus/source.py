@@ -1,0 +1,142 @@
+"""What reads one file and decodes its first audio stream.
+
+Files of the containers that corpora are mostly of go straight from demuxer to decoder. decodebin takes all else: it
+finds out what a file is and tells what is wrong with it, but has a thread for each stream of a container, which
+hand over packet by packet; for Opus and AAC that costs more than detection does."""
+from __future__ import annotations
+
+import os
+from typing import Any, List
+
+import gi
+
+gi.require_version("Gst", "1.0")
+from gi.repository import Gst  # noqa: E402
+
+_BLOCK = 65536
+#: Format tags of .wav files that hold plain samples: integers, floats, and what says so further on.
+_PLAIN = (b"\x01\x00", b"\x03\x00", b"\xfe\xff")
+
+
+def demuxer_of(path: str) -> str:
+    """The element that the file at ``path`` may go through without decodebin, by its first bytes; else empty."""
+    try:
+        with open(path, "rb") as f:
+            head = f.read(_BLOCK)
+            if head[:4] == b"OggS":
+                return "oggdemux" if _one_chain(f, head) else ""
+    except OSError:
+        return ""
+    if head[:4] == b"RIFF" and head[8:16] == b"WAVEfmt " and head[20:22] in _PLAIN:
+        return "wavparse"
+    if head[4:8] == b"ftyp":
+        return "qtdemux"
+    return "matroskademux" if head[:4] == b"\x1a\x45\xdf\xa3" else ""
+
+
+def _one_chain(f: Any, head: bytes) -> bool:
+    """Whether an Ogg file is one stream after its headers, and not several files in a row, as broadcasts are recorded:
+    its last page then bears a number that one of its first pages has."""
+    end = f.seek(0, os.SEEK_END)
+    f.seek(max(0, end - _BLOCK))
+    tail = f.read()
+    last = tail.rfind(b"OggS")
+    number = tail[last + 14 : last + 18]
+    at, begun = 0, []
+    # Pages that begin a stream come before all others.
+    while head[at : at + 4] == b"OggS" and head[at + 5 : at + 6] in (b"\x02", b"\x06"):
+        begun.append(head[at + 14 : at + 18])
+        lengths = head[at + 27 : at + 27 + head[at + 26]]
+        at += 27 + len(lengths) + sum(lengths)
+    return last >= 0 and len(number) == 4 and number in begun
+
+
+def decoder() -> Any:
+    """A decodebin that gives raw audio, and does not decode what else there is."""
+    made = Gst.ElementFactory.make("decodebin")
+    made.set_property("caps", Gst.Caps.from_string("audio/x-raw"))
+    made.set_property("expose-all-streams", False)
+    return made
+
+
+class Source:
+    """Reads ``path`` into the pad ``into``, through the element ``demuxer``, or decodebin where that is empty."""
+
+    def __init__(self, pipeline: Any, into: Any, path: str, demuxer: str) -> None:
+        self._pipeline, self._into = pipeline, into
+        reader = Gst.ElementFactory.make("filesrc")
+        reader.set_property("blocksize", _BLOCK)
+        reader.set_property("location", path)
+        second = Gst.ElementFactory.make(demuxer) if demuxer else None
+        #: Whether decodebin is not asked what the file is.
+        self.direct = second is not None
+        self._top = second or decoder()
+        self._elements = [reader, self._top]
+        for element in self._elements:
+            pipeline.add(element)
+        reader.link(self._top)
+        always = self._top.get_static_pad("src")
+        if always is not None:
+            always.link(into)
+        elif self.direct:
+            self._top.connect("pad-added", self._stream)
+        else:
+            self._top.connect("pad-added", self._decoded)
+
+    def _stream(self, _: Any, pad: Any) -> None:
+        """A stream of a container: the first one of audio is decoded, others go nowhere."""
+        caps = pad.get_current_caps() or pad.query_caps(None)
+        kind = caps.get_structure(0).get_name() if caps.get_size() else ""
+        if not kind.startswith("audio/") or len(self._elements) > 2 or self._into.is_linked():
+            return
+        if kind == "audio/x-raw":
+            pad.link(self._into)
+            return
+        inner = decoder()
+        inner.connect("pad-added", self._decoded)
+        self._add(inner)
+        pad.link(inner.get_static_pad("sink"))
+
+    def _decoded(self, _: Any, pad: Any) -> None:
+        """Raw audio: the first of it goes in; others end in a sink of their own, as decodebin gives them all."""
+        if not self._into.is_linked():
+            pad.link(self._into)
+            return
+        rest = Gst.ElementFactory.make("fakesink")
+        rest.set_property("async", False)
+        rest.set_property("sync", False)
+        self._add(rest)
+        pad.link(rest.get_static_pad("sink"))
+
+    def _add(self, element: Any) -> None:
+        self._elements.append(element)
+        self._pipeline.add(element)
+        element.sync_state_with_parent()
+
+    def has_begun(self) -> bool:
+        """Whether audio has come: from then on it cannot be begun anew."""
+        return self._into.get_current_caps() is not None
+
+    def working(self) -> bool:
+        """Whether a thread is at work before the audio. decodebin holds back the errors of an element while it
+        tries it, and loses that of a demuxer which fails at once: nothing comes then, no error either."""
+        return any(p.get_task_state() == Gst.TaskState.STARTED for e in [*self._elements, *self._inside()] for p in e.pads)
+
+    def announced(self) -> int:
+        """How long the file says it is, ns; 0 where it does not say, or may mean another stream."""
+        pad = self._into.get_peer()
+        demuxers = [e for e in [self._top, *self._inside()] if "Demux" in (e.get_metadata("klass") or "")]
+        if pad is None or any(len(e.srcpads) > 1 for e in demuxers):
+            return 0
+        ok, duration = pad.query_duration(Gst.Format.TIME)
+        return int(duration) if ok else 0
+
+    def _inside(self) -> List[Any]:
+        bins = [e for e in self._elements if isinstance(e, Gst.Bin)]
+        return [b.children[i] for b in bins for i in range(len(b.children))]
+
+    def remove(self) -> None:
+        """Takes its elements out of the pipeline."""
+        for element in self._elements:
+            element.set_state(Gst.State.NULL)
+            self._pipeline.remove(element)
