@@ -177,14 +177,37 @@ class Inputs(InFolder):
         self.assertIn("2 have ended", told.stdout)
         self.assertIn("0 done, 3 failed, 0 skipped;", corpus("--out", self.out).stdout)
 
-    def test_without_pyarrow_the_command_says_what_to_install(self):
-        code = ("import sys; sys.modules['pyarrow'] = None; sys.modules['pyarrow.parquet'] = None\n"
-                "from gstrustaudio.__main__ import main\n"
-                f"sys.exit(main(['corpus', {str(CLIP)!r}, '--out', {str(self.out)!r}]))")
-        done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
-        self.assertEqual(done.returncode, 2)
-        self.assertIn("pip install pyarrow", done.stderr)
-        self.assertFalse(self.out.exists())
+    def test_packages_that_are_missing_are_named_with_what_to_install(self):
+        for module, words, text in [
+            ("pyarrow.parquet", [CLIP], "corpus writes Parquet with pyarrow, which does not load (.*): pip install pyarrow"),
+            ("ray", [CLIP, "--ray"], "--ray needs Ray (.*): pip install ray"),
+            ("fsspec.core", ["s3://bucket/a.wav"], "s3://bucket/a.wav: s3:// needs a package: pip install fsspec s3fs"),
+            ("s3fs", ["s3://bucket/a.wav"], "s3://bucket/a.wav: s3:// needs a package: pip install fsspec s3fs"),
+            ("gcsfs", ["gs://bucket/a.wav"], "gs://bucket/a.wav: gs:// needs a package: pip install fsspec gcsfs"),
+            ("fsspec.core", ["http://127.0.0.1:9/list.txt"], "http:// needs a package: pip install fsspec aiohttp"),
+        ]:
+            with self.subTest(module):
+                out = self.folder / "none" / module
+                code = (f"import sys; sys.modules[{module!r}] = None\nfrom gstrustaudio.__main__ import main\n"
+                        f"sys.exit(main({['corpus', *map(str, words), '--out', str(out)]!r}))")
+                done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
+                self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
+                self.assertRegex(done.stderr, rf"^gstrustaudio: .*{text.replace('(', '[(]').replace(')', '[)]')}.*\n$")
+
+    def test_what_workers_need_is_named(self):
+        # A Python without PyGObject, and a GStreamer without the plugin.
+        (self.folder / "gi").mkdir()
+        (self.folder / "gi" / "__init__.py").write_text("raise ImportError('no gi here', name='gi')\n")
+        for env, text in [
+            ({"PYTHONPATH": f"{environment()['PYTHONPATH']}{os.pathsep}{self.folder}"},
+             "has no PyGObject, or no typelibs of GStreamer .*: on Debian install python3-gi and gir1.2-gst-plugins-base-1.0"),
+            ({"GST_PLUGIN_PATH": str(self.folder), "GST_REGISTRY": str(self.folder / "registry")},
+             'no element "rustaudioconvert" .is GST_PLUGIN_PATH set'),
+        ]:
+            done = corpus(CLIP, "--out", self.folder / "needs", env=env)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertRegex(done.stderr, text)
+            self.assertNotIn("Traceback", done.stderr)
 
     def test_a_terminal_gets_a_bar(self):
         ours, theirs = pty.openpty()

@@ -7,8 +7,9 @@ import json
 import os
 import sys
 from typing import Any, Iterable, Iterator, NamedTuple, Sequence
+from urllib.parse import urljoin
 
-from .names import ending, is_url, key_of
+from .names import HTTP, ending, is_url, key_of
 from .storage import list_url, open_url
 
 #: Endings by which a folder's files are taken; files that are named one by one are always taken.
@@ -100,7 +101,7 @@ def _manifest(name: str, folder: str) -> Iterator[Found]:
         elif folder or os.path.isabs(path):
             yield _file(os.path.join(folder, path))
         else:
-            yield Found(name.rsplit("/", 1)[0] + "/" + path)
+            yield Found(urljoin(name, path) if name.startswith(HTTP) else name.rsplit("/", 1)[0] + "/" + path)
 
 
 def _paths(name: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ import re
 from urllib.parse import urlsplit
 
 _URL = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*://")
+HTTP = ("http://", "https://")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -20,7 +21,7 @@ def is_url(name: str) -> bool:
 
 def ending(name: str) -> str:
     """The ending of a name, as in ``.wav``, in small letters; of a URL of http that of its path."""
-    if name.startswith(("http://", "https://")):
+    if name.startswith(HTTP):
         name = urlsplit(name).path
     return os.path.splitext(name)[1].lower()
 

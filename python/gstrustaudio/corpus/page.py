@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 from urllib.parse import quote
 
 from ..svg import LEFT, WIDTH, drawing
-from .names import is_url, key_bytes, printable
+from .names import HTTP, is_url, key_bytes, printable
 from .result import FAILED, Result, Segment
 from .summary import LENGTHS, Summary
 
@@ -118,7 +118,7 @@ def _address(key: str, segment: Segment) -> str:
     Empty for an original in storage that browsers do not know."""
     if segment.audio:
         return quote(segment.audio)
-    if is_url(key) and not key.startswith(("http://", "https://")):
+    if is_url(key) and not key.startswith(HTTP):
         return ""
     address = key if is_url(key) else "file://" + quote(key_bytes(key))
     return f"{address}#t={segment.start / 1e9:.3f},{segment.end / 1e9:.3f}"

@@ -8,7 +8,7 @@ from datetime import datetime
 from importlib import import_module
 from typing import Any, Callable, Iterator, TextIO, Tuple, cast
 
-from .names import is_url
+from .names import HTTP, is_url
 
 #: Packages behind protocols, as pip calls them.
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp",
@@ -25,8 +25,8 @@ def _file_system(url: str) -> Tuple[Any, str]:
         core = import_module("fsspec.core")
         return cast(Tuple[Any, str], core.url_to_fs(url))
     except ImportError as e:
-        package = "fsspec" if (e.name or "").split(".")[0] == "fsspec" else _PACKAGES.get(protocol, "fsspec")
-        raise StorageError(f"{url}: {protocol}:// needs a package: pip install fsspec {package}") from e
+        packages = f"fsspec {_PACKAGES.get(protocol, '')}".rstrip()
+        raise StorageError(f"{url}: {protocol}:// needs a package: pip install {packages}") from e
     except ValueError as e:
         raise StorageError(f"{url}: {e}") from e
 
@@ -42,7 +42,7 @@ def open_url(name: str) -> TextIO:
 def list_url(url: str, extensions: frozenset[str]) -> Iterator[Tuple[str, int, int]]:
     """URLs, sizes and times of change (ns since 1970) of the files that ``url`` names: itself, what a glob matches, or
     what lies below it and has one of ``extensions``. A URL of http is always taken as it is, sizes and times unknown."""
-    if url.startswith(("http://", "https://")):
+    if url.startswith(HTTP):
         yield url, 0, 0
         return
     fs, path = _file_system(url)
