@@ -1,28 +1,36 @@
-"""A corpus beside what people write themselves: CPU seconds for an hour of audio, per peer.
+"""A corpus beside what people write themselves: CPU seconds for an hour of audio.
 
-    pip install onnxruntime webrtcvad-wheels soundfile soxr pyarrow 'numpy>=2' tqdm
-    bench_corpus.py silero_vad_16k_op15.onnx FOLDER [PEERS_FILES]
+    pip install onnxruntime webrtcvad-wheels soundfile soxr librosa pyarrow 'numpy>=2' tqdm
+    pip install --no-deps silero-vad
+    bench_corpus.py peers FOLDER [PEERS_FILES]
+    bench_corpus.py formats FILE
 
-FOLDER holds .wav files (Debian: asterisk-core-sounds-*-wav). gstrustaudio hears all of them, the peers every n-th, at
-most PEERS_FILES (200). CPU time is that of the process and all of its children, start-up included. ffmpeg runs
-once a file, as in the loops that people write.
+peers: FOLDER holds .wav files (Debian: asterisk-core-sounds-*-wav). gstrustaudio hears all of them, the peers every
+n-th, at most PEERS_FILES (200). CPU time is that of the process and all of its children, start-up included. ffmpeg
+runs once a file, as in the loops that people write. Silero's network runs in onnxruntime on one thread, without torch:
+window by window, as its package does by default and must where audio streams, and in blocks of 512 windows, which is
+what its package has for long recordings (its sequence model).
 
-Written against silero-vad's network by onnxruntime on one thread, its windows of 32 ms as they come, without torch."""
+formats: FILE, a .wav file, is written in other formats by ffmpeg; what each costs without start-up, and what of it
+reading and decoding alone do."""
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 import wave
+from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
-import onnxruntime
-import soundfile
-import soxr
-import webrtcvad
-
 RATE = 16_000
+#: Encodings and what they are called.
+FORMATS = {
+    "wav, 16 kHz": ["-ar", "16000", "a.wav"], "wav, 48 kHz stereo": ["-ar", "48000", "-ac", "2", "b.wav"],
+    "flac, 48 kHz stereo": ["-ar", "48000", "-ac", "2", "c.flac"],
+    "mp3, 44.1 kHz stereo, 128 kbit/s": ["-ar", "44100", "-ac", "2", "-b:a", "128k", "d.mp3"],
+    "m4a (AAC), 44.1 kHz stereo, 96 kbit/s": ["-ar", "44100", "-ac", "2", "-b:a", "96k", "e.m4a"],
+    "opus, 48 kHz stereo, 64 kbit/s": ["-ar", "48000", "-ac", "2", "-b:a", "64k", "f.opus"],
+}
 
 
 def cpu():
@@ -32,6 +40,8 @@ def cpu():
 
 def by_ffmpeg(path):
     """16 kHz mono, as float, by a process of its own."""
+    import numpy as np
+
     raw = subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-i", path, "-ac", "1", "-ar", str(RATE), "-f", "s16le", "-"],
                          capture_output=True, check=True).stdout
     return np.frombuffer(raw, "<i2").astype("f4") / 32768
@@ -39,16 +49,42 @@ def by_ffmpeg(path):
 
 def by_soundfile(path):
     """16 kHz mono by soundfile and soxr."""
+    import soundfile
+    import soxr
+
     audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
     return soxr.resample(audio.mean(1), rate, RATE)
 
 
-def silero(model):
-    """Segments by Silero's network: probabilities of windows, with threshold and minimum silence of its package."""
+def by_librosa(path):
+    """16 kHz mono by librosa."""
+    import librosa
+
+    return librosa.load(path, sr=RATE, mono=True)[0]
+
+
+def model(name):
+    """A session of one of the models of silero-vad's package, which is not imported."""
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    rate = np.array(RATE, "i8")
+    path = Path(find_spec("silero_vad").submodule_search_locations[0]) / "data" / name
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def segments(values):
+    """How often probabilities rise above a half."""
+    import numpy as np
+
+    return int(np.count_nonzero(np.diff(np.concatenate([[0], values, [0]]) > 0.5) == 1))
+
+
+def windows():
+    """Silero's network, window by window."""
+    import numpy as np
+
+    session, rate = model("silero_vad_16k_op15.onnx"), np.array(RATE, "i8")
 
     def detect(x):
         state, context, values = np.zeros((2, 1, 128), "f4"), np.zeros(64, "f4"), []
@@ -58,21 +94,48 @@ def silero(model):
             value, state = session.run(None, {"input": np.concatenate([context, window])[None], "state": state, "sr": rate})
             context = window[-64:]
             values.append(value.item())
-        return int(np.count_nonzero(np.diff(np.array([0, *values, 0]) > 0.5) == 1))
+        return segments(values)
 
     return detect
 
 
-def webrtc(x):
-    """Segments by WebRTC's detector, mode 3, frames of 10 ms."""
-    vad = webrtcvad.Vad(3)
-    pcm = (np.clip(x, -1, 1) * 32767).astype("<i2").tobytes()
-    return sum(vad.is_speech(pcm[i : i + 320], RATE) for i in range(0, len(pcm) - 319, 320))
+def blocks():
+    """Silero's network in blocks of 512 windows."""
+    import numpy as np
+
+    session = model("silero_vad_16k_sequence.onnx")
+
+    def detect(x):
+        h, c = np.zeros((1, 1, 128), "f4"), np.zeros((1, 1, 128), "f4")
+        frames = np.zeros((-(-len(x) // 512), 512), "f4")
+        frames.reshape(-1)[: len(x)] = x
+        before = np.concatenate([np.zeros((1, 64), "f4"), frames[:-1, -64:]])
+        values = []
+        for n in range(0, len(frames), 512):
+            block = np.concatenate([before[n : n + 512], frames[n : n + 512]], 1)
+            value, h, c = session.run(["speech_probs", "hn", "cn"], {"input": block, "h": h, "c": c})
+            values.append(value.reshape(-1))
+        return segments(np.concatenate(values))
+
+    return detect
 
 
-def nothing(x):
+def webrtc():
+    """WebRTC's detector, mode 3, frames of 10 ms."""
+    import numpy as np
+    import webrtcvad
+
+    def detect(x):
+        vad = webrtcvad.Vad(3)
+        pcm = (np.clip(x, -1, 1) * 32767).astype("<i2").tobytes()
+        return sum(vad.is_speech(pcm[i : i + 320], RATE) for i in range(0, len(pcm) - 319, 320))
+
+    return detect
+
+
+def nothing():
     """Only read and resampled."""
-    return len(x)
+    return len
 
 
 def measure(name, work, hours, base=None):
@@ -93,7 +156,17 @@ def hours_of(paths):
     return total / 3600
 
 
-def main(model, folder, files="200"):
+def loop(read, make, paths):
+    """What a process of its own does, which is what is measured."""
+    detect = make()
+    for path in paths:
+        detect(read(path))
+
+
+def peers(folder, files="200"):
+    """The table of peers."""
+    import multiprocessing
+
     paths = sorted(Path(folder).rglob("*.wav"))
     some = paths[:: max(1, len(paths) // int(files))]
     print("| what | hours of audio | wall s | CPU s an hour | times ours |\n|---|---|---|---|---|")
@@ -102,16 +175,59 @@ def main(model, folder, files="200"):
         ours = measure("gstrustaudio corpus, Silero's detector", lambda: subprocess.run([*corpus, f"{out}/a"]), hours_of(paths))
         measure("the same, segments written as flac", lambda: subprocess.run(
             [*corpus, f"{out}/b", "--audio", "segments", "--audio-format", "flac"]), hours_of(paths), ours)
-    hours, network = hours_of(some), silero(model)
+    hours = hours_of(some)
     for name, read, detect in [
-        ("ffmpeg, silero-vad's network in onnxruntime", by_ffmpeg, network),
+        ("ffmpeg, silero-vad's network in onnxruntime, window by window", by_ffmpeg, windows),
+        ("ffmpeg, the same in blocks", by_ffmpeg, blocks),
         ("ffmpeg, webrtcvad", by_ffmpeg, webrtc),
-        ("soundfile and soxr, silero-vad's network in onnxruntime", by_soundfile, network),
+        ("librosa, silero-vad's network in blocks", by_librosa, blocks),
+        ("librosa, no detector", by_librosa, nothing),
+        ("soundfile and soxr, silero-vad's network in blocks", by_soundfile, blocks),
         ("soundfile and soxr, webrtcvad", by_soundfile, webrtc),
         ("soundfile and soxr, no detector", by_soundfile, nothing),
     ]:
-        measure(name, lambda: [detect(read(str(p))) for p in some], hours, ours)
+        process = multiprocessing.get_context("spawn").Process(target=loop, args=(read, detect, [str(p) for p in some]))
+        measure(name, lambda p=process: (p.start(), p.join()), hours, ours)
+
+
+def decoding(path):
+    """CPU seconds to read and decode ``path``, and no more, the way that a corpus run does it."""
+    from gi.repository import Gst
+
+    from gstrustaudio.corpus.source import Source, demuxer_of
+
+    pipeline = Gst.Pipeline.new(None)
+    sink = Gst.ElementFactory.make("fakesink")
+    sink.set_property("sync", False)
+    pipeline.add(sink)
+    source = Source(pipeline, sink.get_static_pad("sink"), path, demuxer_of(path))
+    before = time.process_time()
+    pipeline.set_state(Gst.State.PLAYING)
+    pipeline.get_bus().timed_pop_filtered(Gst.CLOCK_TIME_NONE, Gst.MessageType.EOS | Gst.MessageType.ERROR)
+    used = time.process_time() - before
+    pipeline.set_state(Gst.State.NULL)
+    source.remove()
+    return used
+
+
+def formats(path):
+    """The table of formats."""
+    from gstrustaudio.corpus.options import Options
+    from gstrustaudio.corpus.pipeline import FilePipeline
+
+    print("| format | CPU s an hour | decoding | share |\n|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        pipeline = FilePipeline(Options(), folder, f"{folder}/scratch")
+        for name, words in FORMATS.items():
+            made = f"{folder}/{words[-1]}"
+            subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-i", path, *words[:-1], made], check=True)
+            runs = [pipeline.run(made, made) for _ in range(3)]
+            hours = runs[0].duration / 3.6e12
+            whole, alone = min(r.run["cpu"] for r in runs) / hours, min(decoding(made) for _ in range(3)) / hours
+            print(f"| {name} | {whole:.2f} | {alone:.2f} | {100 * alone / whole:.0f} % |", flush=True)
+            Path(made).unlink()
+        pipeline.close()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    {"peers": peers, "formats": formats}[sys.argv[1]](*sys.argv[2:])

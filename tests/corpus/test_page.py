@@ -32,7 +32,8 @@ class Page(InFolder):
 
     def test_figures_failures_and_players(self):
         node = self.node("class N:\n    def process(self, audio, ctx):\n        if len(audio) == 8480:\n"
-                         "            raise ValueError('<script>alert(1)</script>')\n")
+                         "            raise ValueError('<script>alert(1)</script>')\n"
+                         "        ctx.post('t', text=f'<b>{len(audio)}')\n")
         done = corpus(self.sounds, "--out", self.out, "--audio", "segments", "--node", f"{node}:N")
         self.assertEqual((done.returncode, done.stderr), (1, ""))
         files, segments = rows(self.out, "files"), rows(self.out, "segments")
@@ -48,6 +49,11 @@ class Page(InFolder):
                       "ValueError: <script>alert(1)</script>", "Traceback (most recent call last)", "<img src=x>.wav",
                       "the file is empty", "Slowest files", "rustvad", "gstrustaudio corpus"]:
             self.assertIn(words, text)
+        # What its last file cost counts, too.
+        nodes = {n["id"]: n for n in json.loads((self.out / "corpus.json").read_text())["pipeline_execution"]["nodes"]}
+        self.assertEqual((nodes["node"]["failures"], nodes["node"]["status"]), (1, "degraded"))
+        self.assertIn("ValueError: <script>alert(1)</script>", nodes["node"]["last_error"])
+        self.assertRegex(text, r"Text .*<b>\d+")
         bars = [int(n) for n in re.findall(r"<g><title>[^:<]*: (\d+)</title>", dom)]
         self.assertEqual(sum(bars), len(segments))
         self.assertEqual(bars[2], sum(0.5 <= s["duration"] < 1 for s in segments))

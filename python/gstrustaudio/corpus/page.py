@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from ..svg import LEFT, WIDTH, drawing
 from .names import HTTP, is_url, key_bytes, printable
-from .result import FAILED, Result, Segment
+from .result import FAILED, Result, Segment, node_text
 from .summary import LENGTHS, Summary
 
 #: Examples of each kind of failure, and slowest files.
@@ -42,7 +42,9 @@ def corpus_page(document: Dict[str, Any], summary: Summary, kinds: Sequence[Kind
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; style-src 'unsafe-inline'; media-src 'self' file: http: https:\">\n"
         f"<title>Corpus report</title>\n<style>\n{css}"
-        "audio { height: 32px; width: 200px; vertical-align: middle; }\n</style>\n</head>\n"
+        "audio { height: 32px; width: 200px; vertical-align: middle; }\n"
+        "caption { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }\n"
+        "#failures ~ .scroll th:first-child { width: 45%; }\n</style>\n</head>\n"
         "<body>\n<main>\n" + "\n".join(p for p in parts if p) + "\n</main>\n</body>\n</html>\n"
     )
 
@@ -106,7 +108,7 @@ def _lengths(counts: Sequence[int]) -> str:
         x, tall = LEFT + i * width, height * count / most
         body.append(f'<g><title>{_bin_name(i)}: {count:,}</title>'
                     f'<rect class="bar" x="{x + 2:.1f}" y="{20 + height - tall:.1f}" width="{width - 4:.1f}" height="{max(tall, 0.5 if count else 0):.1f}"/>'
-                    f'<text class="tick" x="{x + width / 2:.1f}" y="{14 + height - tall:.1f}" text-anchor="middle">{count:,}</text>'
+                    f'<text class="tick" x="{x + width / 2:.1f}" y="{14 + height - tall:.1f}" text-anchor="middle">{f"{count:,}" if count else ""}</text>'
                     f'<text class="tick" x="{x:.1f}" y="{height + 38:g}" text-anchor="middle">{LENGTHS[i]:g}</text></g>')
     drawn = drawing(body, height + 48, "lengths-drawing", "Lengths of segments",
                     "; ".join(f"{_bin_name(i)}: {c}" for i, c in enumerate(counts) if c))
@@ -134,11 +136,15 @@ def _samples(samples: Sequence[Tuple[str, Segment]]) -> str:
     if not samples:
         return ""
     rows = [[f"<code>{escape(printable(key))}</code>", str(s.index), f"{s.start / 1e9:.2f}", f"{(s.end - s.start) / 1e9:.2f}",
-             f"{s.level:.1f}", f"{s.probability:.2f}",
-             _player(_address(key, s))]
+             f"{s.level:.1f}", f"{s.probability:.2f}", _player(_address(key, s))]
             for key, s in samples]
     head = [("File", True), ("Segment", False), ("Start s", False), ("Length s", False), ("Level dBFS", False),
             ("Probability", False), ("Listen", True)]
+    texts = [node_text(s) for _, s in samples]
+    if any(text is not None for text in texts):
+        head.append(("Text", True))
+        for row, text in zip(rows, texts):
+            row.append(escape(text or ""))
     return _section("samples", "Samples", "Some segments, evenly over all.", _table("Segments to listen to", head, rows))
 
 

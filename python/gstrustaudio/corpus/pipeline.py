@@ -343,6 +343,13 @@ class _Play:
         return ""
 
     def _failed(self, message: Any) -> Result:
+        """How it failed, and what it cost all the same."""
+        result = self._why(message)
+        if "elements" in self._result.run:
+            result.run["elements"] = self._result.run["elements"]
+        return result
+
+    def _why(self, message: Any) -> Result:
         """Why it failed. One fault makes several elements complain, in an order that is chance: all are heard,
         and the one that knows most is believed."""
         self._pipeline.set_state(Gst.State.READY)
