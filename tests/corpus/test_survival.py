@@ -4,7 +4,7 @@ import signal
 import sqlite3
 import unittest
 
-from support import CLIP, CLIPS, Gate, InFolder, by_name, corpus, rows, start
+from support import CLIP, CLIPS, Gate, InFolder, by_name, corpus, environment, rows, start
 
 from gstrustaudio.corpus.ledger import Ledger, LedgerError
 from gstrustaudio.corpus.pool import DEATHS
@@ -40,6 +40,24 @@ class Survival(InFolder):
         self.assertIn("6 done, 0 failed, 0 skipped", out)
         self.assertIn("the worker was ended by SIGKILL", err)
         self.assertEqual(self.tables(), self.undisturbed())
+
+    def test_workers_that_die_while_they_start_are_replaced_until_it_is_too_many(self):
+        self.clips(2)
+        # What Python runs before anything else, in workers only.
+        (self.folder / "sitecustomize.py").write_text(
+            "import os, signal, sys\nif 'gstrustaudio.corpus.worker' in sys.orig_argv:\n"
+            f"    open({str(self.folder / 'births')!r}, 'a').write('x')\n"
+            f"    if os.path.getsize({str(self.folder / 'births')!r}) <= LIMIT:\n        os.kill(os.getpid(), signal.SIGKILL)\n")
+        code = (self.folder / "sitecustomize.py").read_text()
+        for limit, status, births in [(DEATHS, 0, DEATHS + 1), (100, 2, 2 * DEATHS + 1)]:
+            (self.folder / "births").unlink(missing_ok=True)
+            (self.folder / "sitecustomize.py").write_text(code.replace("LIMIT", str(limit)))
+            done = corpus(self.sounds, "--out", self.folder / f"out{limit}", "--workers", 1 if status == 0 else 2,
+                          env={"PYTHONPATH": f"{environment()['PYTHONPATH']}{os.pathsep}{self.folder}"})
+            self.assertEqual(done.returncode, status, done.stderr)
+            self.assertIn("the worker was ended by SIGKILL", done.stderr)
+            self.assertGreaterEqual((self.folder / "births").stat().st_size, births)
+        self.assertIn("workers do not start: the worker was ended by SIGKILL", done.stderr)
 
     def test_after_the_driver_is_killed_its_workers_end_and_the_next_run_does_the_rest(self):
         self.clips(6)

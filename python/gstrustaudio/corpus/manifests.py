@@ -117,6 +117,9 @@ def _nemo(u: Utterance) -> Dict[str, Any]:
     fields: Dict[str, Any] = {"audio_filepath": u.recording.path, "duration": round(u.duration, 6)}
     if u.start or u.recording.id != u.id:
         fields["offset"] = round(u.start, 6)
+    elif u.recording.channels == 1:
+        # Spares a look into each file; with an offset NeMo would take the duration for that of the whole file.
+        fields["sampling_rate"] = u.recording.rate
     fields["text"] = node_text(u.segment) or ""
     return fields
 

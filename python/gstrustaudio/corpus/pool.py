@@ -150,8 +150,8 @@ class LocalPool:
         self._names = iter(range(10**9))
         shutil.rmtree(scratch, ignore_errors=True)
         os.makedirs(scratch)
-        #: A worker has come up, so the settings work.
-        self._proven = False
+        #: Workers that died before they were ready, since one was.
+        self._stillborn = 0
 
     def close(self) -> None:
         """Ends the workers."""
@@ -180,14 +180,15 @@ class LocalPool:
 
     def came_up(self) -> None:
         """A worker is ready."""
-        self._proven = True
+        self._stillborn = 0
 
     def bury(self, worker: _Process) -> Tuple[str, str, str]:
-        """Takes away a worker that has died; how it did. Raises `RunError` where none has ever come up."""
+        """Takes away a worker that has died; how it did. Raises `RunError` where none comes up any more."""
         kind, reason, stack = worker.death()
         self._workers.remove(worker)
         worker.kill()
-        if not self._proven and not worker.ready:
+        self._stillborn += not worker.ready
+        if self._stillborn > DEATHS * self._count:
             raise RunError(f"workers do not start: {reason}", stack)
         self._on_death(f"{reason} (process {worker.pid})")
         return kind, reason, stack
