@@ -9,12 +9,13 @@ import sys
 import termios
 import unittest
 import wave
+from pathlib import Path
 from unittest import mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from support import CLIP, CLIPS, InFolder, by_name, corpus, environment, launch, rows
+from support import CLIP, CLIPS, PACKAGE, InFolder, by_name, corpus, environment, launch, rows
 
 #: Where rustvad hears the two words of `CLIP` at 16 kHz, s.
 WORDS = [(0.0, 0.53), (0.77, 1.41)]
@@ -208,6 +209,18 @@ class Inputs(InFolder):
             self.assertEqual(done.returncode, 2, done.stderr)
             self.assertRegex(done.stderr, text)
             self.assertNotIn("Traceback", done.stderr)
+
+    def test_the_plugin_of_a_wheel_is_found_without_being_named(self):
+        package = self.folder / "site" / "gstrustaudio"
+        shutil.copytree(PACKAGE / "gstrustaudio", package, ignore=shutil.ignore_patterns("plugins", "__pycache__"))
+        (package / "plugins").mkdir()
+        plugin = "libgstrustaudio.so"
+        shutil.copy(Path(os.environ["GST_PLUGIN_PATH"]) / plugin, package / "plugins" / plugin)
+        env = {"PYTHONPATH": str(self.folder / "site"), "GST_REGISTRY": str(self.folder / "registry"), "GST_PLUGIN_PATH": ""}
+        done = corpus(CLIP, "--out", self.out, env=env)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        (package / "plugins" / plugin).unlink()
+        self.assertEqual(corpus(CLIP, "--out", self.folder / "other", env=env).returncode, 2)
 
     def test_a_terminal_gets_a_bar(self):
         ours, theirs = pty.openpty()

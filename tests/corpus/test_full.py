@@ -78,7 +78,11 @@ class Elsewhere(InFolder):
         (self.folder / "file").touch()
         done = corpus(CLIP, "--out", self.folder / "file" / "out")
         self.assertEqual((done.returncode, done.stdout), (2, ""))
-        self.assertRegex(done.stderr, "^gstrustaudio: .*/file/out/.corpus: no ledger can be kept there: Not a directory; "
+        self.assertRegex(done.stderr, "^gstrustaudio: .*/file/out: results cannot be written there: Not a directory; "
+                                      "give another --out\n$")
+        done = corpus(CLIP, "--out", self.folder / "out", "--work", self.folder / "file" / "work")
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertRegex(done.stderr, "^gstrustaudio: .*/file/work: no ledger can be kept there: Not a directory; "
                                       "give a folder of this machine by --work\n$")
 
 

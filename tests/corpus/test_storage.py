@@ -71,6 +71,13 @@ class OnS3(InFolder):
         again = self.run_corpus(*words, "--work", work, "--dry-run")
         self.assertIn("0 files to do", again.stdout)
 
+    def test_where_nothing_can_be_written_no_file_is_begun(self):
+        work = self.folder / "work"
+        done = self.run_corpus("s3://speech/in", "--out", "s3://no-such-bucket/out", "--work", work)
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertRegex(done.stderr, "^gstrustaudio: s3://no-such-bucket/out/.*: cannot be written: .*bucket.*\n$")
+        self.assertFalse(work.exists())
+
     def test_manifests_globs_and_what_is_not_there(self):
         done = self.run_corpus("s3://speech/in/list.txt", "s3://speech/in/Rear/*Left*", "--out", self.out)
         self.assertEqual((done.returncode, done.stderr), (1, ""))

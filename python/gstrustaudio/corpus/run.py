@@ -18,6 +18,7 @@ from .pool import LocalPool, RunError, Stop
 from .progress import Progress
 from .publish import publish
 from .result import PENDING, Result
+from .storage import StorageError, probe
 
 #: Files in a row whose node failed, after which the service behind it is taken to be down.
 NODE_FAILURES = 50
@@ -90,6 +91,7 @@ def run(job: Job, options: Options, stop: Stop, make: EngineMaker = local_engine
     before anything is done."""
     options.check()
     arrow("pyarrow.parquet")
+    probe(job.out)
     work = work_folder(job.out, job.work)
     ledger = Ledger(work)
     try:
@@ -149,7 +151,7 @@ class _Run:
         try:
             self._ledger.end_run(number, time.monotonic() - started, self._files, outcome)
             document = publish(self._ledger, self._options, self._job.out, self._scratch)
-        except (OSError, sqlite3.OperationalError) as e:
+        except (OSError, StorageError, sqlite3.OperationalError) as e:
             if outcome != "stopped":
                 outcome, reason = "stopped", f"the results cannot be written: {e}"
         finally:

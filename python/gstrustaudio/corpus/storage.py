@@ -4,6 +4,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import tempfile
 from datetime import datetime
 from importlib import import_module
 from typing import Any, Callable, Iterator, TextIO, Tuple, cast
@@ -13,6 +14,9 @@ from .names import HTTP, is_url
 #: Packages behind protocols, as pip calls them.
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp",
              "az": "adlfs", "abfs": "adlfs"}
+
+#: Storages without folders; to make one there may make a bucket of a name that was mistyped.
+_OBJECTS = ("s3", "s3a", "gs", "gcs", "az", "abfs")
 
 
 class StorageError(Exception):
@@ -108,10 +112,31 @@ def put(path: str, url: str, progress: Callable[[], None] = lambda: None) -> Non
     (objects)."""
     fs, name = _file_system(url)
     try:
-        fs.makedirs(name.rsplit("/", 1)[0], exist_ok=True)
+        if url.split("://")[0] not in _OBJECTS:
+            fs.makedirs(name.rsplit("/", 1)[0], exist_ok=True)
         fs.put_file(path, name, callback=_callback(progress))
     except Exception as e:
-        raise StorageError(f"{url}: {type(e).__name__}: {e}") from e
+        raise StorageError(f"{url}: cannot be written: {type(e).__name__}: {e}") from e
+
+
+def probe(out: str) -> None:
+    """Raises `StorageError` where nothing can be written to the folder or URL ``out``: better now than after hours."""
+    if not is_url(out):
+        try:
+            os.makedirs(out, exist_ok=True)
+            with tempfile.TemporaryFile(dir=out):
+                return
+        except OSError as e:
+            raise StorageError(f"{out}: results cannot be written there: {e.strerror}; give another --out") from e
+    name = join(out, ".gstrustaudio-can-write")
+    with tempfile.NamedTemporaryFile() as nothing:
+        put(nothing.name, name)
+    fs, path = _file_system(name)
+    try:
+        fs.rm_file(path)
+    except Exception:
+        # Who may write need not be allowed to remove.
+        pass
 
 
 def place(made: str, final: str) -> None:
