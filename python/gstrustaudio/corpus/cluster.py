@@ -115,7 +115,7 @@ class RayPool:
             answer = self._ray.get(done)
         except self._ray.exceptions.RayTaskError as e:
             cause = e.cause
-            raise RunError(str(cause), getattr(cause, "detail", "") or str(e)) from e
+            raise RunError(str(cause), getattr(cause, "detail", "") or str(e), getattr(cause, "later", False)) from e
         except self._ray.exceptions.RayError as e:
             self._say(f"gstrustaudio: a task was lost ({type(e).__name__}); its {len(batch)} files are tried again")
             losses.update(batch)

@@ -154,7 +154,7 @@ def _status(outcome: Outcome) -> int:
     if outcome.outcome == "interrupted":
         return 130
     if outcome.outcome == "stopped":
-        return 3 if outcome.document is None or outcome.document["corpus"]["runs"][-1]["files"] else 2
+        return 3 if outcome.later or outcome.document is None or outcome.document["corpus"]["runs"][-1]["files"] else 2
     return 1 if outcome.counts[FAILED] else 0
 
 

@@ -26,11 +26,12 @@ GRACE = 5.0
 
 
 class RunError(Exception):
-    """The run cannot go on; the text says why, ``detail`` is a traceback if there is one."""
+    """The run cannot go on; the text says why, ``detail`` is a traceback if there is one. ``later``: the same command
+    may do better at another time."""
 
-    def __init__(self, text: str, detail: str = "") -> None:
+    def __init__(self, text: str, detail: str = "", later: bool = False) -> None:
         super().__init__(text)
-        self.detail = detail
+        self.detail, self.later = detail, later
 
 
 class Stop:
@@ -260,7 +261,7 @@ class _Work:
         if "setup" in answer:
             raise RunError(answer["setup"], answer["traceback"])
         if "full" in answer:
-            raise RunError(f"no space is left where results are written: {answer['full']}")
+            raise RunError(f"no space is left where results are written: {answer['full']}", later=True)
         if "ready" in answer:
             worker.ready = True
             self._pool.came_up()

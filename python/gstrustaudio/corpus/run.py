@@ -63,6 +63,8 @@ class Outcome:
     detail: str
     #: Files by status, of all that the ledger knows.
     counts: Dict[str, int]
+    #: Whether the same command may do better at another time.
+    later: bool
     #: The document; None where it could not be written.
     document: Optional[Dict[str, Any]]
 
@@ -138,15 +140,15 @@ class _Run:
 
     def all(self) -> Outcome:
         number, started = self._ledger.begin_run(self._job.command), time.monotonic()
-        outcome, reason, detail = "finished", "", ""
+        outcome, reason, detail, later = "finished", "", "", False
         try:
             self._work()
             if self._stop.asked:
                 outcome = "interrupted"
         except RunError as e:
-            outcome, reason, detail = "stopped", str(e), e.detail
+            outcome, reason, detail, later = "stopped", str(e), e.detail, e.later
         except sqlite3.OperationalError as e:
-            outcome, reason = "stopped", f"the ledger cannot be written: {e}"
+            outcome, reason, later = "stopped", f"the ledger cannot be written: {e}", True
         document = None
         try:
             self._ledger.end_run(number, time.monotonic() - started, self._files, outcome)
@@ -156,7 +158,7 @@ class _Run:
                 outcome, reason = "stopped", f"the results cannot be written: {e}"
         finally:
             shutil.rmtree(self._scratch, ignore_errors=True)
-        return Outcome(outcome, reason, detail, self._ledger.counts(), document)
+        return Outcome(outcome, reason, detail, self._ledger.counts(), later, document)
 
     def _work(self) -> None:
         left = self._ledger.counts()[PENDING]

@@ -20,6 +20,8 @@ _PLAIN = (b"\x01\x00", b"\x03\x00", b"\xfe\xff")
 
 def demuxer_of(path: str) -> str:
     """The element that the file at ``path`` may go through without decodebin, by its first bytes; else empty."""
+    if not os.path.isfile(path):
+        return ""
     try:
         with open(path, "rb") as f:
             head = f.read(_BLOCK)
