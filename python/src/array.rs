@@ -66,13 +66,13 @@ impl<'py> Array<'py> {
         Ok(array)
     }
 
-    /// A new array of zeros, contiguous.
-    pub fn zeros(py: Python<'py>, format: SampleFormat, shape: &[usize]) -> PyResult<Self> {
+    /// A new array, contiguous, of whatever lies in its memory: to be written all over.
+    pub fn empty(py: Python<'py>, format: SampleFormat, shape: &[usize]) -> PyResult<Self> {
         let descr = PyArrayDescr::new(py, dtype_name(format))?;
         let mut dims: Vec<npy_intp> = shape.iter().map(|n| *n as npy_intp).collect();
         // SAFETY: numpy is imported and the GIL held; the reference to the dtype is handed over.
         let object = unsafe {
-            let array = PY_ARRAY_API.PyArray_Zeros(
+            let array = PY_ARRAY_API.PyArray_Empty(
                 py,
                 dims.len() as i32,
                 dims.as_mut_ptr(),
@@ -167,14 +167,14 @@ impl<'py> Array<'py> {
         unsafe { std::slice::from_raw_parts(self.data.sub(below), bytes) }
     }
 
-    /// The same for writing; only of [`output`](Self::output) and [`zeros`](Self::zeros), and of none
+    /// The same for writing; only of [`output`](Self::output) and [`empty`](Self::empty), and of none
     /// that [`overlaps`](Self::overlaps) what is read.
     pub fn memory_mut(&mut self) -> &mut [u8] {
         let (below, bytes) = self.extent();
         if bytes == 0 {
             return &mut [];
         }
-        // SAFETY: as in `memory`; checked to be writable.
+        // SAFETY: as in `memory`; checked to be writable. What numpy allocated holds some bytes or others.
         unsafe { std::slice::from_raw_parts_mut(self.data.sub(below), bytes) }
     }
 

@@ -166,7 +166,7 @@ fn convert<'py>(
     let shape = from.converted(matrix.outputs(), planar, format)?;
     let mut y = match out {
         Some(out) => Array::output(out, "out", carrier(format), &shape)?,
-        None => Array::zeros(py, carrier(format), &shape)?,
+        None => Array::empty(py, carrier(format), &shape)?,
     };
     if !y.is_contiguous() || y.overlaps(&x) {
         return Err(PyValueError::new_err(

@@ -42,6 +42,24 @@ impl Frames {
         self.frames <= 1 || self.frame_stride == self.size as isize
     }
 
+    /// Its memory, if it [is interleaved](Self::is_interleaved).
+    pub fn bytes<'a>(&self, memory: &'a [u8]) -> &'a [u8] {
+        &memory[self.range()]
+    }
+
+    /// The same for writing.
+    pub fn bytes_mut<'a>(&self, memory: &'a mut [u8]) -> &'a mut [u8] {
+        &mut memory[self.range()]
+    }
+
+    fn range(&self) -> Range<usize> {
+        match self.frames * self.channels * self.size {
+            // Of no frames the first may lie anywhere.
+            0 => 0..0,
+            bytes => self.first..self.first + bytes,
+        }
+    }
+
     /// Frames of `range`, interleaved, to `to`.
     pub fn gather(&self, memory: &[u8], range: Range<usize>, to: &mut Vec<u8>) {
         to.resize(range.len() * self.channels * self.size, 0);

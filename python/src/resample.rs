@@ -108,7 +108,7 @@ fn resample<'py>(
     shape[axis] = output_frames(&spec, shape[axis] as u64);
     let mut y = match out {
         Some(out) => Array::output(out, "out", x.format(), &shape)?,
-        None => Array::zeros(py, x.format(), &shape)?,
+        None => Array::empty(py, x.format(), &shape)?,
     };
     if y.overlaps(&x) {
         return Err(PyValueError::new_err("out: shares memory with x"));
@@ -166,11 +166,15 @@ fn convert_signal(
     scratch: &mut Scratch,
 ) {
     let mut done = 0;
-    let block = block(from.channels);
-    for start in (0..from.frames).step_by(block) {
-        let range = start..from.frames.min(start + block);
-        push(stream, from, range, input, &mut scratch.input);
-        done = pull(stream, to, done, output, &mut scratch.output);
+    if from.is_interleaved() && to.is_interleaved() {
+        done = stream.process(from.bytes(input), to.bytes_mut(output));
+    } else {
+        let block = block(from.channels);
+        for start in (0..from.frames).step_by(block) {
+            let range = start..from.frames.min(start + block);
+            push(stream, from, range, input, &mut scratch.input);
+            done = pull(stream, to, done, output, &mut scratch.output);
+        }
     }
     end(stream, to.frames - done);
     pull(stream, to, done, output, &mut scratch.output);
@@ -378,7 +382,7 @@ impl ResampleStream {
         let available = py.detach(|| state.take(&from, input, last));
         let mut shape = x.shape().to_vec();
         shape[0] = available;
-        let mut y = Array::zeros(py, self.format, &shape)?;
+        let mut y = Array::empty(py, self.format, &shape)?;
         let output = y.memory_mut();
         py.detach(|| state.running.pull(available, output));
         Ok(y.into_object())

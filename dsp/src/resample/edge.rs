@@ -143,6 +143,9 @@ struct Edge<T: Input> {
     reversed: bool,
 }
 
+/// Bytes of a long input that are taken at a time: many, but they stay in the cache.
+const PIECE: usize = 1 << 17;
+
 impl Stream {
     /// A stream of `format` samples in `layout`. With `reversed`, time runs backwards from buffer
     /// to buffer: each is consumed from its end, and each output stretch is written from its end.
@@ -267,6 +270,36 @@ impl Stream {
     pub fn pull(&mut self, frames: usize, out: &mut [u8]) {
         let silent = self.is_silent();
         either!(&mut self.inner, e => e.pull(frames, out, silent));
+    }
+
+    /// Takes `frames` of interleaved input and makes what outputs there are then, as many as fit into `out`;
+    /// how many. The same as [`push`](Self::push) and [`pull`](Self::pull), but a long input is taken in
+    /// pieces that stay in the cache, and one channel of floats as this machine holds them is read where
+    /// it lies.
+    ///
+    /// # Panics
+    /// If `input` is no whole number of frames.
+    pub fn process(&mut self, input: &[u8], out: &mut [u8]) -> usize {
+        let size = self.frame_size();
+        assert!(input.len().is_multiple_of(size), "half a frame");
+        if let Some(made) = either!(&mut self.inner, e => e.process(input, out)) {
+            self.quiet_from = self.frames_in() as i64;
+            return made;
+        }
+        let mut done = 0;
+        for piece in input.chunks(PIECE.next_multiple_of(size)) {
+            self.push(piece.len() / size, Source::Interleaved(piece));
+            let rest = &mut out[done * size..];
+            let made = self.available().min(rest.len() / size);
+            self.pull(made, &mut rest[..made * size]);
+            done += made;
+        }
+        done
+    }
+
+    /// Bytes of a frame.
+    fn frame_size(&self) -> usize {
+        either!(&self.inner, e => e.resampler.spec().channels * e.format.size())
     }
 
     /// Ends the input; see [`Resampler::finish`].
@@ -421,6 +454,19 @@ impl<T: Input> Edge<T> {
                 });
             }
         }
+    }
+
+    /// Takes one channel and makes what outputs there are then, if neither needs to be converted; how many.
+    fn process(&mut self, input: &[u8], out: &mut [u8]) -> Option<usize> {
+        let alone = self.resampler.spec().channels == 1 && !input.is_empty();
+        if !alone || self.reversed || !T::is_native(self.format) || !native(self.format) {
+            return None;
+        }
+        let samples: &[T] = bytemuck::try_cast_slice(input).ok()?;
+        let out: &mut [T::Sum] = bytemuck::try_cast_slice_mut(out).ok()?;
+        let most = out.len();
+        let mut out = Output::interleaved(out, 1);
+        Some(self.resampler.process(&[samples], &mut out, most))
     }
 
     /// Takes interleaved stereo in one pass, where there is one for the format.

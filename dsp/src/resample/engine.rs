@@ -1,6 +1,6 @@
 //! What every engine does.
 
-use super::fifo::Fifo;
+use super::fifo::View;
 use super::ratio::Position;
 use crate::simd::resample_pass::Grouped;
 
@@ -96,7 +96,7 @@ impl<'a, T: Copy> Output<'a, T> {
     }
 }
 
-/// A sample-rate converter that reads a [`Fifo`] from a position of its own on.
+/// A sample-rate converter that reads a [`View`] from a position of its own on.
 pub trait Engine<T: Grouped>: Send + Sync {
     /// Input frames after an output's position that it waits for, at worst.
     fn latency(&self) -> u64;
@@ -128,7 +128,7 @@ pub trait Engine<T: Grouped>: Send + Sync {
     fn ready(&self, end: i64) -> u64;
 
     /// Makes the next `frames` outputs, no more than [`ready`](Self::ready).
-    fn run(&mut self, fifo: &Fifo<T>, out: &mut Output<'_, T::Sum>, frames: usize);
+    fn run(&mut self, input: &View<'_, T>, out: &mut Output<'_, T::Sum>, frames: usize);
 
     /// Makes `correction` output frames per nominal one from the next output on. False if this
     /// engine cannot.

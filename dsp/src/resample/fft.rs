@@ -15,7 +15,7 @@ use rustfft::{Fft, FftNum, FftPlanner};
 
 use super::design::kaiser_response;
 use super::engine::{Engine, Output};
-use super::fifo::Fifo;
+use super::fifo::View;
 use super::ratio::{Position, Ratio};
 use super::rounds::{Rounds, dropped};
 use super::table::FromF64;
@@ -199,21 +199,31 @@ impl<T: Transformed> Blocks<T> {
     }
 
     /// Runs the next round.
-    fn transform(&mut self, fifo: &Fifo<T>) {
+    fn transform(&mut self, input: &View<'_, T>) {
         let Self { plan, kernels, .. } = self;
         let at = self.rounds.start() - self.rounds.before();
         let skip = dropped(self.ratio, self.size.units, self.size.hop) as usize;
         let (n_in, n_out) = (plan.forward.len(), plan.inverse.len());
+        let next = at + 2 * n_in as i64;
+        let hop = (self.size.hop * self.ratio.m) as i64;
         for (channel, output) in self.outputs.iter_mut().enumerate() {
+            // Memory is slower than the first cache; it may work meanwhile.
+            let expect = |part: i64| {
+                input.expect(channel, next + hop * part / 4..next + hop * (part + 1) / 4)
+            };
             let (packed, spectrum) = (&mut self.packed[..n_in], &mut self.spectrum[..n_in]);
-            (kernels.pack)(fifo.window(channel, at, 2 * n_in), &plan.input, packed);
+            (kernels.pack)(input.window(channel, at, 2 * n_in), &plan.input, packed);
+            expect(0);
             plan.forward
                 .process_outofplace_with_scratch(packed, spectrum, &mut self.scratch);
+            expect(1);
             let filtered = &mut self.packed[..n_out];
             plan.filter(kernels, spectrum, filtered);
+            expect(2);
             let made = &mut self.spectrum[..n_out];
             plan.inverse
                 .process_outofplace_with_scratch(filtered, made, &mut self.scratch);
+            expect(3);
             (kernels.unpack)(made, &plan.output, skip, output);
         }
         self.rounds.turn();
@@ -257,12 +267,12 @@ impl<T: Transformed> Engine<T> for Blocks<T> {
         self.rounds.ready(end)
     }
 
-    fn run(&mut self, fifo: &Fifo<T>, out: &mut Output<'_, T>, frames: usize) {
+    fn run(&mut self, input: &View<'_, T>, out: &mut Output<'_, T>, frames: usize) {
         let kept = (self.size.hop * self.ratio.l) as usize;
         let mut at = 0;
         while at < frames {
             while self.rounds.is_due() {
-                self.transform(fifo);
+                self.transform(input);
             }
             let from = self.rounds.offset();
             let take = (kept - from).min(frames - at);

@@ -1,5 +1,9 @@
 //! Input frames that are still needed, one plane per channel.
 
+use std::ops::Range;
+
+use crate::simd::prefetch::prefetch;
+
 /// Planes of input. Frame numbers count from the first frame after a reset; those before it are
 /// zeros.
 #[derive(Clone, Debug)]
@@ -65,10 +69,6 @@ impl<T: Copy + Default> Fifo<T> {
         for plane in &mut self.planes {
             plane[self.len..self.len + self.slack].fill(T::default());
         }
-    }
-
-    pub fn channels(&self) -> usize {
-        self.planes.len()
     }
 
     /// Number of the next frame to come.
@@ -149,20 +149,80 @@ impl<T: Copy + Default> Fifo<T> {
         self.clear_slack();
     }
 
-    /// `len` frames of `channel` from number `frame` on, which may reach into the slack.
-    pub fn window(&self, channel: usize, frame: i64, len: usize) -> &[T] {
+    /// What may be read, the slack included.
+    pub fn view(&self) -> View<'_, T> {
+        View {
+            planes: Planes::Held(&self.planes),
+            first: self.first,
+            len: self.len + self.slack,
+        }
+    }
+
+    /// Forgets all frames: the next to come is number `frame`.
+    pub fn restart_at(&mut self, frame: i64) {
+        self.first = frame;
+        self.len = 0;
+    }
+}
+
+/// Input as an engine reads it, one plane per channel.
+pub struct View<'a, T> {
+    planes: Planes<'a, T>,
+    /// Number of the frame at index 0 of the planes.
+    first: i64,
+    /// Frames that may be read.
+    len: usize,
+}
+
+/// Whose memory it is.
+enum Planes<'a, T> {
+    Held(&'a [Vec<T>]),
+    Lent(&'a [&'a [T]]),
+}
+
+impl<'a, T> View<'a, T> {
+    /// `planes` of equal length where they lie, the first of whose frames is number `first`.
+    pub fn of(planes: &'a [&'a [T]], first: i64) -> Self {
+        Self {
+            planes: Planes::Lent(planes),
+            first,
+            len: planes.first().map_or(0, |plane| plane.len()),
+        }
+    }
+
+    pub fn channels(&self) -> usize {
+        match self.planes {
+            Planes::Held(planes) => planes.len(),
+            Planes::Lent(planes) => planes.len(),
+        }
+    }
+
+    /// `len` frames of `channel` from number `frame` on.
+    pub fn window(&self, channel: usize, frame: i64, len: usize) -> &'a [T] {
         &self.plane(channel)[self.index(frame)..][..len]
     }
 
-    /// What of `channel` may be read, the slack included.
-    pub fn plane(&self, channel: usize) -> &[T] {
-        &self.planes[channel][..self.len + self.slack]
+    /// What of `channel` may be read.
+    pub fn plane(&self, channel: usize) -> &'a [T] {
+        match self.planes {
+            Planes::Held(planes) => &planes[channel][..self.len],
+            Planes::Lent(planes) => &planes[channel][..self.len],
+        }
     }
 
     /// Where number `frame` lies in the planes.
     pub fn index(&self, frame: i64) -> usize {
         debug_assert!(frame >= self.first);
         (frame - self.first) as usize
+    }
+
+    /// Has `frames` of `channel`, as far as they are there, come from memory that was lent: what is held
+    /// was written just now.
+    pub fn expect(&self, channel: usize, frames: Range<i64>) {
+        if let Planes::Lent(planes) = self.planes {
+            let place = |frame| self.index(frame).min(self.len);
+            prefetch(&planes[channel][place(frames.start)..place(frames.end)]);
+        }
     }
 }
 
@@ -185,7 +245,7 @@ mod tests {
             fifo.release(next as i64 - 3);
             let keep = fifo.end() - 3;
             for c in 0..2 {
-                let window = fifo.window(c, keep, 7);
+                let window = fifo.view().window(c, keep, 7);
                 for (i, v) in window.iter().enumerate().take(3) {
                     let number = keep + i as i64;
                     let expected = if number < 0 {

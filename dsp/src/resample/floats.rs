@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::design::Prototype;
 use super::engine::Output;
-use super::fifo::Fifo;
+use super::fifo::View;
 use super::groups::{Job, Run, Stretch};
 use super::phases::Phases;
 use super::polyphase::Rows;
@@ -29,10 +29,10 @@ impl<T: Real> Floats<T> {
     }
 
     /// Output `at` of all channels, from the window that begins at `frame`.
-    fn row(&self, fifo: &Fifo<T>, out: &mut Output<'_, T>, taps: &[T], frame: i64, at: u64) {
+    fn row(&self, input: &View<'_, T>, out: &mut Output<'_, T>, taps: &[T], frame: i64, at: u64) {
         let len = taps.len();
-        for c in 0..fifo.channels() {
-            let y = (self.kernels.dot)(fifo.window(c, frame, len), taps, len);
+        for c in 0..input.channels() {
+            let y = (self.kernels.dot)(input.window(c, frame, len), taps, len);
             out.write(c, at as usize, &[y]);
         }
     }
@@ -45,7 +45,7 @@ impl<T: Real> Floats<T> {
             let frame = period * phases.advance + phases.offsets[row as usize];
             let frame = stretch.first_tap() + frame as i64;
             let taps = self.table.block(row as usize);
-            self.row(stretch.fifo, out, taps, frame, at - stretch.first);
+            self.row(stretch.input, out, taps, frame, at - stretch.first);
         }
     }
 
@@ -58,7 +58,7 @@ impl<T: Real> Floats<T> {
             if (stretch.first..stretch.end).contains(&at) {
                 let frame = stretch.first_tap() + (period * phases.advance + offset) as i64;
                 let taps = self.table.lone();
-                self.row(stretch.fifo, out, taps, frame, at - stretch.first);
+                self.row(stretch.input, out, taps, frame, at - stretch.first);
             }
         }
     }

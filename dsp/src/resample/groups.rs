@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::engine::Output;
-use super::fifo::Fifo;
+use super::fifo::View;
 use super::phases::Phases;
 use crate::simd::resample_pass::{Columns, GROUP, Grouped, Pass, WINDOWS, Words};
 
@@ -27,7 +27,7 @@ pub struct Job {
 
 /// Outputs to be made, numbered from row 0 of a period on.
 pub struct Stretch<'a, T> {
-    pub fifo: &'a Fifo<T>,
+    pub input: &'a View<'a, T>,
     /// Input frame of output 0.
     pub base: i64,
     /// Half the length of the response.
@@ -59,7 +59,7 @@ pub struct Run<'a, T: Grouped, F> {
 impl<'a, T: Grouped, F: Fn(usize) -> &'a [T]> Run<'a, T, F> {
     /// Writes all outputs. `jobs` is scratch.
     pub fn write(&self, out: &mut Output<'_, T::Sum>, jobs: &mut Vec<Job>) {
-        let channels = self.stretch.fifo.channels();
+        let channels = self.stretch.input.channels();
         let paired = channels - channels % 2;
         let periods = (self.stretch.end - 1) / self.phases.period;
         // A job of the odd channel that no other shares its group with.
@@ -142,7 +142,7 @@ impl<'a, T: Grouped, F: Fn(usize) -> &'a [T]> Run<'a, T, F> {
         let to = range.end.min(self.stretch.end);
         if from < to {
             jobs.push(Job {
-                start: self.stretch.fifo.index(frame),
+                start: self.stretch.input.index(frame),
                 at: (from - self.stretch.first) as usize,
                 within: (from - origin) as u8,
                 count: (to - from) as u8,
@@ -176,9 +176,9 @@ impl<'a, T: Grouped, F: Fn(usize) -> &'a [T]> Run<'a, T, F> {
                 to: &to[..jobs.len()],
                 words: self.words,
             };
-            let (x, h) = (self.stretch.fifo.plane(channel), (self.taps)(group));
+            let (x, h) = (self.stretch.input.plane(channel), (self.taps)(group));
             if C == 2 {
-                (self.kernels.stereo)([x, self.stretch.fifo.plane(channel + 1)], &pass, h, y);
+                (self.kernels.stereo)([x, self.stretch.input.plane(channel + 1)], &pass, h, y);
             } else {
                 (self.kernels.group)(x, &pass, h, y);
             }
@@ -211,7 +211,7 @@ impl<'a, T: Grouped, F: Fn(usize) -> &'a [T]> Run<'a, T, F> {
             words: self.words,
         };
         let h = jobs.map(|(group, _)| (self.taps)(group));
-        (self.kernels.groups)(self.stretch.fifo.plane(channel), &pass, h, scratch);
+        (self.kernels.groups)(self.stretch.input.plane(channel), &pass, h, scratch);
         for ((_, job), y) in jobs.iter().zip(scratch.chunks_exact(GROUP)) {
             job.write::<1, _>(out, channel, y);
         }

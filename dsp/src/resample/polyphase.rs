@@ -2,7 +2,7 @@
 
 use super::design::Prototype;
 use super::engine::{Engine, Output};
-use super::fifo::Fifo;
+use super::fifo::View;
 use super::grid::Grid;
 use super::groups::{Job, Stretch};
 use super::phases::Phases;
@@ -106,13 +106,13 @@ impl<R: Rows> Engine<R::Sample> for Polyphase<R> {
 
     fn run(
         &mut self,
-        fifo: &Fifo<R::Sample>,
+        input: &View<'_, R::Sample>,
         out: &mut Output<'_, <R::Sample as Grouped>::Sum>,
         frames: usize,
     ) {
         if frames > 0 {
             let stretch = Stretch {
-                fifo,
+                input,
                 base: self.grid.base,
                 half: self.half(),
                 first: self.grid.row,

@@ -4,7 +4,7 @@ use rubato::audioadapter_buffers::direct::SequentialSliceOfVecs;
 use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
 use super::engine::{Engine, Output};
-use super::fifo::Fifo;
+use super::fifo::View;
 use super::ratio::{Position, Ratio};
 use super::rounds::Rounds;
 use super::spec::ResampleError;
@@ -72,10 +72,10 @@ impl<T: Grouped<Sum = T> + rubato::Sample + Bounded> RubatoFft<T> {
     }
 
     /// Filters the block that begins at frame `at`.
-    fn block(&mut self, fifo: &Fifo<T>, at: i64) {
+    fn block(&mut self, input: &View<'_, T>, at: i64) {
         let (channels, frames) = (self.input.len(), self.input[0].len());
         for (c, to) in self.input.iter_mut().enumerate() {
-            for (to, x) in to.iter_mut().zip(fifo.window(c, at, frames)) {
+            for (to, x) in to.iter_mut().zip(input.window(c, at, frames)) {
                 *to = T::bounded(*x);
             }
         }
@@ -127,17 +127,17 @@ impl<T: Grouped<Sum = T> + rubato::Sample + Bounded> Engine<T> for RubatoFft<T> 
         self.rounds.ready(end)
     }
 
-    fn run(&mut self, fifo: &Fifo<T>, out: &mut Output<'_, T>, frames: usize) {
+    fn run(&mut self, input: &View<'_, T>, out: &mut Output<'_, T>, frames: usize) {
         let half = self.rounds.before();
         let mut at = 0;
         while at < frames {
             while self.rounds.is_due() {
                 if !self.led_in {
                     self.fft.reset();
-                    self.block(fifo, self.rounds.start() - half);
+                    self.block(input, self.rounds.start() - half);
                     self.led_in = true;
                 }
-                self.block(fifo, self.rounds.start() + half);
+                self.block(input, self.rounds.start() + half);
                 self.rounds.turn();
             }
             let from = self.rounds.offset();

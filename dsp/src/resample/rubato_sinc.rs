@@ -11,7 +11,7 @@ use rubato::{
 };
 
 use super::engine::{Engine, Output};
-use super::fifo::Fifo;
+use super::fifo::View;
 use super::planner::{RUBATO_PIECE as PIECE, rubato_ahead, rubato_latency, rubato_taps};
 use super::ratio::{Position, Ratio, Walk};
 use super::spec::{Interpolation, MAX_TABLE_BYTES, ResampleError};
@@ -101,13 +101,13 @@ impl<T: Grouped<Sum = T> + rubato::Sample> RubatoSinc<T> {
     }
 
     /// Lets rubato make `outputs` from frame `at` on, at `ratio`. The frame after those that it took.
-    fn feed(&mut self, fifo: &Fifo<T>, at: i64, outputs: usize, ratio: f64) -> i64 {
+    fn feed(&mut self, input: &View<'_, T>, at: i64, outputs: usize, ratio: f64) -> i64 {
         let sinc = self.sinc.get_mut().unwrap_or_else(PoisonError::into_inner);
         let set = sinc.set_chunk_size(outputs);
         let set = set.and_then(|()| sinc.set_resample_ratio(ratio, false));
         let (channels, frames) = (self.input.len(), sinc.input_frames_next());
         for (c, to) in self.input.iter_mut().enumerate() {
-            to[..frames].copy_from_slice(fifo.window(c, at, frames));
+            to[..frames].copy_from_slice(input.window(c, at, frames));
         }
         let done = SequentialSliceOfVecs::new(&self.input, channels, frames).and_then(|input| {
             let output = SequentialSliceOfVecs::new_mut(&mut self.output, channels, outputs);
@@ -118,12 +118,12 @@ impl<T: Grouped<Sum = T> + rubato::Sample> RubatoSinc<T> {
     }
 
     /// Makes the next piece.
-    fn piece(&mut self, fifo: &Fifo<T>) {
+    fn piece(&mut self, input: &View<'_, T>) {
         let at = match self.fed {
             Some(at) => at,
-            None => self.approach(fifo),
+            None => self.approach(input),
         };
-        let fed = self.feed(fifo, at, PIECE, 1.0 / self.step());
+        let fed = self.feed(input, at, PIECE, 1.0 / self.step());
         self.fed = Some(fed);
         self.used = 0;
     }
@@ -131,7 +131,7 @@ impl<T: Grouped<Sum = T> + rubato::Sample> RubatoSinc<T> {
     /// Starts afresh so that the next output is that at the walk's position, wherever between frames it
     /// lies: outputs that nobody hears lead there, at a ratio that fits a whole number of them in. The
     /// frame to be fed next.
-    fn approach(&mut self, fifo: &Fifo<T>) -> i64 {
+    fn approach(&mut self, input: &View<'_, T>) -> i64 {
         let sinc = self.sinc.get_mut().unwrap_or_else(PoisonError::into_inner);
         sinc.reset();
         let fraction = self.walk.fraction() as f64 / 2f64.powi(64);
@@ -140,7 +140,7 @@ impl<T: Grouped<Sum = T> + rubato::Sample> RubatoSinc<T> {
         let way = self.taps as f64 + fraction - self.step() - 1.0 / self.phases as f64;
         let outputs = (way / self.step()).round().max(1.0);
         let start = self.walk.frame() - self.reach();
-        self.feed(fifo, start, outputs as usize, outputs / way)
+        self.feed(input, start, outputs as usize, outputs / way)
     }
 
     /// Input frames before an output's frame that its window begins at, or a little later.
@@ -189,11 +189,11 @@ impl<T: Grouped<Sum = T> + rubato::Sample> Engine<T> for RubatoSinc<T> {
         made + within.saturating_sub(made) / piece * piece
     }
 
-    fn run(&mut self, fifo: &Fifo<T>, out: &mut Output<'_, T>, frames: usize) {
+    fn run(&mut self, input: &View<'_, T>, out: &mut Output<'_, T>, frames: usize) {
         let mut at = 0;
         while at < frames {
             if self.used == PIECE {
-                self.piece(fifo);
+                self.piece(input);
             }
             let take = (PIECE - self.used).min(frames - at);
             for (c, output) in self.output.iter().enumerate() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::design::Prototype;
 use super::engine::{Engine, Output};
-use super::fifo::Fifo;
+use super::fifo::View;
 use super::ratio::{Position, Ratio, Walk};
 use super::spec::{Curve, ResampleError};
 use super::table::{Interpolated, Real};
@@ -95,8 +95,8 @@ impl<T: Real> Engine<T> for Sinc<T> {
         self.available(end - 1 - self.latency() as i64)
     }
 
-    fn run(&mut self, fifo: &Fifo<T>, out: &mut Output<'_, T>, frames: usize) {
-        let channels = fifo.channels();
+    fn run(&mut self, input: &View<'_, T>, out: &mut Output<'_, T>, frames: usize) {
+        let channels = input.channels();
         let kernels = match self.table.points {
             4 => self.kernels.four,
             _ => self.kernels.six,
@@ -108,7 +108,7 @@ impl<T: Real> Engine<T> for Sinc<T> {
             for place in &mut *places {
                 let (row, weights) = self.table.weights(self.walk.fraction());
                 *place = Place {
-                    at: fifo.index(self.window_start()),
+                    at: input.index(self.window_start()),
                     row,
                     weights: weights.map(T::nearest),
                 };
@@ -122,11 +122,11 @@ impl<T: Real> Engine<T> for Sinc<T> {
             };
             let count = places.len();
             for c in (0..channels - channels % 2).step_by(2) {
-                (kernels.stereo)([fifo.plane(c), fifo.plane(c + 1)], &between, &mut y);
+                (kernels.stereo)([input.plane(c), input.plane(c + 1)], &between, &mut y);
                 out.write2(c, at, &y[..2 * count]);
             }
             if channels % 2 == 1 {
-                (kernels.mono)(fifo.plane(channels - 1), &between, &mut y);
+                (kernels.mono)(input.plane(channels - 1), &between, &mut y);
                 out.write(channels - 1, at, &y[..count]);
             }
         }

@@ -3,7 +3,7 @@
 use super::build::{Design, Sample};
 use super::design::{MAX_QUALITY, Method, Prototype};
 use super::engine::{Engine, Output};
-use super::fifo::Fifo;
+use super::fifo::{Fifo, View};
 use super::planner::{Plan, filter, plan};
 use super::ratio::{CORRECTIONS, Position, Ratio};
 use super::spec::{EngineChoice, EngineKind, ResampleError, Spec};
@@ -26,6 +26,9 @@ pub struct Resampler<T: Sample> {
     /// The ratio has been other than nominal since the last reset.
     corrected: bool,
 }
+
+/// Frames of a long input that are taken at a time until the rest can be read where it lies.
+const LEAD: usize = 1024;
 
 /// Frames kept behind what the engine needs, so that another engine can take over mid-stream.
 fn history(ratio: Ratio, engine: &dyn Engine<impl Sample>) -> usize {
@@ -157,11 +160,65 @@ impl<T: Sample> Resampler<T> {
     /// If `out` is too short for that.
     pub fn pull(&mut self, out: &mut Output<'_, T::Sum>, frames: usize) {
         let frames = frames.min(self.available());
-        self.engine.run(&self.fifo, out, frames);
+        self.engine.run(&self.fifo.view(), out, frames);
         self.frames_out += frames as u64;
+        self.fifo.release(self.kept_from());
+    }
+
+    /// First frame that is kept.
+    fn kept_from(&self) -> i64 {
         let keep = self.history as i64;
-        let needed = self.engine.needed_from();
-        self.fifo.release(needed.min(self.engine.frame() - keep));
+        (self.engine.frame() - keep).min(self.engine.needed_from())
+    }
+
+    /// Takes all of `planes`, one per channel and as long as each other, and makes what outputs there are
+    /// then, `most` at most; how many. The same as a [`push`](Self::push) and a [`pull`](Self::pull), but
+    /// input is read where it lies, except for its ends.
+    ///
+    /// # Panics
+    /// If there are not as many planes as channels, or `out` is too short.
+    pub fn process(&mut self, planes: &[&[T]], out: &mut Output<'_, T::Sum>, most: usize) -> usize {
+        assert_eq!(planes.len(), self.spec.channels, "one plane per channel");
+        let (base, mut done) = (self.frames_in as i64, 0);
+        let mut rest = planes[0].len();
+        let push = |stream: &mut Self, at: usize, frames: usize| {
+            stream.push(frames, |c, plane| {
+                plane.copy_from_slice(&planes[c][at..at + frames])
+            });
+        };
+        // Until nothing is needed that came before.
+        while self.engine.needed_from() < base && rest > 0 && done < most {
+            let at = planes[0].len() - rest;
+            let lead = rest.min(LEAD);
+            push(self, at, lead);
+            rest -= lead;
+            done += self.pull_next(out, most - done);
+        }
+        let end = base + planes[0].len() as i64;
+        if rest > 0 && self.engine.needed_from() >= base {
+            let frames = usize::try_from(self.engine.ready(end - self.engine.slack() as i64));
+            let frames = frames.unwrap_or(usize::MAX).min(most - done);
+            self.engine.run(&View::of(planes, base), out, frames);
+            out.skip(frames);
+            self.frames_out += frames as u64;
+            done += frames;
+            let from = self.kept_from().min(end);
+            if from >= self.fifo.end() {
+                self.frames_in = from as u64;
+                self.fifo.restart_at(from);
+                rest = (end - from) as usize;
+            }
+        }
+        push(self, planes[0].len() - rest, rest);
+        done + self.pull_next(out, most - done)
+    }
+
+    /// Pulls what there is, `most` at most, and has `out` go on after it; how many.
+    fn pull_next(&mut self, out: &mut Output<'_, T::Sum>, most: usize) -> usize {
+        let frames = self.available().min(most);
+        self.pull(out, frames);
+        out.skip(frames);
+        frames
     }
 
     /// Ends the input: what follows counts as silence, and the outputs up to the last input frame

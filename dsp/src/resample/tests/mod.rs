@@ -8,6 +8,7 @@ use crate::simd::resample::tests::noise;
 
 mod channels;
 mod fixed;
+mod process;
 mod ratio;
 mod signal;
 mod stream;
