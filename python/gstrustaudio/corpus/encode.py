@@ -18,7 +18,9 @@ from .storage import place  # noqa: E402
 
 #: Bytes that are read and pushed at once.
 _PIECE = 1 << 20
-_ENCODERS = {"wav": ["wavenc"], "flac": ["flacenc"], "opus": ["opusenc", "oggmux"]}
+#: FLAC of 32 bits, which flacenc makes from GStreamer 1.28 on, libsndfile 1.2 cannot read.
+_FLAC = "audio/x-raw,format={S8,S16LE,S16BE,S24LE,S24BE,S24_32LE,S24_32BE}"
+_ENCODERS = {"wav": ["wavenc"], "flac": [_FLAC, "flacenc"], "opus": ["opusenc", "oggmux"]}
 
 
 class EncodeError(Exception):
