@@ -21,7 +21,7 @@ from .encode import EncodeError, Written, encoder_chain  # noqa: E402
 from .names import is_unicode  # noqa: E402
 from .options import Options, node_parts  # noqa: E402
 from .result import DONE, Result, Segment, failed, skipped  # noqa: E402
-from .source import Source, demuxer_of  # noqa: E402
+from .source import Source, demuxer_of, prefer_faster  # noqa: E402
 
 _MS = 1_000_000
 #: How often a running file says where it is, in ns.
@@ -113,6 +113,7 @@ class FilePipeline:
     def __init__(self, options: Options, out: str, scratch: str) -> None:
         Gst.init(None)
         find_plugin(Gst)
+        prefer_faster()
         self._options, self._scratch = options, scratch
         os.makedirs(scratch, exist_ok=True)
         try:
