@@ -31,7 +31,9 @@ pub fn log2(x: f32) -> f32 {
 #[inline(always)]
 pub fn exp2(x: f32) -> f32 {
     let x = x.clamp(-126.0, 126.0);
-    let whole = x.round_ties_even();
+    // To the nearest: what is so large has no fraction. Processors of SSE2 have no other way.
+    const LARGE: f32 = 12_582_912.0;
+    let whole = (x + LARGE) - LARGE;
     let t = (x - whole) * std::f32::consts::LN_2;
     let series = 1.0 + t * (1.0 + t * (0.5 + t * (1.0 / 6.0 + t * (1.0 / 24.0 + t / 120.0))));
     series * f32::from_bits(((whole as i32 + 127) as u32) << 23)
@@ -46,6 +48,21 @@ pub fn exp(x: f32) -> f32 {
 #[inline(always)]
 pub fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
+}
+
+/// Sum of the products of two slices of one length, in lanes that compilers vectorise.
+#[inline(always)]
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    const LANES: usize = 8;
+    let mut lanes = [0f32; LANES];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
+        for (lane, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
+            *lane += a * b;
+        }
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    lanes.iter().sum::<f32>() + rest
 }
 
 /// `x` as something to calculate with: NaN counts as silence, and what is more than 24 dB over

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use realfft::num_complex::Complex32;
 use realfft::{RealFftPlanner, RealToComplex};
 
-use super::math::sane;
+use super::math::{dot, sane};
 use crate::shared::Shared;
 
 /// Frames per second of the analysis.
@@ -320,12 +320,7 @@ impl Spectrum {
         }
         for (e, (first, range)) in self.energy.iter_mut().zip(&self.tables.mel.rows) {
             let weights = &self.tables.mel.weights[range.clone()];
-            let sum: f32 = weights
-                .iter()
-                .zip(&self.power[*first..])
-                .map(|(w, p)| w * p)
-                .sum();
-            *e = 8.0 * sum + 1e-9;
+            *e = 8.0 * dot(weights, &self.power[*first..][..weights.len()]) + 1e-9;
         }
     }
 }

@@ -9,6 +9,7 @@ use super::weights::{
 use crate::simd::Level;
 use crate::simd::network::{self, BLOCK, Outputs};
 use crate::vad::look_ahead::LookAhead;
+use crate::vad::math::dot;
 use crate::vad::model::{Matrices, Model};
 use crate::vad::silero;
 
@@ -124,17 +125,4 @@ fn add<W: Clone>(
     for (block, outputs) in matrix.blocks(matrices).zip(outputs) {
         (matrices.kernels.add)(block, inputs, outputs);
     }
-}
-
-fn dot<const N: usize>(a: &[f32; N], b: &[f32; N]) -> f32 {
-    const LANES: usize = 8;
-    let mut lanes = [0f32; LANES];
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    for (a, b) in a.iter().zip(b) {
-        for (lane, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
-            *lane += a * b;
-        }
-    }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    lanes.iter().sum::<f32>() + rest
 }
