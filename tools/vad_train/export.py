@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from detectors import load
 from front import FEATURES
 from model import DENSE, MEMORY, Net
+from trained import load
 
 BLOCK = 64
 

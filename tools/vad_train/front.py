@@ -14,8 +14,8 @@ RATE, HOP, WINDOW, BANDS = 16_000, 160, 512, 16
 #: Features of a frame.
 FEATURES = 2 * BANDS + 3
 
-#: Level tracker in dB: rises by a quarter of the difference and at most 3 dB a frame, falls by 4 dB/s.
-ATTACK, ATTACK_MAX, RELEASE, LOWEST = 0.25, 3.0, 0.04, -85.0
+#: Level tracker in dB: rises by a quarter of the difference and at most 3 dB a frame, falls by 1 dB/s.
+ATTACK, ATTACK_MAX, RELEASE, LOWEST = 0.25, 3.0, 0.01, -85.0
 #: Frames at the start in which it rises at once.
 START = 8
 #: Speech whose tracked level is below this is brought up to it, by at most MAX_GAIN dB, and no single
@@ -137,11 +137,12 @@ def falling_peak(x: np.ndarray) -> np.ndarray:
     return out
 
 
-def features(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Features [signals, frames, FEATURES] and gain for Silero in dB [signals, frames] of signals
-    [signals, samples] in [-1, 1]."""
+def features(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features [signals, frames, FEATURES], gain for Silero in dB [signals, frames] and how many dB the
+    tracked level lies over the noise floor [signals, frames], of signals [signals, samples] in [-1, 1]."""
     energy = band_energies(x)
     smooth, floor = noise_floor(energy)
+    noise = decibel(floor.mean(2))
     level, smooth, floor = decibel(energy), decibel(smooth), decibel(floor)
     total = decibel(energy.mean(2))
     tracked = track_level(total)
@@ -156,7 +157,8 @@ def features(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     scalars = np.stack([flux / 4, under_peak / 10, above / 10], 2)
     own = np.concatenate([(level - tracked[:, :, None]) / 20, ratio / 4, scalars], 2)
     gain = np.minimum(TARGET - tracked, TARGET + HEADROOM - total)
-    return own.astype(np.float32), np.clip(gain, 0, MAX_GAIN).astype(np.float32)
+    gain = np.clip(gain, 0, MAX_GAIN)
+    return own.astype(np.float32), gain.astype(np.float32), (tracked - noise).astype(np.float32)
 
 
 def ramp(values: np.ndarray, first: np.ndarray) -> np.ndarray:

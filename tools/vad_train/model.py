@@ -12,6 +12,11 @@ from silero import HIDDEN, HOP, WINDOW
 LOOK_AHEADS = (0, 3, 6, 10)
 #: Units of the dense layer and of the memory.
 DENSE, MEMORY = 64, 48
+#: Log odds by which the heads may exceed Silero, all of it where the sound is no further than NOISY dB
+#: over the noise, none from CLEAR dB on.
+MOST_OVER, NOISY, CLEAR = 3.0, 10.0, 30.0
+#: Silero's share in what is told: none up to SHARED dB, MOST_SHARE from ALL_SHARED dB on.
+MOST_SHARE, SHARED, ALL_SHARED = 0.5, 25.0, 40.0
 #: Scale of Silero's logits among the inputs.
 LOGIT_SCALE = 0.25
 
@@ -73,9 +78,23 @@ class Net(torch.nn.Module):
         return self.heads(torch.cat([y, x], 2)), state
 
 
+def settled(out: np.ndarray, logits: np.ndarray, clear: np.ndarray) -> np.ndarray:
+    """What is told of the heads' logits [signals, frames, heads]: the clearer the sound stands over the
+    noise, the less may it exceed Silero's greater one of the two newest windows. logits [signals,
+    windows], `clear` [signals, frames] in dB."""
+    window, _ = newest_windows(out.shape[1])
+    padded = np.pad(logits.astype(np.float32), ((0, 0), (2, 0)))
+    silero = np.maximum(padded[:, window + 2], padded[:, window + 1])[:, :, None]
+    clear = clear.astype(np.float32)[:, :, None]
+    noisy = np.clip((CLEAR - clear) / (CLEAR - NOISY), 0, 1)
+    share = MOST_SHARE * np.clip((clear - SHARED) / (ALL_SHARED - SHARED), 0, 1)
+    return np.minimum(out + share * (silero - out), silero + MOST_OVER * noisy)
+
+
 def predict(net: Net, view: dict[str, np.ndarray]) -> np.ndarray:
     """Logits [signals, frames, heads] of what `make.view` gives."""
     own, logits, hidden = (torch.from_numpy(view[k].astype(np.float32))
                            for k in ("own", "logit", "hidden"))
     with torch.no_grad():
-        return net(net.inputs(own, logits), hidden)[0].numpy()
+        out = net(net.inputs(own, logits), hidden)[0].numpy()
+    return settled(out, view["logit"], view["clear"])

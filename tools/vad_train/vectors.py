@@ -11,13 +11,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import torch
 from scipy.signal import lfilter
 
-from detectors import load
 from export import rounded
-from front import features, levelled
-from silero import RATE, Silero, logit
+from make import view
+from model import predict
+from silero import RATE, Silero
+from trained import load
 
 SAMPLES = 24_000
 
@@ -40,14 +40,7 @@ def voice() -> np.ndarray:
 
 def main() -> None:
     net, audio = rounded(load(Path(sys.argv[1]))), voice()
-    x = audio[None] / 32768
-    own, gain = features(x)
-    # Windows that are not complete at the end are left out, as the detector does.
-    p, hidden = Silero().run(levelled(x, gain), hidden=True)
-    assert hidden is not None
-    logits = torch.from_numpy(logit(p).astype(np.float32))
-    with torch.no_grad():
-        out = net(net.inputs(torch.from_numpy(own), logits), torch.from_numpy(hidden))[0][0].numpy()
+    out = predict(net, view(Silero(), audio[None] / 32768))[0]
     print(len(out), "frames, probabilities", (1 / (1 + np.exp(-out[::15]))).round(3).tolist())
     Path(sys.argv[2]).write_bytes(audio.tobytes() + out.T.astype("<f4").tobytes())
 

@@ -14,10 +14,10 @@ use crate::vad::voicing::levels;
 pub const FEATURES: usize = 2 * MAX_BANDS + 3;
 
 /// The level tracker rises by this share of what is missing and at most so many dB a frame, and
-/// falls by 4 dB per second.
+/// falls by 1 dB per second.
 const ATTACK: f32 = 0.25;
 const MAX_ATTACK: f32 = 3.0;
-const RELEASE: f32 = 0.04;
+const RELEASE: f32 = 0.01;
 /// It never falls below this, in dB.
 const LOWEST: f32 = -85.0;
 /// Frames at the start in which it rises at once.
@@ -36,6 +36,8 @@ pub struct Heard {
     /// same power in all bins is 15 dB below its level in dBFS.
     pub level: f32,
     pub tracked: f32,
+    /// How many dB the tracked level lies over the noise floor.
+    pub clear: f32,
 }
 
 /// The front end, at 16 kHz. No frame allocates.
@@ -97,6 +99,7 @@ impl Front {
 
         let total = decibel(energy.iter().sum::<f32>() / MAX_BANDS as f32);
         self.track(total);
+        let noise = decibel(self.floor.floor.iter().sum::<f32>() / MAX_BANDS as f32);
         let low = smooth[..LOW].iter().sum::<f32>() / LOW as f32;
         self.peak = low.max(self.peak - PEAK_DECAY);
         let flux = self.flux(&level);
@@ -122,6 +125,7 @@ impl Front {
             features,
             level: total,
             tracked: self.tracked,
+            clear: self.tracked - noise,
         }
     }
 

@@ -11,6 +11,8 @@ mod weights;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
+
 use super::detector::{Detector, Scores, scores};
 use super::double::Doubler;
 use super::look_ahead::LookAhead;
@@ -30,6 +32,18 @@ const HOP: usize = silero::Network::RATE as usize / 100;
 const MOST: f32 = 9.210_24;
 /// Scale of Silero's logits among the inputs.
 const LOGIT_SCALE: f32 = 0.25;
+/// Log odds by which the head may exceed Silero: all of it where the sound is no further than `NOISY`
+/// dB over the noise, none from `CLEAR` dB on.
+const MOST_OVER: f32 = 3.0;
+const NOISY: f32 = 10.0;
+const CLEAR: f32 = 30.0;
+/// Silero's share in what is told: none up to `SHARED` dB, `MOST_SHARE` from `ALL_SHARED` dB on.
+const MOST_SHARE: f32 = 0.5;
+const SHARED: f32 = 25.0;
+const ALL_SHARED: f32 = 40.0;
+/// Frames at the start of a recording of which less is known than of later ones: for so long, the
+/// greatest logit that is known holds.
+const OPENING: u64 = 10;
 
 /// The detector: a probability per 10 ms. No frame allocates.
 pub struct Neural {
@@ -40,6 +54,10 @@ pub struct Neural {
     silero: silero::Network,
     head: Head,
     opening: Opening,
+    /// Frames of the opening, and the greatest logit known since it was heard: of the head and of
+    /// Silero's windows.
+    opened: Range<u64>,
+    greatest: f32,
     /// Silero's logits of the newest window and of the one before it, scaled.
     logits: [f32; 2],
     /// What the head said last.
@@ -72,6 +90,8 @@ impl Neural {
             silero: silero::Network::at(level),
             head: Head::at(level, look_ahead),
             opening: Opening::default(),
+            opened: 0..0,
+            greatest: f32::NEG_INFINITY,
             logits: [0.0; 2],
             logit: f32::NEG_INFINITY,
             decided: 0.0,
@@ -95,10 +115,12 @@ impl Neural {
         let mut inputs = [0.0; INPUTS];
         inputs[..FEATURES].copy_from_slice(&heard.features);
         inputs[FEATURES..].copy_from_slice(&[self.logits[0], self.logits[1], age]);
-        self.head.frame(&inputs)
+        let silero = self.logits[0].max(self.logits[1]) / LOGIT_SCALE;
+        settled(self.head.frame(&inputs), silero, heard.clear)
     }
 
-    /// Hears the first moments of a recording again, after hearing them backwards.
+    /// Hears the first moments of a recording again, after hearing them backwards. They end with the
+    /// frame that comes next.
     fn open(&mut self, mut opening: [f32; Opening::SAMPLES]) -> f32 {
         self.forget();
         let mut mirrored = opening;
@@ -107,7 +129,20 @@ impl Neural {
             self.hear(hop);
         }
         let hops = opening.as_chunks_mut().0;
-        hops.iter_mut().fold(self.logit, |_, hop| self.hear(hop))
+        let first = self.frames + 1 - hops.len() as u64;
+        self.opened = first..first + OPENING;
+        self.greatest = f32::NEG_INFINITY;
+        hops.iter_mut().fold(self.logit, |_, hop| {
+            let logit = self.hear(hop);
+            self.remember(logit);
+            logit
+        })
+    }
+
+    /// Of the opening, the greatest logit counts.
+    fn remember(&mut self, logit: f32) {
+        let silero = self.logits[0] / LOGIT_SCALE;
+        self.greatest = self.greatest.max(logit).max(silero);
     }
 
     /// Forgets all that was heard.
@@ -123,17 +158,26 @@ impl Neural {
     fn take(&mut self, gap: bool) -> Option<f32> {
         self.gaps = self.gaps << 1 | u32::from(gap);
         self.frames += 1;
-        if self.frames <= self.look_ahead as u64 {
-            return None;
-        }
+        let frame = (self.frames - 1).checked_sub(self.look_ahead as u64)?;
         let in_gap = self.gaps >> self.look_ahead & 1 == 1;
         self.decided = if in_gap {
             f32::NEG_INFINITY
+        } else if self.opened.contains(&frame) {
+            self.remember(self.logit);
+            self.greatest
         } else {
             self.logit
         };
-        Some(if in_gap { 0.0 } else { sigmoid(self.logit) })
+        Some(if in_gap { 0.0 } else { sigmoid(self.decided) })
     }
+}
+
+/// What is told where the head says `logit` and Silero's greater one of the two newest windows is
+/// `silero`: the more dB (`clear`) the sound stands over the noise, the less may the head exceed it.
+fn settled(logit: f32, silero: f32, clear: f32) -> f32 {
+    let noisy = ((CLEAR - clear) / (CLEAR - NOISY)).clamp(0.0, 1.0);
+    let share = MOST_SHARE * ((clear - SHARED) / (ALL_SHARED - SHARED)).clamp(0.0, 1.0);
+    (logit + share * (silero - logit)).min(silero + MOST_OVER * noisy)
 }
 
 impl Detector for Neural {
@@ -177,7 +221,7 @@ impl Detector for Neural {
         (self.heard, self.decided) = ([0.0; 3], 0.0);
         self.opening.reset();
         self.logit = f32::NEG_INFINITY;
-        (self.gaps, self.frames) = (0, 0);
+        (self.gaps, self.frames, self.opened) = (0, 0, 0..0);
         self.doubler = Doubler::default();
     }
 

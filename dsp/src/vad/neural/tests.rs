@@ -60,6 +60,35 @@ fn probabilities_are_those_of_the_training_program() {
 }
 
 #[test]
+fn the_clearer_the_sound_the_less_the_head_may_exceed_silero() {
+    // In noise by 3, from 30 dB on not at all, half way by half of it.
+    assert_eq!(settled(5.0, 0.0, 10.0), 3.0);
+    assert_eq!(settled(5.0, 0.0, 20.0), 1.5);
+    assert_eq!(settled(5.0, 0.0, 40.0), 0.0);
+    assert_eq!(settled(-1.0, 0.0, -5.0), -1.0);
+    // From 25 dB on Silero raises it, too, by half of what is between them at most.
+    assert_eq!(settled(-4.0, 4.0, 25.0), -4.0);
+    assert_eq!(settled(-4.0, 4.0, 32.5), -2.0);
+    assert_eq!(settled(-4.0, 4.0, 60.0), 0.0);
+}
+
+#[test]
+fn a_stream_that_begins_in_the_midst_of_speech_begins_with_it() {
+    let (audio, _) = vectors();
+    // The vowel lasts from 0.2 to 0.65 s.
+    let vowel = &audio[HOP * 35..HOP * 60];
+    let found = run(&mut Neural::new(Plan::Wide, LookAhead::Short), vowel);
+    // The greatest logit that is known holds for 100 ms.
+    let held = &found[4..10];
+    assert!(held.windows(2).all(|p| p[1] >= p[0]), "{held:?}");
+    assert!(held[0] > 0.4, "{held:?}");
+    let mut late = Neural::new(Plan::Wide, LookAhead::Short);
+    late.opening = Opening::over();
+    let late = run(&mut late, vowel);
+    assert!(late[4] < held[0], "{} for {}", late[4], held[0]);
+}
+
+#[test]
 fn instruction_sets_agree() {
     let (audio, _) = vectors();
     let of = |level| run(&mut Neural::at(level, Plan::Wide, LookAhead::Short), &audio);
@@ -142,7 +171,8 @@ fn the_level_of_the_input_does_not_matter() {
     let [loud, quiet] = found
         .each_mut()
         .map(|p| p.drain(25..55).sum::<f32>() / 30.0);
-    assert!((loud - quiet).abs() < 0.15, "{loud} {quiet}");
+    // The noise of the quiet one is below the lowest level: it seems less clear.
+    assert!((loud - quiet).abs() < 0.2, "{loud} {quiet}");
 }
 
 #[test]
