@@ -67,7 +67,8 @@ need_runtime() {
     alsa-utils python3 python3-numpy
   # Some releases name the package otherwise; what counts is the library.
   local python
-  python=$(libpython) && /sbin/ldconfig -p | grep -q "$python" || missing_libpython=yes
+  # Not by a pipe: ldconfig fails where nobody reads to its end.
+  python=$(libpython) && grep -q "$python" <<<"$(/sbin/ldconfig -p)" || missing_libpython=yes
 }
 
 # The name of the interpreter's library, which is its package's name too.

@@ -149,6 +149,10 @@ class Setup(unittest.TestCase):
             f"3 GB are needed in {self.folder}, and 2 are free: make room there, or name another folder in X.\n", 1, []))
         self.assertEqual(self.set_up(needs.replace("need_space 3", "need_space 2"), ONLINE="yes")[1], 0)
 
+    def test_the_library_of_python_that_is_there_is_found_each_time(self):
+        for _ in range(20):
+            self.assertEqual(self.set_up("need_runtime; set_up", LACKING=""), ("", 0, [], []))
+
     def test_every_script_says_what_it_is_for_when_asked_and_does_nothing(self):
         for script in ("check_crates", "demo", "notices", "package", "release", "test", "test_arm", "test_debian",
                        "test_packages", "wheel"):
