@@ -21,7 +21,8 @@ for crate in "${below[@]}"; do
     | grep -E '^(gstreamer|glib|gobject|gio|pyo3|numpy|python|tracing|log)[a-z0-9_-]* ' || true)
   [ -z "$found" ] || fail "$crate must not depend on:" "$found"
 done
-# Newer functions of the standard library are found by clippy (incompatible_msrv).
+# Newer functions of the standard library are found by clippy (incompatible_msrv), newer syntax by
+# scripts/check_msrv.sh.
 cargo metadata --locked --format-version 1 --all-features | /usr/bin/python3 -c '
 import json, sys
 wanted = [int(n) for n in sys.argv[1].split(".")]

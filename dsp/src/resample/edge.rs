@@ -471,21 +471,23 @@ impl<T: Input> Edge<T> {
 
     /// Takes interleaved stereo in one pass, where there is one for the format.
     fn push_pairs(&mut self, frames: usize, bytes: &[u8]) -> bool {
-        match T::split16() {
-            Some(split) if self.format == SampleFormat::S16LE => self
+        if let Some(split) = T::split16()
+            && self.format == SampleFormat::S16LE
+        {
+            return self
                 .resampler
-                .push2(frames, |[left, right]| split(bytes, left, right)),
-            _ if T::is_native(self.format)
-                && let Ok(samples) = bytemuck::try_cast_slice::<u8, [T; 2]>(bytes) =>
-            {
-                self.resampler.push2(frames, |[left, right]| {
-                    for (frame, (l, r)) in samples.iter().zip(left.iter_mut().zip(right)) {
-                        [*l, *r] = *frame;
-                    }
-                })
-            }
-            _ => false,
+                .push2(frames, |[left, right]| split(bytes, left, right));
         }
+        if T::is_native(self.format)
+            && let Ok(samples) = bytemuck::try_cast_slice::<u8, [T; 2]>(bytes)
+        {
+            return self.resampler.push2(frames, |[left, right]| {
+                for (frame, (l, r)) in samples.iter().zip(left.iter_mut().zip(right)) {
+                    [*l, *r] = *frame;
+                }
+            });
+        }
+        false
     }
 
     fn pull(&mut self, frames: usize, out: &mut [u8], silent: bool) {

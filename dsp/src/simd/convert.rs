@@ -74,17 +74,17 @@ fn unpack_fn<C: Codec, W: Best>(level: Level) -> UnpackFn<W> {
 }
 
 fn pack_fns<C: Codec, W: Best>(level: Level) -> (PackFn<W>, DitherFn<W>) {
+    #[cfg(target_arch = "x86_64")]
+    if let Isa::Avx2 { .. } | Isa::Avx512 { .. } = level.0
+        && C::DEPTH == 16
+        && let Some(fns) = W::pack16::<C>(matches!(level.0, Isa::Avx512 { .. }))
+    {
+        return fns;
+    }
     match level.0 {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 { .. } | Isa::Avx512 { .. } if size_of::<C::Raw>() == 3 => {
             (x86::pack24::<C, W>, x86::dither24::<C, W>)
-        }
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 { .. } | Isa::Avx512 { .. }
-            if C::DEPTH == 16
-                && let Some(fns) = W::pack16::<C>(matches!(level.0, Isa::Avx512 { .. })) =>
-        {
-            fns
         }
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 { .. } => (avx2::pack::<C, W>, avx2::dither::<C, W>),
