@@ -7,9 +7,11 @@
 
 use bytemuck::Pod;
 
+#[cfg(target_arch = "x86_64")]
+use super::Isa;
+use super::Level;
 use super::convert_body::{DitherFn, PackFn, UnpackFn, dither_body, pack_body, unpack_body};
 use super::convert_codec::{Codec, Coded, F32, F64, Four, Int, One, Three, Two};
-use super::{Isa, Level};
 use crate::convert::{Endianness, SampleFormat, SampleKind};
 
 mod sealed {

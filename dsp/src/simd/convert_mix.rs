@@ -5,8 +5,10 @@ use std::ops::{Add, Mul};
 
 use bytemuck::Pod;
 
+#[cfg(target_arch = "x86_64")]
+use super::Isa;
+use super::Level;
 use super::convert::Work;
-use super::{Isa, Level};
 
 /// Output channels that one pass over the input computes.
 const GROUP: usize = 16;

@@ -4,7 +4,9 @@
 //! 2021) with a state of its own; consecutive samples take consecutive generators.
 #![allow(unsafe_code)]
 
-use super::{Isa, Level};
+#[cfg(target_arch = "x86_64")]
+use super::Isa;
+use super::Level;
 
 /// Generators side by side; blocks of noise are whole multiples of it.
 pub const LANES: usize = 16;

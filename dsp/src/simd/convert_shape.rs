@@ -1,7 +1,9 @@
 //! Kernel of noise shaping: error feedback, one or two channels at a time.
 #![allow(unsafe_code)]
 
-use super::{Isa, Level};
+#[cfg(target_arch = "x86_64")]
+use super::Isa;
+use super::Level;
 
 /// Most past errors that a filter weights.
 pub const TAPS: usize = 8;

@@ -1,8 +1,10 @@
 //! The resampler's groups of rows for 16-bit samples: the plain form, and which form a level has.
 
+#[cfg(target_arch = "x86_64")]
+use super::Isa;
+use super::Level;
 use super::resample_pass::{Columns, GROUP, PAIR, Pass, WINDOWS};
 use super::resample_words::{self, Round, Sizes, UNIT, check};
-use super::{Isa, Level};
 
 /// The kernels at `level`. None backwards: `Pass::back` is 0.
 pub fn columns(level: Level) -> Columns<i16> {

@@ -81,6 +81,7 @@ pub struct Pass<'a> {
     pub words: Words,
 }
 
+#[cfg(target_arch = "x86_64")]
 impl Pass<'_> {
     /// Window `w` alone.
     #[inline(always)]
@@ -147,6 +148,7 @@ pub struct Between<'a, T> {
     pub len: usize,
     /// Taps of a row that are summed for all places before the next: as many as keep what is read in
     /// the first cache. A multiple of [`BLOCK`].
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     pub block: usize,
     /// Up to [`PLACES`].
     pub places: &'a [Place<T>],
@@ -173,6 +175,7 @@ pub struct Kernels<T: Grouped> {
 
 /// Checks what the kernels rely on: `rows` rows of `len` taps, a multiple of `step`, and windows
 /// as long as a row.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub fn check<T, const C: usize>(x: [&[T]; C], h: &[T], len: usize, rows: usize, step: usize) {
     assert!(len.is_multiple_of(step) && h.len() >= rows * len);
@@ -183,6 +186,7 @@ pub fn check<T, const C: usize>(x: [&[T]; C], h: &[T], len: usize, rows: usize, 
 
 /// Checks what the kernels rely on: `points` rows and a window of each of `x` at every place, and room
 /// for the outputs.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub fn check_between<T, const C: usize>(
     x: [&[T]; C],

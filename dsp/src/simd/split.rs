@@ -1,7 +1,9 @@
 //! Interleaved 16-bit stereo to planes.
 #![cfg_attr(target_arch = "x86_64", allow(unsafe_code))]
 
-use super::{Isa, Level};
+#[cfg(target_arch = "x86_64")]
+use super::Isa;
+use super::Level;
 
 /// Frames of two 16-bit little-endian samples to two planes.
 pub type Split16<T> = fn(frames: &[u8], left: &mut [T], right: &mut [T]);
