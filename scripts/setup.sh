@@ -181,9 +181,11 @@ need_plugin_in() {
 # need_cargo_tool NAME VERSION [CARGO_OPTION...]: cargo NAME, below the target folder, unless there is one of
 # that version; takes minutes once.
 need_cargo_tool() {
-  local tools=${CARGO_TARGET_DIR:-$PWD/target}/tools
+  local tools=${CARGO_TARGET_DIR:-$PWD/target}/tools command=${1#cargo-}
+  # `cargo c` is cargo's own.
+  [ "$command" != c ] || command=cinstall
   export PATH=$tools/bin:$PATH
-  cargo "${1#cargo-}" --version 2>/dev/null | grep -qwF "$2" && return
+  cargo "$command" --version 2>/dev/null | grep -qwF "$2" && return
   say "Installing $1 $2 below $tools: a few minutes, this once"
   cargo install -q --locked --root "$tools" "$1@$2" "${@:3}" \
     || fail "$1 cannot be installed: run this again with a network, or install version $2 by hand."

@@ -79,14 +79,6 @@ if [ -n "$wheel" ]; then
     "$venv/bin/python" -m unittest discover -s tests/torch || status=$?
 fi
 
-say "A C program with the plugin linked in"
-cargo rustc --locked --lib --crate-type staticlib
-debug=$target/debug
-cc examples/static_host.c -o "$debug/static_host" "$debug/libgstrustaudio.a" \
-  $(pkg-config --cflags --libs gstreamer-1.0 gstreamer-base-1.0 gstreamer-audio-1.0 gio-2.0) -lm -ldl
-messages=$("$debug/static_host" audiotestsrc num-buffers=10 ! rustaudioconvert ! rustresample \
-  ! audio/x-raw,rate=8000 ! rustvad ! fakesink)
-finals=$(grep -c 'rustaudio-metrics.*final=(boolean)true' <<<"$messages" || true)
-echo "$finals of 3 final metrics messages"
-[ "$finals" -eq 3 ] || status=1
+say "Servers in C, with the plugin linked in and loaded"
+scripts/test_c.sh --debug || status=$?
 exit "$status"
