@@ -2,24 +2,29 @@
 # Installs the Debian packages on a bare system, runs speech through all four elements, upgrades them and
 # purges them.
 #
-#   scripts/test_packages.sh SUITE...     bookworm (12), trixie (13), sid; as root
+#   scripts/test_packages.sh [--arch arm64] SUITE...     bookworm (12), trixie (13), sid; as root
 #
-# The packages are those that scripts/package.sh made last; it is run if there are none. The systems are
-# chroots made by debootstrap (from the mirror of this machine's apt, or DEBIAN_MIRROR) below target/debian.
+# The packages are those that scripts/package.sh made last; it is run if there are none. Those for 64-bit Arm
+# are what scripts/package_arm64.sh made, and run in an emulator where there is no such processor. The systems
+# are chroots made by debootstrap (from the mirror of this machine's apt, or DEBIAN_MIRROR) below target/debian.
 set -euo pipefail
 . "$(dirname "$0")/setup.sh"
 . scripts/chroot.sh
+. scripts/cross.sh
 
 help_asked "${1-}"
+arch_asked "$@"
+shift "$arch_words"
 [ $# -ge 1 ] || fail "Which releases? bookworm (12), trixie (13), sid: scripts/test_packages.sh SUITE..."
 for suite in "$@"; do known_suite "$suite"; done
-need_chroots
+need_chroots "$arch"
 need_packages lintian dpkg-dev
 need_space 3 "$chroots"
 set_up
 
 packages=${CARGO_TARGET_DIR:-$PWD/target}/packages
-[ -d "$packages" ] || scripts/package.sh
+[ "$arch" = "$(dpkg --print-architecture)" ] || packages+=-$arch
+[ -d "$packages" ] || scripts/package.sh --arch "$arch"
 debs=("$packages"/*.deb)
 
 say "Lintian"
@@ -88,11 +93,11 @@ for deb in "${debs[@]}"; do
 done
 
 for suite in "$@"; do
-  root=$chroots/$suite-packages
-  make_chroot "$suite" "$root"
+  root=$chroots/$suite-packages-$arch
+  make_chroot "$suite" "$root" "$arch"
   mkdir -p "$root/packages"
   cp -r "${debs[@]}" "$packages/newer" "$packages/try.sh" "$root/packages/"
-  say "Debian $suite"
-  in_chroot "$root" bash /packages/try.sh || fail "Debian $suite: failed; it is in $root as it was left."
+  say "Debian $suite, $arch"
+  in_chroot "$root" bash /packages/try.sh || fail "Debian $suite, $arch: failed; it is in $root as it was left."
   remove_chroot "$root"
 done
