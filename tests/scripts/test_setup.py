@@ -153,9 +153,32 @@ class Setup(unittest.TestCase):
         for _ in range(20):
             self.assertEqual(self.set_up("need_runtime; set_up", LACKING=""), ("", 0, [], []))
 
+    def test_building_for_another_processor_asks_for_its_packages(self):
+        dpkg = "#!/bin/sh\ncase $1 in --print-architecture) echo amd64 ;; *) echo $FOREIGN ;; esac\n"
+        self.program("dpkg", dpkg)
+        self.rust("1.99.0")
+        needs = '. scripts/cross.sh; arch_asked $ASKED; need_build_for "$arch"; echo "$arch ${cargo_for[*]}"; set_up'
+        lacking = "gcc-aarch64-linux-gnu libgstreamer-plugins-base1.0-dev:arm64"
+        text, code, _, installed = self.set_up(needs, ONLINE="1", LACKING=lacking, ASKED="--arch arm64", FOREIGN="arm64")
+        self.assertEqual(code, 0, text)
+        self.assertTrue(text.startswith("arm64 --target aarch64-unknown-linux-gnu\n"), text)
+        self.assertTrue(installed[0].endswith(f" {lacking}"), installed)
+        for asked, told in [("--arch arm64", "dpkg --add-architecture arm64"), ("--arch", "none is named"),
+                            ("--arch mips", "No processor that packages are made for: mips. There are amd64 and arm64.")]:
+            with self.subTest(asked):
+                text, code, _, _ = self.set_up(needs, ONLINE="1", LACKING="", ASKED=asked)
+                self.assertEqual(code, 1)
+                self.assertIn(told, text)
+
+    def test_the_commands_of_the_documents_are_known_to_the_script_that_runs_them(self):
+        done = subprocess.run([f"{ROOT}/scripts/docs_commands.py", "--list"], text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=20)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn("| `scripts/demo.sh ", done.stdout)
+
     def test_every_script_says_what_it_is_for_when_asked_and_does_nothing(self):
-        for script in ("check_crates", "demo", "notices", "package", "release", "test", "test_arm", "test_debian",
-                       "test_packages", "wheel"):
+        for script in ("check_crates", "check_msrv", "demo", "notices", "package", "package_arm64", "release", "test",
+                       "test_arm", "test_c", "test_debian", "test_docs", "test_packages", "wheel"):
             with self.subTest(script):
                 done = subprocess.run([f"{ROOT}/scripts/{script}.sh", "--help"], text=True, stdout=subprocess.PIPE,
                                       stderr=subprocess.STDOUT, timeout=20)

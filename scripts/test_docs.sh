@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Runs each command of README.md, CONTRIBUTING.md and docs/ once on a bare system, by scripts/docs_commands.py,
+# and leaves the table of exit codes in target/docs-commands.md.
+#
+#   scripts/test_docs.sh [SUITE [TEXT]]     bookworm (12, the default), trixie (13) or sid; only the commands with
+#                                           TEXT in them or in the name of their document; as root
+#
+# The system is a chroot made by debootstrap below target/debian.
+set -euo pipefail
+. "$(dirname "$0")/setup.sh"
+. scripts/chroot.sh
+
+help_asked "${1-}"
+suite=${1:-bookworm}
+known_suite "$suite"
+need_chroots
+need_space 10 "$chroots"
+set_up
+
+root=$chroots/$suite-docs
+make_chroot "$suite" "$root"
+copy_sources "$root/src"
+copy_tools "$root/src"
+say "Debian $suite: commands of the documents"
+status=0
+# What the documents take for granted: sudo where one is not root, an interpreter for this script, a yes for apt.
+echo 'APT::Get::Assume-Yes "true";' >"$root/etc/apt/apt.conf.d/99yes"
+WORKDIR=/src in_chroot "$root" env DEBIAN_FRONTEND=noninteractive bash -euc '
+  apt-get update -qq
+  apt-get install -qq --no-install-recommends sudo python3 >/dev/null 2>&1
+  scripts/docs_commands.py --table target/docs-commands.md --only "$1"' bash "${2-}" || status=$?
+cp "$root/src/target/docs-commands.md" "${CARGO_TARGET_DIR:-target}/docs-commands.md" || true
+[ "$status" -eq 0 ] || fail "Not all is as it should be; the system is in $root as it was left."
+remove_chroot "$root"
