@@ -110,7 +110,7 @@ def blocks():
         frames = np.zeros((-(-len(x) // 512), 512), "f4")
         frames.reshape(-1)[: len(x)] = x
         before = np.concatenate([np.zeros((1, 64), "f4"), frames[:-1, -64:]])
-        values = []
+        values = [np.zeros(0, "f4")]
         for n in range(0, len(frames), 512):
             block = np.concatenate([before[n : n + 512], frames[n : n + 512]], 1)
             value, h, c = session.run(["speech_probs", "hn", "cn"], {"input": block, "h": h, "c": c})
@@ -188,6 +188,8 @@ def peers(folder, files="200"):
         heard = some if read is by_ffmpeg else more
         process = multiprocessing.get_context("spawn").Process(target=loop, args=(read, detect, [str(p) for p in heard]))
         measure(name, lambda p=process: (p.start(), p.join()), hours_of(heard), ours)
+        if process.exitcode:
+            sys.exit(f"{name}: it failed, so its row says nothing")
 
 
 def decoding(path):

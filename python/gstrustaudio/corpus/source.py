@@ -54,8 +54,8 @@ def _one_chain(f: Any, head: bytes) -> bool:
 
 
 def prefer_faster() -> None:
-    """Has mp3 decoded by mpg123 where libav is installed, too, whose decoder has the same rank and takes three times as
-    long; unless GST_PLUGIN_FEATURE_RANK says what is wanted."""
+    """Has mp3 decoded by mpg123 where libav is installed, too, whose decoder has the same rank and takes more than twice
+    as long; unless GST_PLUGIN_FEATURE_RANK says what is wanted."""
     name = "mpg123audiodec"
     feature = Gst.Registry.get().lookup_feature(name)
     if feature is not None and name not in os.environ.get("GST_PLUGIN_FEATURE_RANK", ""):
