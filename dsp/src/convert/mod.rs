@@ -4,7 +4,7 @@
 
 mod audio;
 mod converter;
-mod format;
+pub(crate) mod format;
 mod matrix;
 mod pipeline;
 mod position;

@@ -12,7 +12,7 @@ use super::Isa;
 use super::Level;
 use super::convert_body::{DitherFn, PackFn, UnpackFn, dither_body, pack_body, unpack_body};
 use super::convert_codec::{Codec, Coded, F32, F64, Four, Int, One, Three, Two};
-use crate::convert::{Endianness, SampleFormat, SampleKind};
+use crate::convert::format::{Endianness, SampleFormat, SampleKind};
 
 mod sealed {
     pub trait Sealed {}
