@@ -107,7 +107,9 @@ class Written:
         self._encoder: Optional[Encoder] = None
         #: Where the pipeline writes: a file of `AUDIO_FORMATS` for ``whole``, raw samples for ``segments``.
         self.path = os.path.join(scratch, "audio")
-        missing = [e for e in _ENCODERS[options.audio_format] if Gst.ElementFactory.find(e) is None]
+        # Caps among them are no elements.
+        names = [e for e in _ENCODERS[options.audio_format] if "/" not in e]
+        missing = [e for e in names if Gst.ElementFactory.find(e) is None]
         if missing and options.audio != "none":
             raise EncodeError(f"GStreamer has no {' and no '.join(missing)}, which --audio-format {options.audio_format} "
                               "needs: install its base and good plugins, or give another format")
