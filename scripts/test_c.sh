@@ -20,19 +20,6 @@ fetch_crates
 work=$target/c
 mkdir -p "$work"
 
-# installs PREFIX FILE... OPTION...: those plugin files, and no others, below that folder.
-installs() {
-  local prefix=$work/$1 found wanted
-  wanted=$(printf '%s\n' ./lib/pkgconfig/gstrustaudio.pc "${@:2}" | sed '/^--/d; s|^libgst|./lib/gstreamer-1.0/&|' | sort)
-  say "cargo cinstall, $1"
-  rm -rf "$prefix"
-  cargo cinstall --locked --release --prefix "$prefix" --libdir "$prefix/lib" $(printf '%s\n' "${@:2}" | grep '^--' || true)
-  found=$(cd "$prefix" && find . -type f | sort)
-  echo "$found"
-  [ "$found" = "$wanted" ] || fail "These are not the files that were to be installed:" "$wanted"
-  PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --validate gstrustaudio
-}
-
 # of PREFIX OPTION...: what pkg-config says of it.
 of() { PKG_CONFIG_PATH=$work/$1/lib/pkgconfig pkg-config "${@:2}" gstrustaudio; }
 
@@ -45,10 +32,19 @@ if [ $# -gt 0 ]; then
 else
   # The oldest that is made of the cargo of Rust 1.95, and the newest that builds with 1.92.
   need_cargo_tool cargo-c 0.10.21+cargo-0.95.0
-  installs both libgstrustaudio.a libgstrustaudio.so
+  say "cargo cinstall"
+  rm -rf "$work/both" "$work/archive"
+  cargo cinstall --locked --release --prefix "$work/both" --libdir "$work/both/lib"
+  installed=$(cd "$work/both" && find . -type f | sort | tr '\n' ' ')
+  echo "$installed"
+  [ "$installed" = "./lib/gstreamer-1.0/libgstrustaudio.a ./lib/gstreamer-1.0/libgstrustaudio.so ./lib/pkgconfig/gstrustaudio.pc " ] \
+    || fail "These are not the files of a plugin."
+  of both --validate
   cat "$work/both/lib/pkgconfig/gstrustaudio.pc"
-  # Where both are, the linker takes the shared one.
-  installs archive libgstrustaudio.a --library-type=staticlib
+  # Where both are, the linker takes the shared one: as `--library-type=staticlib` installs it, without building anew.
+  cp -r "$work/both" "$work/archive"
+  rm "$work"/archive/lib/gstreamer-1.0/*.so
+  sed -i "s|$work/both|$work/archive|" "$work/archive/lib/pkgconfig/gstrustaudio.pc"
   static=($(of archive --cflags --libs --static))
   shared=$(of both --variable=libdir)/gstreamer-1.0/libgstrustaudio.so
 fi
