@@ -60,7 +60,7 @@ VENV = ("sudo apt install python3-venv python3-pip >/dev/null 2>&1 && python3 -m
         " && . target/docs-venv/bin/activate")
 LINE = "audiotestsrc num-buffers=100 ! audio/x-raw,format=F32LE ! rustaudioconvert ! fakesink"
 SOUNDS = "/usr/share/sounds/alsa"
-GI = "sudo apt install python3-gi gir1.2-gstreamer-1.0 >/dev/null 2>&1"
+GI = "sudo apt install python3-gi gir1.2-gst-plugins-base-1.0 >/dev/null 2>&1"
 MEASURES = "measures for minutes on a machine of its own: the figures stand there; that it builds `.ci/run` sees to"
 PEERS = "measures peers that are downloads of up to gigabytes; its head names them"
 LABELLED = "needs labelled recordings that are not the project's"

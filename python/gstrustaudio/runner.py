@@ -56,9 +56,7 @@ def play_line(
         also = os.environ.get("GST_TRACERS")
         mine = f'rustaudiometrics(file="{traced.name}")'
         os.environ["GST_TRACERS"] = f"{also};{mine}" if also else mine
-    import gi
-
-    gi.require_version("Gst", "1.0")
+    _require("Gst")
     from gi.repository import GLib, Gst
 
     Gst.init(None)
@@ -177,12 +175,20 @@ def live_pipeline(Gst: Any, pipeline: Any) -> bool:
     return bool(pipeline.query(query)) and bool(query.parse_latency()[0])
 
 
+def _require(namespace: str) -> None:
+    """That PyGObject and this namespace of GStreamer are there; else an ImportError of ``gi``."""
+    import gi
+
+    try:
+        gi.require_version(namespace, "1.0")
+    except ValueError as e:
+        raise ImportError(str(e), name="gi") from e
+
+
 def _tap(pipeline: Any) -> Optional[Waveform]:
     """Keeps the envelope of what comes to the first rustvad, or else to the first of this plugin's
     elements, against running time."""
-    import gi
-
-    gi.require_version("GstAudio", "1.0")
+    _require("GstAudio")
     from gi.repository import Gst, GstAudio
 
     chosen = None

@@ -22,6 +22,26 @@ class Run(InFolder):
         done = cli("run", "--json", str(path), *words)
         return done, json.loads(path.read_text())["pipeline_execution"]
 
+    def test_typelibs_that_lack_are_named_with_their_package(self):
+        program = """
+import sys, gi
+real = gi.require_version
+def some(namespace, version):
+    if namespace == sys.argv[1]:
+        raise ValueError(f"Namespace {namespace} not available")
+    real(namespace, version)
+gi.require_version = some
+from gstrustaudio.__main__ import main
+sys.exit(main(sys.argv[2:]))
+"""
+        for namespace in ["Gst", "GstAudio"]:
+            words = ["run", "--html", str(self.folder / "run.html"), "--", *LINE]
+            done = subprocess.run([sys.executable, "-c", program, namespace, *words], env=environment(), text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE)
+            self.assertEqual((done.returncode, done.stderr), (2,
+                f"gstrustaudio: Namespace {namespace} not available (Debian: python3-gi and "
+                "gir1.2-gst-plugins-base-1.0, for the system's /usr/bin/python3)\n"))
+
     def test_writes_the_document_and_prints_a_table(self):
         done, execution = self.run_json("--", *LINE)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
