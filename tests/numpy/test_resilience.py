@@ -383,24 +383,32 @@ class Threads(unittest.TestCase):
 
 class Interrupted(unittest.TestCase):
     def test_ctrl_c_ends_a_wait_at_once(self):
-        waiting = threading.Event()
+        waiting, raised = threading.Event(), threading.Event()
 
         def on_event(event):
             waiting.set()
 
+        def raise_once(*_):
+            if not raised.is_set():
+                raised.set()
+                raise KeyboardInterrupt
+
         def interrupt():
             waiting.wait(30)
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            # One that comes after the interpreter's last look and before it sleeps is seen when it wakes up.
+            while not raised.wait(0.05):
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
         thread = threading.Thread(target=interrupt)
         guarded = retry(RetryPolicy(initial_backoff=600, max_backoff=600), on_event=on_event)(fails())
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        before = signal.signal(signal.SIGINT, raise_once)
         thread.start()
         try:
             self.assertRaises(KeyboardInterrupt, guarded)
         finally:
-            signal.signal(signal.SIGINT, before)
+            raised.set()
             thread.join()
+            signal.signal(signal.SIGINT, before)
         told = guarded.metrics()
         self.assertEqual((told["num-calls"], told["num-retries"], told["num-buffers"]), (1, 1, 0))
 
