@@ -272,10 +272,10 @@ impl Stream {
         either!(&mut self.inner, e => e.pull(frames, out, silent));
     }
 
-    /// Takes `frames` of interleaved input and makes what outputs there are then, as many as fit into `out`;
-    /// how many. The same as [`push`](Self::push) and [`pull`](Self::pull), but a long input is taken in
-    /// pieces that stay in the cache, and one channel of floats as this machine holds them is read where
-    /// it lies.
+    /// Takes interleaved `input` and makes what outputs there are then, as many as fit into `out`; how many.
+    /// The same as [`push`](Self::push) and [`pull`](Self::pull), but a long input is taken in pieces that
+    /// stay in the cache, and one channel of floats as this machine holds them is read where it lies. For
+    /// streams whose output is interleaved and whose time runs forwards.
     ///
     /// # Panics
     /// If `input` is no whole number of frames.

@@ -29,6 +29,9 @@ impl Default for Opening {
 impl Opening {
     /// Samples of the whole.
     pub const SAMPLES: usize = HOPS * HOP;
+    /// Frames at the start of a recording that a network may know less of than of later ones: for so
+    /// long, the greatest logit that is known holds.
+    pub const FRAMES: usize = 10;
 
     /// One that is over before it began.
     #[cfg(test)]

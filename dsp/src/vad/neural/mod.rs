@@ -41,9 +41,6 @@ const CLEAR: f32 = 30.0;
 const MOST_SHARE: f32 = 0.5;
 const SHARED: f32 = 25.0;
 const ALL_SHARED: f32 = 40.0;
-/// Frames at the start of a recording of which less is known than of later ones: for so long, the
-/// greatest logit that is known holds.
-const OPENING: u64 = 10;
 
 /// The detector: a probability per 10 ms. No frame allocates.
 pub struct Neural {
@@ -130,7 +127,7 @@ impl Neural {
         }
         let hops = opening.as_chunks_mut().0;
         let first = self.frames + 1 - hops.len() as u64;
-        self.opened = first..first + OPENING;
+        self.opened = first..first + Opening::FRAMES as u64;
         self.greatest = f32::NEG_INFINITY;
         hops.iter_mut().fold(self.logit, |_, hop| {
             let logit = self.hear(hop);

@@ -1,5 +1,7 @@
 //! From logits of 32 ms windows to frames of 10 ms.
 
+use crate::vad::opening::Opening;
+
 /// Samples of a frame, at the network's 16 kHz.
 const FRAME: i64 = 160;
 /// Windows that are kept: with the longest look-ahead, the oldest of four is needed.
@@ -10,9 +12,6 @@ const WAITING: usize = 16;
 /// how far, in samples. Found on labelled recordings: `docs/vad.md`.
 const GO_ON: f32 = 0.5;
 const FARTHEST: f32 = 1024.0;
-/// Samples at the start of a recording that the network may know less of than later: for so long, the
-/// greatest logit that is known holds.
-const OPENING: i64 = 10 * FRAME;
 
 /// A logit, the instant it holds for, and the stretch of audio it belongs to.
 #[derive(Clone, Copy, Default)]
@@ -74,7 +73,7 @@ impl Course {
             }
         }
         self.known = kept;
-        self.opening = from + OPENING;
+        self.opening = from + Opening::FRAMES as i64 * FRAME;
     }
 
     /// A window has given `logit`, which describes the instant of sample `at`.
