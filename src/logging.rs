@@ -8,9 +8,11 @@
 //! application has a `tracing` subscriber of its own (a Rust host with static registration), that
 //! one gets everything instead. The cargo feature `no-log` removes all of it from the build.
 
+use std::error::Error;
 use std::fmt::{self, Write};
 use std::sync::{Mutex, OnceLock};
 
+use gst::prelude::*;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -70,9 +72,30 @@ fn to_tracing(level: gst::DebugLevel) -> LevelFilter {
     }
 }
 
+/// What an event is about, as a value of its field: JSON lines and other subscribers get the name, the
+/// debug log the object itself, which it shows as `<rustvad0>`.
+#[derive(Debug)]
+struct About(gst::Object);
+
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.name())
+    }
+}
+
+/// Of the values that an event may have, errors alone can be cast back to what they were.
+impl Error for About {}
+
+/// `object` as the field `element` of an event, which every line of an element has:
+/// `tracing::debug!(target: "rustvad", element = object(&*self.obj()), "…")`.
+pub fn object(object: &impl IsA<gst::Object>) -> Box<dyn Error> {
+    Box::new(About(object.clone().upcast()))
+}
+
 /// Writes an event as `message, field=value, …`.
 #[derive(Default)]
 struct Line {
+    object: Option<gst::Object>,
     message: String,
     fields: String,
 }
@@ -85,6 +108,13 @@ impl tracing::field::Visit for Line {
         } else {
             write!(self.fields, ", {}={value:?}", field.name())
         };
+    }
+
+    fn record_error(&mut self, field: &tracing::field::Field, value: &(dyn Error + 'static)) {
+        match value.downcast_ref::<About>() {
+            Some(about) => self.object = Some(about.0.clone()),
+            None => self.record_debug(field, &format_args!("{value}")),
+        }
     }
 
     fn record_str(&mut self, field: &tracing::field::Field, value: &str) {
@@ -102,7 +132,7 @@ impl<S: Subscriber> Layer<S> for DebugLog {
         event.record(&mut line);
         let file = gst::glib::GString::from(metadata.file().unwrap_or("?"));
         category(metadata.target()).log(
-            None::<&gst::glib::Object>,
+            line.object.as_ref(),
             to_gst(metadata.level()),
             file.as_gstr(),
             metadata.module_path().unwrap_or("?"),
@@ -199,14 +229,19 @@ mod tests {
         init();
         let lines = Arc::new(Mutex::new(Vec::new()));
         let sink = lines.clone();
-        gst::log::add_log_function(move |category, level, _, _, _, _, message| {
+        gst::log::add_log_function(move |category, level, _, _, _, object, message| {
             if category.name() == "rustvad" {
                 let text = message.get().map(|m| m.to_string()).unwrap_or_default();
-                sink.lock().unwrap().push((level, text));
+                sink.lock()
+                    .unwrap()
+                    .push((level, object.map(|o| o.to_string()), text));
             }
         });
+        let bin = gst::Bin::with_name("vad0");
         let emit = || {
-            tracing::debug!(target: "rustvad", element = "vad0", frames = 3, "segment starts");
+            tracing::debug!(target: "rustvad", element = object(&bin), frames = 3, "segment starts");
+            let error: &dyn Error = &fmt::Error;
+            tracing::debug!(target: "rustvad", error, "of no element");
             tracing::trace!(target: "rustvad", "too fine");
         };
         category("rustvad").set_threshold(gst::DebugLevel::Warning);
@@ -218,10 +253,18 @@ mod tests {
         emit();
         assert_eq!(
             *lines.lock().unwrap(),
-            [(
-                gst::DebugLevel::Debug,
-                "segment starts, element=vad0, frames=3".to_string()
-            )]
+            [
+                (
+                    gst::DebugLevel::Debug,
+                    Some("vad0".to_string()),
+                    "segment starts, frames=3".to_string()
+                ),
+                (
+                    gst::DebugLevel::Debug,
+                    None,
+                    format!("of no element, error={}", fmt::Error)
+                )
+            ]
         );
     }
 }

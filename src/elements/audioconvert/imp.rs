@@ -19,6 +19,7 @@ use crate::elements::support::metrics::{ElementMetrics, span};
 use crate::elements::support::transform::{
     self, Transform, aligned_buffer, with_bytes, with_bytes_mut,
 };
+use crate::logging::object;
 use crate::resilience::lock;
 
 const TARGET: &str = "rustaudioconvert";
@@ -226,7 +227,7 @@ impl BaseTransformImpl for AudioConvert {
         othercaps: gst::Caps,
     ) -> gst::Caps {
         let fixed = negotiate::fixate(&lock(&self.settings), direction, caps, othercaps);
-        tracing::debug!(target: TARGET, element = %self.obj().name(), %caps, %fixed, "fixated");
+        tracing::debug!(target: TARGET, element = object(&*self.obj()), %caps, %fixed, "fixated");
         fixed
     }
 
@@ -451,7 +452,9 @@ impl AudioConvert {
             out.set_offset_end(inbuf.offset_end());
         } else {
             self.parent_copy_metadata(inbuf, out).map_err(|e| {
-                tracing::warn!(target: TARGET, "metadata not copied: {e}");
+                tracing::warn!(
+                    target: TARGET, element = object(&*self.obj()), "metadata not copied: {e}"
+                );
                 BufferError::Allocate(gst::FlowError::Error)
             })?;
         }
@@ -477,7 +480,7 @@ impl AudioConvert {
         let element = self.obj();
         if let Some(reason) = &reason {
             tracing::warn!(
-                target: TARGET, element = %element.name(),
+                target: TARGET, element = object(&*element),
                 "the mix that was set waits for caps that it fits: {reason}"
             );
         }
@@ -497,7 +500,7 @@ impl AudioConvert {
         element.set_in_place(in_place);
         element.set_passthrough(passthrough);
         tracing::debug!(
-            target: TARGET, element = %element.name(), passthrough, in_place, "converter made"
+            target: TARGET, element = object(&*element), passthrough, in_place, "converter made"
         );
         Ok(())
     }
@@ -536,7 +539,7 @@ impl AudioConvert {
                 self.settings_changed(true);
             }
             Err(e) => {
-                tracing::warn!(target: TARGET, element = %self.obj().name(), "mix-matrix: {e}");
+                tracing::warn!(target: TARGET, element = object(&*self.obj()), "mix-matrix: {e}");
             }
         }
     }

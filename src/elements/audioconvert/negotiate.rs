@@ -186,7 +186,7 @@ pub fn fixate(
         result = other;
     }
     if let (Some(from), Some(to)) = (caps.structure(0), result.make_mut().structure_mut(0)) {
-        fixate_channels(settings, from, to);
+        fixate_channels(from, to);
         fixate_format(from, to);
     }
     result.fixate();
@@ -217,7 +217,7 @@ fn mask(s: &gst::StructureRef, channels: i32) -> Option<u64> {
     }
 }
 
-fn fixate_channels(settings: &Settings, from: &gst::StructureRef, to: &mut gst::StructureRef) {
+fn fixate_channels(from: &gst::StructureRef, to: &mut gst::StructureRef) {
     let Ok(ins) = from.get::<i32>("channels") else {
         return;
     };
@@ -271,10 +271,7 @@ fn fixate_channels(settings: &Settings, from: &gst::StructureRef, to: &mut gst::
             to.set("channel-mask", gst::Bitmask(lowest(wished, count)));
             return;
         }
-        _ if settings.mixing.matrix.is_some() => {}
-        _ => {
-            tracing::debug!(target: "rustaudioconvert", ins, outs, "no usable channel mask");
-        }
+        _ => {}
     }
     if outs > 1 {
         let fallback = gst_audio::AudioChannelPosition::fallback_mask(count);

@@ -16,6 +16,7 @@ use super::messages;
 use super::settings::{Isolation, Settings};
 use super::stats::Stats;
 use crate::elements::support::metrics::ElementMetrics;
+use crate::logging::object;
 use crate::python::{Callbacks, Failure, InProcess, Node, Runtime, Worker};
 use crate::resilience::lock;
 use crate::resilience::{Classifier, Interrupt};
@@ -77,15 +78,15 @@ impl Callbacks for ToElement {
                 let _ = element.post_message(message);
             }
             None => tracing::warn!(
-                target: "pypipelinenode", element = %element.name(),
+                target: "pypipelinenode", element = object(&element),
                 "{name:?} cannot be the name of a message"
             ),
         }
     }
 
     fn log(&self, level: &str, line: &str) {
-        let name = self.element.upgrade().map(|e| e.name().to_string());
-        let element = name.as_deref().unwrap_or("?");
+        let element = self.element.upgrade();
+        let element = element.as_ref().map(object);
         match level {
             "error" => tracing::error!(target: "pypipelinenode", element, "{line}"),
             "warning" => tracing::warn!(target: "pypipelinenode", element, "{line}"),
@@ -455,7 +456,9 @@ impl ObjectImpl for PyPipelineNode {
         let element = self.obj();
         for pad in [&self.sink, &self.src] {
             if let Err(error) = element.add_pad(pad) {
-                tracing::error!(target: "pypipelinenode", "{error}");
+                tracing::error!(
+                    target: "pypipelinenode", element = object(&*element), "no pad: {error}"
+                );
             }
         }
     }

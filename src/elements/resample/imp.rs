@@ -14,6 +14,7 @@ use super::state::{State, StateError};
 use crate::elements::support::format::{Partial, clip, frames, with_planes};
 use crate::elements::support::metrics::{self, ElementMetrics};
 use crate::elements::support::transform::{self, Transform};
+use crate::logging::object;
 use crate::resilience::lock;
 
 const FACTORY: &str = "rustresample";
@@ -410,7 +411,7 @@ impl BaseTransformImpl for RustResample {
         let running = lock(&self.running);
         if let Some(state) = &running.state {
             tracing::info!(
-                target: "rustresample", element = %self.obj().name(), engine = state.engine().name(),
+                target: "rustresample", element = object(&*self.obj()), engine = state.engine().name(),
                 in_rate = in_info.rate(), out_rate = out_info.rate(), channels = in_info.channels(),
                 latency = state.latency().nseconds(), memory = state.memory(), "negotiated"
             );

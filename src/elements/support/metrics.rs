@@ -10,6 +10,7 @@ use gst::prelude::*;
 use super::timeline::running_time;
 use super::unread::{self, Leave, Unread};
 use super::watch::{Watch, Watched};
+use crate::logging::object;
 use crate::metrics::{self, Closed, MESSAGE_NAME, Recorder, Report, ReportExt, Span, Value};
 use crate::resilience::lock;
 
@@ -312,7 +313,7 @@ impl ElementMetrics {
         self.shared.working.store(false, Relaxed);
         tracing::trace!(
             target: "rustaudio",
-            element = %element.as_ref().name(),
+            element = object(element.as_ref()),
             pts = span.pts,
             frames = span.frames,
             processing_time = ns,

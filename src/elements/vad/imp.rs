@@ -19,6 +19,7 @@ use crate::elements::support::metrics::{ElementMetrics, span};
 use crate::elements::support::speech;
 use crate::elements::support::timeline::{frames_to_time, time_to_frames};
 use crate::elements::support::unread::post;
+use crate::logging::object;
 use crate::resilience::lock;
 
 const TARGET: &str = "rustvad";
@@ -110,7 +111,7 @@ impl ObjectImpl for Vad {
         Idle::set_timeout(&self.idle, lock(&self.settings).data_timeout);
         for pad in [&self.sinkpad, &self.srcpad] {
             if let Err(e) = element.add_pad(pad) {
-                tracing::error!(target: TARGET, element = %element.name(), "no pad: {e}");
+                tracing::error!(target: TARGET, element = object(&*element), "no pad: {e}");
             }
         }
     }
@@ -235,7 +236,7 @@ impl Vad {
         let _busy = self.idle.busy();
         if jump {
             tracing::debug!(
-                target: TARGET, element = %self.obj().name(), pts = buffer.pts().display().to_string(),
+                target: TARGET, element = object(&*self.obj()), pts = buffer.pts().display().to_string(),
                 "the stream jumps: the detector starts afresh"
             );
             self.drain(false)?;
@@ -327,7 +328,7 @@ impl Vad {
         self.idle.set_open(active.vad.segmenter().in_speech());
         if let Some(heard) = active.heard.take_line() {
             tracing::debug!(
-                target: TARGET, element = %self.obj().name(), frames = heard.frames,
+                target: TARGET, element = object(&*self.obj()), frames = heard.frames,
                 max_probability = heard.probability, max_level = heard.level,
                 noise_floor = active.frame.noise_floor, speech = active.frame.speech, "heard"
             );
@@ -346,7 +347,7 @@ impl Vad {
             return;
         }
         tracing::debug!(
-            target: TARGET, element = %self.obj().name(), "no data comes: the segment ends"
+            target: TARGET, element = object(&*self.obj()), "no data comes: the segment ends"
         );
         let _ = self.drain(true);
     }
@@ -428,7 +429,7 @@ impl Vad {
         };
         let element = self.obj();
         tracing::debug!(
-            target: TARGET, element = %element.name(), speech = change.speech,
+            target: TARGET, element = object(&*element), speech = change.speech,
             segment = change.segment, probability = change.probability,
             timed_out = change.timed_out, "change"
         );
@@ -448,7 +449,7 @@ impl Vad {
                     return false;
                 }
                 if let Err(e) = drained {
-                    tracing::debug!(target: TARGET, element = %element.name(), "drain: {e}");
+                    tracing::debug!(target: TARGET, element = object(&*element), "drain: {e}");
                 }
             }
             EventView::Segment(e) => {
@@ -506,7 +507,7 @@ impl Vad {
             .ok()
             .and_then(|info| Active::new(info, &settings));
         let Some(mut active) = active else {
-            tracing::error!(target: TARGET, element = %self.obj().name(), %caps, "bad caps");
+            tracing::error!(target: TARGET, element = object(&*self.obj()), %caps, "bad caps");
             return false;
         };
         let mut state = lock(&self.state);
@@ -517,7 +518,7 @@ impl Vad {
         let latency = frames_to_time(active.wait(), active.info.rate());
         self.metrics.set_memory(active.vad.memory() as u64);
         tracing::debug!(
-            target: TARGET, element = %self.obj().name(), %caps, latency = %latency,
+            target: TARGET, element = object(&*self.obj()), %caps, latency = %latency,
             detector = ?active.vad.config().detector, "a new format"
         );
         state.active = Some(active);

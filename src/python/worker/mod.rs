@@ -147,10 +147,9 @@ impl Worker {
             failure.fault.retryable = Some(!failure.configuration);
             failure
         })?;
-        tracing::info!(
-            target: "pypipelinenode", pid = process.id(), python = %self.executable.display(),
-            "worker started"
-        );
+        let python = self.executable.display();
+        let line = format!("worker started, pid={}, python={python}", process.id());
+        self.callbacks.log("info", &line);
         self.process = Some(process);
         let started = self.ask(b'N', &self.spec.clone(), limit);
         match started {

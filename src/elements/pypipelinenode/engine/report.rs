@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use gst::prelude::*;
-
 use super::state::{Engine, Surroundings};
 use crate::elements::pypipelinenode::messages::{self, Circumstances, Place};
 use crate::elements::pypipelinenode::settings::OnFailure;
 use crate::elements::support::unread;
+use crate::logging::object;
 use crate::metrics::Status;
 use crate::python::Failure;
 use crate::resilience::{Attempts, BreakerState};
@@ -57,7 +56,7 @@ impl Engine {
             env.metrics.add_timeouts(1);
         }
         tracing::warn!(
-            target: "pypipelinenode", element = %env.element.name(), attempt = told.attempt,
+            target: "pypipelinenode", element = object(env.element), attempt = told.attempt,
             limit = told.max_attempts, action = told.action, "{text}\n{}", failure.traceback
         );
         env.post_failure(messages::failure(failure, told));
@@ -81,7 +80,7 @@ impl Engine {
             format!("the call took {took:?}, longer than {limit:?}"),
         );
         tracing::warn!(
-            target: "pypipelinenode", element = %env.element.name(), "{}", failure.message()
+            target: "pypipelinenode", element = object(env.element), "{}", failure.message()
         );
         let told = Circumstances {
             place,
@@ -130,7 +129,7 @@ impl Engine {
         }
         let failures = self.breaker.failures();
         tracing::warn!(
-            target: "pypipelinenode", element = %env.element.name(), failures,
+            target: "pypipelinenode", element = object(env.element), failures,
             "breaker {} -> {}", before.as_str(), now.as_str()
         );
         match now {
@@ -153,7 +152,7 @@ impl Engine {
     ) {
         env.post(messages::reload(file, failure));
         let Some(failure) = failure else {
-            tracing::info!(target: "pypipelinenode", element = %env.element.name(), file, "reloaded");
+            tracing::info!(target: "pypipelinenode", element = object(env.element), file, "reloaded");
             return;
         };
         env.metrics.add_error(&failure.to_string());
