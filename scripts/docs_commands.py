@@ -2,11 +2,12 @@
 """Runs each command of README.md, CONTRIBUTING.md and docs/ once, and writes how it ended.
 
     scripts/docs_commands.py --list           what would be run, and in whose place
-    scripts/docs_commands.py [--table FILE] [--only TEXT]
+    scripts/docs_commands.py [--table FILE [--resume]] [--only TEXT]
 
 Commands are those of fenced blocks and those that stand in a sentence or a table. They run in this folder, those of one
 document with the variables and the virtual environment of the ones before. RULES says which cannot run as they stand,
-and why. A rule that fits no command is an error, as is a command that ends with another code than 0.
+and why. A rule that fits no command is an error, as is a command that ends with another code than 0. --resume takes over
+what FILE has of documents that went well and are as they were; of others, all is run again.
 scripts/test_docs.sh does this in a chroot."""
 import argparse
 import os
@@ -112,6 +113,8 @@ RULES = [
     Rule("docs/corpus.md", "--out corpus --ray ", "a folder of recordings", put={"recordings/": SOUNDS, "--out corpus": "--out target/ray"}),
     Rule("docs/corpus.md", "s3://", "wants an account of S3 and a cluster"),
     Rule("docs/corpus.md", "pip install fsspec", "in a virtualenv", before=VENV),
+    Rule("docs/corpus.md", "examples/soak_corpus.py", "a form; the prompts of above, few files", put={
+        "examples/soak_corpus.py": "venv/bin/python examples/soak_corpus.py /usr/share/asterisk 400 3"}),
     Rule("docs/first-node.md", "class Louder", "a file, as the text says", save="louder.py"),
     Rule("docs/first-node.md", "-m gstrustaudio run", "in `python/`, as the text says", before=f"{GI} && export PYTHONPATH=$PWD/python"),
     Rule("docs/numpy.md", "examples/numpy_tour.py", "matplotlib and av, which its head names; `python` of the virtualenv",
@@ -218,14 +221,34 @@ def end(group: int) -> None:
         pass
 
 
+def shown(command: Command) -> str:
+    return command.text.splitlines()[0].replace("|", "\\|")
+
+
+def finished(file: Path, listed: list[Command]) -> dict[str, list[str]]:
+    """Rows of the documents that are in a table as a whole, with nothing that failed, and still have these commands."""
+    if not file.exists():
+        return {}
+    rows: dict[str, list[str]] = {}
+    for row in file.read_text().splitlines()[2:]:
+        rows.setdefault(row[2:].split(":")[0], []).append(row)
+    went_well = {d: all(re.search(r"` \| (0|not run) \| \d+ \| [^|]*\|$", r) for r in found) for d, found in rows.items()}
+    heads = {d: [f"| {d}:{c.line} | `{shown(c)}` |" for c in listed if c.document == d] for d in rows}
+    return {d: found for d, found in rows.items()
+            if went_well[d] and len(found) == len(heads[d]) and all(map(str.startswith, found, heads[d]))}
+
+
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--list", action="store_true")
     arguments.add_argument("--only", default="", metavar="TEXT")
     arguments.add_argument("--table", type=Path, metavar="FILE")
+    arguments.add_argument("--resume", action="store_true")
     asked = arguments.parse_args()
+    listed = commands()
+    kept = finished(asked.table, listed) if asked.resume and asked.table else {}
     rows, failed, folder, groups, document = [], 0, Path(), [], ""
-    for command in commands():
+    for command in listed:
         rules = [r for r in RULES if command.document.startswith(r.where) and r.text in command.text]
         for rule in rules:
             rule.used = True
@@ -235,18 +258,20 @@ def main() -> int:
             for group in groups:
                 end(group)
             document, groups, folder = command.document, [], Path(tempfile.mkdtemp())
+            rows += kept.get(document, [])
+        if document in kept:
+            continue
         why = "; ".join(r.why for r in rules)
-        shown = command.text.splitlines()[0]
         code, took = "not run", 0.0
         if not asked.list and not any(r.skips for r in rules):
-            print(f"\n== {command.document}:{command.line}: {shown}", flush=True)
+            print(f"\n== {command.document}:{command.line}: {command.text.splitlines()[0]}", flush=True)
             start = time.monotonic()
             status = run(command, rules, folder, groups)
             took = time.monotonic() - start
             code = str(status)
             failed += status != 0
             print(f"== exit code {code} after {took:.0f} s", flush=True)
-        rows.append(f"| {command.document}:{command.line} | `{shown.replace('|', chr(92) + '|')}` | {code} | {took:.0f} | {why} |")
+        rows.append(f"| {command.document}:{command.line} | `{shown(command)}` | {code} | {took:.0f} | {why} |")
         if asked.table:
             # At once, since all of it takes hours.
             asked.table.write_text(table(rows))
