@@ -257,13 +257,13 @@ class Full(InFolder):
     def test_audio_without_room_is_no_fault_of_the_file(self):
         from gstrustaudio.corpus.encode import Encoder
         from gstrustaudio.corpus.options import Options
-        from gstrustaudio.corpus.pipeline import DiskFull, FilePipeline
+        from gstrustaudio.corpus.pipeline import FilePipeline, NotWritten
 
         pipeline = FilePipeline(Options(audio="segments"), str(self.out), str(self.folder / "scratch"))
         self.addCleanup(pipeline.close)
         pipeline._sink.set_state(1)
         pipeline._sink.set_property("location", "/dev/full")
-        with self.assertRaises(DiskFull):
+        with self.assertRaises(NotWritten):
             pipeline.run(str(CLIP), str(CLIP))
         # The same in the encoder.
         import gi

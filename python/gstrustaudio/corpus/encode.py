@@ -50,7 +50,7 @@ class Encoder:
 
     def write(self, audio: BinaryIO, caps: Any, start: int, end: int, path: str) -> None:
         """Writes ``start`` to ``end`` (ns) of ``audio``, raw samples of ``caps`` from time 0 on, to ``path``.
-        Raises `EncodeError`, or OSError where the disk is full."""
+        Raises `EncodeError`, or OSError where it cannot be written."""
         info = GstAudio.AudioInfo.new_from_caps(caps)
         self._ready(info.rate)
         source, sink = self._pipeline.get_by_name("source"), self._pipeline.get_by_name("sink")
@@ -95,6 +95,8 @@ class Encoder:
             error, debug = message.parse_error()
             if error.matches(Gst.ResourceError.quark(), Gst.ResourceError.NO_SPACE_LEFT):
                 raise OSError(28, "No space left on device", path)
+            if error.domain == "gst-resource-error-quark":
+                raise OSError(f"{path}: {error.message}")
             raise EncodeError(f"{path}: {error.message} ({debug})")
 
 

@@ -5,6 +5,7 @@ between files, so that filter tables and Python nodes stay loaded; what reads an
 file (`source`), whatever state the last one left it in."""
 from __future__ import annotations
 
+import errno
 import os
 import re
 import time
@@ -33,13 +34,18 @@ _NUMBERED = re.compile(r"(:[a-z_-]*[a-z_-])\d+(?=[/.:\s]|$)")
 #: The rest, some forty of a short file, is thrown away before Python sees it.
 _HEARD = Gst.MessageType.EOS | Gst.MessageType.ERROR | Gst.MessageType.WARNING | Gst.MessageType.ELEMENT
 _UTTERANCE = "corpus-utterance"
+#: What a sink says when it cannot write.
+_WRITING = (Gst.ResourceError.OPEN_WRITE, Gst.ResourceError.WRITE, Gst.ResourceError.SEEK, Gst.ResourceError.CLOSE)
 CANNOT_DECODE = "its audio cannot be decoded"
 #: Duration that a file announces and does not have, before it counts as cut short.
 _SHORT = 500 * _MS
 
 
-class DiskFull(Exception):
-    """No space is left where audio is written: no fault of the file."""
+class NotWritten(Exception):
+    """Audio cannot be written where it is to be, for want of space or for another reason: no fault of the file."""
+
+    def __init__(self, text: str, full: bool) -> None:
+        super().__init__(f"{'no space is left where results are written' if full else 'audio cannot be written'}: {text}")
 
 
 class SetupError(Exception):
@@ -166,7 +172,7 @@ class FilePipeline:
 
     def run(self, path: str, key: str, progress: Callable[[int], None] = lambda _: None) -> Result:
         """Works on the file at ``path``, which is called ``key``. ``progress`` hears each second how far
-        it is, in ns. Raises `DiskFull`; all that is the file's fault is in the result."""
+        it is, in ns. Raises `NotWritten`; all that is the file's fault is in the result."""
         started, cpu = time.monotonic(), time.process_time()
         result = failed("decode", CANNOT_DECODE)
         demuxer = demuxer_of(path)
@@ -175,7 +181,7 @@ class FilePipeline:
             try:
                 result = one.play(self._named(path), demuxer)
                 if result.status == DONE:
-                    self._written.keep(result, key, self._sink, progress)
+                    self._keep(result, key, progress)
                 if result.status == DONE or one.begun or not demuxer:
                     break
                 # What is wrong with it decodebin tells best, if anything is.
@@ -190,6 +196,12 @@ class FilePipeline:
                     self._make()
         result.run.update(seconds=round(time.monotonic() - started, 6), cpu=round(time.process_time() - cpu, 6))
         return result
+
+    def _keep(self, result: Result, key: str, progress: Callable[[int], None]) -> None:
+        try:
+            self._written.keep(result, key, self._sink, progress)
+        except OSError as e:
+            raise NotWritten(str(e), e.errno == errno.ENOSPC) from e
 
     def _named(self, path: str) -> str:
         """A name of ``path`` that is UTF-8, as GStreamer's properties are."""
@@ -365,8 +377,9 @@ class _Play:
                 self._hear(more)
         worst = min((_Complaint(e) for e in errors), key=lambda c: c.rank())
         self.broken = any(_Complaint(e).source in _OURS for e in errors)
-        if worst.is_a(Gst.ResourceError, Gst.ResourceError.NO_SPACE_LEFT):
-            raise DiskFull(worst.text)
+        full = worst.is_a(Gst.ResourceError, Gst.ResourceError.NO_SPACE_LEFT)
+        if full or (worst.source == "sink" and worst.is_a(Gst.ResourceError, *_WRITING)):
+            raise NotWritten(worst.text, full)
         if worst.source == "node":
             return failed("node", worst.text.split("\n")[0], worst.debug)
         missing = [m for m in self._missing if not _is_other(m)]
@@ -424,7 +437,10 @@ class _Complaint:
         if self.is_a(Gst.ResourceError, Gst.ResourceError.NOT_FOUND):
             return failed("missing", "there is no such file")
         if self._error.domain == "gst-resource-error-quark":
-            return failed("unreadable", self.text)
+            result = failed("unreadable", self.text)
+            # It was opened: where it lies it may be had again later, as after a server of files went away and came back.
+            result.passing = self.is_a(Gst.ResourceError, Gst.ResourceError.READ)
+            return result
         return failed("decode", CANNOT_DECODE)
 
 

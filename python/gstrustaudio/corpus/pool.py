@@ -1,7 +1,7 @@
 """Worker processes on this machine.
 
 Each has one file at a time. One that dies is replaced and its file tried again; a file that kills its worker
-time and again, or makes no progress, has failed. Nothing of a file that did not end is kept."""
+time and again, or makes no progress, has failed; one that cannot be read is tried again when the others are done. Nothing of a file that did not end is kept."""
 from __future__ import annotations
 
 import json
@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
@@ -19,8 +20,10 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 from .options import Options
 from .result import Result, failed
 
-#: Deaths of its worker after which a file is given up.
-DEATHS = 3
+#: Deaths of its worker after which a file is given up, and reads of it that failed.
+DEATHS = READS = 3
+#: Files at most that wait for another read, so that memory does not grow where all fail.
+_WAITING = 1000
 #: Seconds that running files have to end after the first Ctrl-C.
 GRACE = 5.0
 
@@ -70,7 +73,7 @@ class _Process:
     def __init__(self, start: Dict[str, Any], scratch: str) -> None:
         self._scratch = scratch
         shutil.rmtree(scratch, ignore_errors=True)
-        os.makedirs(scratch)
+        os.makedirs(scratch, exist_ok=True)
         self._stacks = os.path.join(scratch, "stacks")
         ours, theirs = socket.socketpair()
         package = str(Path(__file__).resolve().parents[2])
@@ -150,7 +153,7 @@ class LocalPool:
         self._workers: List[_Process] = []
         self._names = iter(range(10**9))
         shutil.rmtree(scratch, ignore_errors=True)
-        os.makedirs(scratch)
+        os.makedirs(scratch, exist_ok=True)
         #: Workers that died before they were ready, since one was.
         self._stillborn = 0
 
@@ -205,6 +208,9 @@ class _Work:
     def __init__(self, pool: LocalPool, keys: Iterator[str], stop: Optional[Stop]) -> None:
         self._pool, self._keys, self._stop = pool, keys, stop
         self._again: List[str] = []
+        #: What is tried again when the others are done, and how often it was tried.
+        self._later: "deque[str]" = deque()
+        self._reads: Dict[str, int] = {}
         self._deaths: Dict[str, int] = {}
         self._exhausted = False
         self._until: Optional[float] = None
@@ -218,7 +224,7 @@ class _Work:
             for key in self._keys:
                 return key
             self._exhausted = True
-        return None
+        return self._later.popleft() if self._later else None
 
     def results(self) -> Iterator[Tuple[str, Result]]:
         while True:
@@ -249,7 +255,7 @@ class _Work:
                 if key is not None:
                     worker.give(key)
         stopped = self._stop is not None and self._stop.asked
-        more = not stopped and (self._again or not self._exhausted)
+        more = not stopped and (self._again or self._later or not self._exhausted)
         return [w for w in workers if w.key is not None or (more and not w.ready)]
 
     def _hear(self, worker: _Process) -> Iterator[Tuple[str, Result]]:
@@ -260,16 +266,29 @@ class _Work:
             return
         if "setup" in answer:
             raise RunError(answer["setup"], answer["traceback"])
-        if "full" in answer:
-            raise RunError(f"no space is left where results are written: {answer['full']}", later=True)
+        if "not-written" in answer:
+            raise RunError(answer["not-written"], later=True)
         if "ready" in answer:
             worker.ready = True
             self._pool.came_up()
             return
         key, worker.key = worker.key, None
-        if key is not None:
-            self._deaths.pop(key, None)
-            yield key, Result.from_json(answer["result"])
+        if key is None:
+            return
+        self._deaths.pop(key, None)
+        result = Result.from_json(answer["result"])
+        if not (result.passing and self._put_off(key)):
+            self._reads.pop(key, None)
+            yield key, result
+
+    def _put_off(self, key: str) -> bool:
+        """Has a file that could not be read tried again when the others are done; False where that was enough."""
+        reads = self._reads.get(key, 0) + 1
+        if reads >= READS or len(self._later) >= _WAITING:
+            return False
+        self._reads[key] = reads
+        self._later.append(key)
+        return True
 
     def _died(self, worker: _Process) -> Iterator[Tuple[str, Result]]:
         key, worker.key = worker.key, None

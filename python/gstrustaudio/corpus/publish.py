@@ -21,7 +21,7 @@ def publish(ledger: Ledger, options: Options, out: str, scratch: str) -> Dict[st
     """Writes everything anew below ``scratch``, then moves it to ``out``. Returns the document."""
     new = Path(scratch) / "new"
     shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
+    new.mkdir(parents=True, exist_ok=True)
     tables = Tables(str(new))
     manifests = Manifests(str(new), out if is_url(out) else os.path.abspath(out), options)
     summary = Summary()

@@ -55,6 +55,8 @@ class Result:
     audio: str = ""
     #: Rate of the audio that was written; of a node's output, if it changes it.
     audio_rate: int = 0
+    #: A failure that another try, later, may not have.
+    passing: bool = False
     #: ``seconds``, ``cpu`` (seconds) and ``elements`` (final metrics, by element).
     run: Dict[str, Any] = field(default_factory=dict)
 

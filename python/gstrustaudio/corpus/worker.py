@@ -4,6 +4,7 @@
 hangs or crashes. It ends with its driver, however that ends."""
 from __future__ import annotations
 
+import errno
 import faulthandler
 import json
 import os
@@ -71,16 +72,16 @@ class Worker:
 
     def work(self, key: str) -> Result:
         """The result of ``key``. Raises what is no fault of the file."""
-        from .pipeline import DiskFull
+        from .pipeline import NotWritten
 
         self._watch()
         try:
             return self._work(key)
-        except DiskFull:
+        except NotWritten:
             raise
         except OSError as e:
-            if e.errno == 28:
-                raise DiskFull(str(e)) from e
+            if e.errno == errno.ENOSPC:
+                raise NotWritten(str(e), True) from e
             return failed("unreadable", e.strerror or str(e), traceback.format_exc())
         except StorageError as e:
             return failed("storage", str(e))
@@ -108,10 +109,15 @@ class Worker:
 
     def _upload(self, result: Result) -> None:
         """Moves what was written to where it is to be."""
+        from .pipeline import NotWritten
+
         names = [s.audio for s in result.segments if s.audio] + ([result.audio] if result.audio else [])
         for name in names:
             local = os.path.join(self._out, name)
-            put(local, join(self._remote_out, name), self._watch)
+            try:
+                put(local, join(self._remote_out, name), self._watch)
+            except StorageError as e:
+                raise NotWritten(str(e), False) from e
             os.unlink(local)
 
 
@@ -155,7 +161,7 @@ def _say(link: Connection, answer: Dict[str, Any]) -> None:
 
 
 def _serve(worker: Worker, link: Connection, inbox: _Inbox) -> None:
-    from .pipeline import DiskFull, SetupError
+    from .pipeline import NotWritten, SetupError
 
     while True:
         item = inbox.next()
@@ -164,8 +170,8 @@ def _serve(worker: Worker, link: Connection, inbox: _Inbox) -> None:
             return
         try:
             answer = {"key": item["key"], "result": worker.work(item["key"]).to_json()}
-        except DiskFull as e:
-            answer = {"key": item["key"], "full": str(e)}
+        except NotWritten as e:
+            answer = {"key": item["key"], "not-written": str(e)}
         except SetupError as e:
             answer = {"key": item["key"], "result": failed("internal", str(e), e.traceback).to_json()}
         _say(link, answer)
