@@ -83,9 +83,10 @@ fn build_bridge() {
     .map(|name| built.join(name))
     .find(|path| path.exists())
     .unwrap_or_else(|| panic!("no library in {}", built.display()));
-    // Not named *.so: GStreamer would take it for a plugin.
-    let kept = out.join("bridge.bin");
-    fs::copy(&built, &kept).unwrap_or_else(|e| panic!("{}: {e}", built.display()));
+    // Half of the size; what runs no Python never unpacks it.
+    let kept = out.join("bridge.deflate");
+    let library = fs::read(&built).unwrap_or_else(|e| panic!("{}: {e}", built.display()));
+    write(&kept, &miniz_oxide::deflate::compress_to_vec(&library, 10));
     println!("cargo:rustc-env=RUSTAUDIO_BRIDGE={}", kept.display());
 }
 

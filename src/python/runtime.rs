@@ -9,7 +9,7 @@ use std::sync::{Mutex, OnceLock};
 use super::abi::{ABI_VERSION, Api, ENTRY, OwnedText, Status, Text};
 use super::find::{self, Candidates};
 
-/// The bridge, built by build.rs.
+/// The bridge, built by build.rs, compressed (RFC 1951).
 static BRIDGE: &[u8] = include_bytes!(env!("RUSTAUDIO_BRIDGE"));
 
 /// Why Python cannot be used.
@@ -358,7 +358,9 @@ fn codeset() -> String {
 
 /// Opens the embedded library: from memory, or from a private file where there is no memfd.
 fn open_bridge() -> Result<&'static Api, LoadError> {
-    let handle = open_from_memory().or_else(|_| open_from_file())?;
+    let bridge = miniz_oxide::inflate::decompress_to_vec(BRIDGE)
+        .map_err(|e| LoadError::Bridge(e.to_string()))?;
+    let handle = open_from_memory(&bridge).or_else(|_| open_from_file(&bridge))?;
     let library = Library { handle };
     let name = CString::new(ENTRY).map_err(|e| LoadError::Bridge(e.to_string()))?;
     let entry = library
@@ -380,7 +382,7 @@ fn open_bridge() -> Result<&'static Api, LoadError> {
 
 const BRIDGE_FLAGS: c_int = libc::RTLD_NOW | libc::RTLD_LOCAL;
 
-fn open_from_memory() -> Result<*mut c_void, LoadError> {
+fn open_from_memory(bridge: &[u8]) -> Result<*mut c_void, LoadError> {
     let fault = |e: std::io::Error| LoadError::Bridge(e.to_string());
     // SAFETY: a new descriptor, owned by nobody else.
     let fd = unsafe {
@@ -391,12 +393,12 @@ fn open_from_memory() -> Result<*mut c_void, LoadError> {
         OwnedFd::from_raw_fd(fd)
     };
     let mut file = std::fs::File::from(fd);
-    std::io::Write::write_all(&mut file, BRIDGE).map_err(fault)?;
+    std::io::Write::write_all(&mut file, bridge).map_err(fault)?;
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     open(OsStr::new(&path), BRIDGE_FLAGS).ok_or_else(|| LoadError::Bridge(last_dl_error()))
 }
 
-fn open_from_file() -> Result<*mut c_void, LoadError> {
+fn open_from_file(bridge: &[u8]) -> Result<*mut c_void, LoadError> {
     use std::os::unix::fs::OpenOptionsExt;
     let name = format!("rustaudio-bridge-{}", std::process::id());
     let path = std::env::temp_dir().join(name);
@@ -408,7 +410,7 @@ fn open_from_file() -> Result<*mut c_void, LoadError> {
         .mode(0o700)
         .open(&path)
         .map_err(fault)?;
-    let opened = std::io::Write::write_all(&mut file, BRIDGE)
+    let opened = std::io::Write::write_all(&mut file, bridge)
         .map_err(fault)
         .and_then(|()| {
             open(path.as_os_str(), BRIDGE_FLAGS).ok_or_else(|| LoadError::Bridge(last_dl_error()))
