@@ -1,11 +1,12 @@
 """What the package silero-vad says about recordings of Debian's alsa-utils: the yardstick of a test.
 
     pip install onnx==1.23.2 onnxruntime==1.32.0 numpy
-    silero_expected.py silero_vad/data/silero_vad_16k_op15.onnx tests/vad_dsp/silero.csv
+    silero_expected.py silero_vad/data/silero_vad_16k_op15.onnx dsp/tests/vad/silero.csv
 
 The package is unpacked as for `silero_weights.py`. Each line holds the probability of one window of
-32 ms: by the package's weights, and by the same rounded to half floats, as the plugin has them. The
-last line holds the hidden state after the last window, with the rounded weights.
+32 ms: by the package's weights, and by the same rounded to words of 16 bits, as the plugin has them.
+(The plugin rounds what goes through the layers likewise, which this does not.) The last line holds the
+hidden state after the last window, with the rounded weights.
 
 The sound is made of integers alone, so that it is the same to the bit elsewhere: the eight spoken
 channel names, each sample the mean of three at 48 kHz, and before each 0.3 s of faint noise."""
@@ -17,12 +18,17 @@ import onnx
 import onnxruntime
 from onnx import numpy_helper
 
+from silero_weights import bin_gains
+from vad_train.words import words
+
 NAMES = ["Front_Center", "Front_Left", "Front_Right", "Rear_Center", "Rear_Left", "Rear_Right",
          "Side_Left", "Side_Right"]
 PAUSE = 4800
-ROUNDED = ("encoder.0.reparam_conv.weight", "encoder.1.reparam_conv.weight",
-           "encoder.2.reparam_conv.weight", "encoder.3.reparam_conv.weight",
-           "decoder.rnn.weight_ih", "decoder.rnn.weight_hh")
+#: The matrices; those whose inputs may be below zero; taps that meet nothing but padding.
+ROUNDED = [f"encoder.{i}.reparam_conv.weight" for i in range(4)] + ["decoder.rnn.weight_ih",
+                                                                     "decoder.rnn.weight_hh"]
+SIGNED = ("decoder.rnn.weight_hh",)
+TAPS = {"encoder.2.reparam_conv.weight": [1, 2], "encoder.3.reparam_conv.weight": [1]}
 
 
 def spoken(name):
@@ -61,12 +67,25 @@ def run(model, windows):
     return probabilities, state[0, 0]
 
 
+def in_words(name, w):
+    """Weights [outputs, inputs, taps] or [outputs, inputs] as `silero_weights.py` rounds them."""
+    w = w.astype("f8")
+    shape, w = w.shape, w.reshape(*w.shape[:2], -1)
+    taps = TAPS.get(name, list(range(w.shape[2])))
+    gains = bin_gains(w) if name == ROUNDED[0] else np.ones(w.shape[1])
+    found, scale = words(w[:, :, taps] / gains[:, None], name in SIGNED)
+    out = np.zeros_like(w)
+    out[:, :, taps] = found * scale[:, None, None] * gains[:, None]
+    return out.reshape(shape).astype("f4")
+
+
 def rounded(path):
     model = onnx.load(path)
     done = 0
     for tensor in model.graph.initializer:
-        if tensor.name.removeprefix("model.") in ROUNDED:
-            value = numpy_helper.to_array(tensor).astype("f2").astype("f4")
+        name = tensor.name.removeprefix("model.")
+        if name in ROUNDED:
+            value = in_words(name, numpy_helper.to_array(tensor))
             tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
             done += 1
     if done != len(ROUNDED):
@@ -77,12 +96,12 @@ def rounded(path):
 def main(path, target):
     windows = sound()
     exact, _ = run(path, windows)
-    half, hidden = run(rounded(path), windows)
+    near, hidden = run(rounded(path), windows)
     with open(target, "w") as f:
-        for p, q in zip(exact, half):
+        for p, q in zip(exact, near):
             f.write(f"{p:.6g},{q:.6g}\n")
         f.write(",".join(f"{h:.6g}" for h in hidden) + "\n")
-    worst = max(abs(p - q) for p, q in zip(exact, half))
+    worst = max(abs(p - q) for p, q in zip(exact, near))
     print(f"{target}: {len(windows)} windows, rounding changes a probability by {worst:.2g} at most")
 
 

@@ -4,10 +4,11 @@
     pip install onnx==1.23.2 numpy
     silero_weights.py silero_vad/data/silero_vad_16k_op15.onnx dsp/src/vad/silero/weights.bin
 
-They are the 16 kHz network's, rounded to half floats (biases stay float), as `weights.rs` reads them:
-matrices in blocks of 64 outputs, in a block one matrix a tap, in that the weights of all 64 outputs
-for the first input, then for the second. The STFT is left out: it is a Hann window and a Fourier
-transform. So are taps that only ever meet padding.
+They are the 16 kHz network's, rounded to words of 16 bits (biases stay float), as `weights.rs` reads
+them; `vad_train/words.py` says in which order. The STFT is left out: it is a Hann window and a Fourier
+transform. So are taps that only ever meet padding. The first layer's weights are of very different size
+from bin to bin, against that of the magnitudes: gains of the bins, which the magnitudes are multiplied
+by, make them alike.
 
 The package's silero_vad_16k.safetensors holds other weights than its ONNX files, which are those of
 the model that the package runs by default."""
@@ -18,14 +19,15 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from vad_train.words import blocks, words
+
 SOURCE = "7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49"
-BLOCK = 64
 
 
-def blocks(weights, taps):
-    """Weights [output][input][tap] as [block][tap][input][output]."""
-    w = weights[:, :, taps].reshape(-1, BLOCK, weights.shape[1], len(taps))
-    return w.transpose(0, 3, 2, 1)
+def bin_gains(conv1):
+    """For each input of the first layer the size of its weights, the greatest 1."""
+    size = np.sqrt((conv1.astype("f8") ** 2).mean((0, 2)))
+    return size / size.max()
 
 
 def check_transform(basis):
@@ -49,21 +51,26 @@ def main(source, target):
 
     conv = [tensors[f"encoder.{i}.reparam_conv.weight"] for i in range(4)]
     lstm = {k: tensors["decoder.rnn." + k] for k in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
-    halves = [
-        blocks(conv[0], [0, 1, 2]),
-        blocks(conv[1], [0, 1, 2]),
-        blocks(conv[2], [1, 2]),
-        blocks(conv[3], [1]),
-        blocks(lstm["weight_ih"][:, :, None], [0]),
-        blocks(lstm["weight_hh"][:, :, None], [0]),
+    gains = bin_gains(conv[0])
+    layers = [
+        words(conv[0] / gains[:, None], signed=False),
+        words(conv[1], signed=False),
+        words(conv[2][:, :, 1:], signed=False),
+        words(conv[3][:, :, 1:2], signed=False),
+        words(lstm["weight_ih"][:, :, None], signed=False),
+        words(lstm["weight_hh"][:, :, None], signed=True),
     ]
-    floats = [tensors[f"encoder.{i}.reparam_conv.bias"] for i in range(4)]
+    biases = [tensors[f"encoder.{i}.reparam_conv.bias"] for i in range(4)]
+    biases.append(lstm["bias_ih"].astype("f8") + lstm["bias_hh"])
+    floats = [gains]
+    for bias, (_, scale) in zip(biases, layers):
+        floats += [bias, scale]
     floats += [
-        lstm["bias_ih"].astype("f8") + lstm["bias_hh"],
+        layers[5][1],
         tensors["decoder.decoder.2.weight"],
         tensors["decoder.decoder.2.bias"],
     ]
-    out = b"".join(a.astype("<f2").tobytes() for a in halves)
+    out = b"".join(blocks(w) for w, _ in layers)
     out += b"".join(a.astype("<f4").tobytes() for a in floats)
     with open(target, "wb") as f:
         f.write(out)

@@ -2,11 +2,11 @@
 
     python export.py MODEL.pt WEIGHTS.bin
 
-Matrices as little-endian half floats, in blocks of 64 outputs, for each block the weights of all its
-outputs for the first input, then for the second, and so on: dense layer of the frame's inputs, of
-Silero's hidden state, the memory's input, its recurrence. Then in single precision the biases of the
-dense layer and of the gates (i, f, g, o), and of each head the weights of the memory, of the inputs,
-and the offset. The normalisation of the features is folded into all of them.
+Matrices as words of 16 bits in the order of `words.py`: dense layer of the frame's inputs, of Silero's
+hidden state, the memory's input, its recurrence. Then in single precision the biases of the dense layer
+and of the gates (i, f, g, o), what 1 in the words of each matrix stands for, by output, and of each head
+the weights of the memory, of the inputs, and the offset. The normalisation of the features is folded
+into all of them.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ import torch
 from front import FEATURES
 from model import DENSE, MEMORY, Net
 from trained import load
+from words import blocks, words
 
-BLOCK = 64
-
-
-def blocks(matrix: np.ndarray) -> np.ndarray:
-    """[outputs, inputs] in the order of the kernels."""
-    return matrix.reshape(-1, BLOCK, matrix.shape[1]).transpose(0, 2, 1).ravel()
+#: The matrices in the order of the file, and whether their inputs may be below zero.
+MATRICES = {"frame": True, "window": True, "input": False, "recurrent": True}
 
 
-def half(matrix: np.ndarray) -> np.ndarray:
+def in_words(matrix: np.ndarray, signed: bool) -> np.ndarray:
     """As the crate will read it."""
-    return matrix.astype(np.float16).astype(np.float32)
+    found, scale = words(matrix[:, :, None], signed)
+    return found[:, :, 0] * scale[:, None]
 
 
 def folded(net: Net) -> dict[str, np.ndarray]:
-    """All weights for features as they come, matrices rounded to halves."""
+    """All weights for features as they come, matrices rounded to words."""
     weights = {k: v.numpy().astype(np.float64) for k, v in net.state_dict().items()}
     scale = np.concatenate([1 / weights["deviation"], np.ones(3)])
     mean = np.concatenate([weights["mean"], np.zeros(3)])
-    frame = half(weights["dense.weight"] * scale)
+    matrices = {
+        "frame": weights["dense.weight"] * scale,
+        "window": weights["window.weight"],
+        "input": weights["memory.weight_ih_l0"],
+        "recurrent": weights["memory.weight_hh_l0"],
+    }
+    matrices = {name: in_words(w, MATRICES[name]) for name, w in matrices.items()}
     heads = weights["heads.weight"]
     of_inputs = heads[:, MEMORY:] * scale
-    return {
-        "frame": frame,
-        "window": half(weights["window.weight"]),
-        "input": half(weights["memory.weight_ih_l0"]),
-        "recurrent": half(weights["memory.weight_hh_l0"]),
-        "dense": weights["dense.bias"] - frame @ mean,
+    return matrices | {
+        "dense": weights["dense.bias"] - matrices["frame"] @ mean,
         "gates": weights["memory.bias_ih_l0"] + weights["memory.bias_hh_l0"],
         "of_memory": heads[:, :MEMORY],
         "of_inputs": of_inputs,
@@ -70,14 +70,19 @@ def rounded(net: Net) -> Net:
     return out.eval()
 
 
-def main() -> None:
-    w = folded(load(Path(sys.argv[1])))
+def packed(w: dict[str, np.ndarray]) -> bytes:
+    """The file of what `folded` gives."""
     assert w["dense"].shape == (DENSE,)
-    halves = [blocks(w[k]) for k in ("frame", "window", "input", "recurrent")]
-    floats = [w["dense"], w["gates"]]
+    matrices = [words(w[name][:, :, None], signed) for name, signed in MATRICES.items()]
+    floats = [w["dense"], w["gates"], *(scale for _, scale in matrices)]
     for memory, inputs, offset in zip(w["of_memory"], w["of_inputs"], w["offset"]):
         floats += [memory, inputs, np.array([offset])]
-    data = np.concatenate(halves).astype("<f2").tobytes() + np.concatenate(floats).astype("<f4").tobytes()
+    data = b"".join(blocks(found) for found, _ in matrices)
+    return data + np.concatenate(floats).astype("<f4").tobytes()
+
+
+def main() -> None:
+    data = packed(folded(load(Path(sys.argv[1]))))
     Path(sys.argv[2]).write_bytes(data)
     print(len(data), "bytes", hashlib.sha256(data).hexdigest())
 

@@ -1,47 +1,41 @@
 //! Kernels of small neural networks at each level; [`network_body`](super::network_body) says what they
 //! do.
 
-use super::network_body::generic;
-pub use super::network_body::{BINS, BLOCK, FRAME, Inputs, Kernels, Outputs};
+pub use super::network_body::{BINS, BLOCK, FRAME, Inputs, Kernels, PAIRS, Pair, greatest};
 use super::{Isa, Level};
 
-/// The kernels for weights in `f32` at `level`: those of NEON, or else the portable ones.
-pub fn single(level: Level) -> Kernels<f32> {
+/// The kernels at `level`.
+pub fn kernels(level: Level) -> Kernels {
     match level.0 {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Portable => super::network_x86::sse2(),
+        #[cfg(not(target_arch = "x86_64"))]
+        Isa::Portable => plain::<false>(),
         #[cfg(target_arch = "aarch64")]
         Isa::Neon => plain::<true>(),
-        _ => plain::<false>(),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 { vnni: true } => super::network_x86::avx512(),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 { .. } | Isa::Avx512 { .. } => super::network_x86::avx2(),
     }
 }
 
-/// The kernels for weights in half floats at `level`; `None` where the machine does not convert
-/// them by itself.
-pub fn half(level: Level) -> Option<Kernels<u16>> {
-    match level.0 {
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 { .. } if is_x86_feature_detected!("f16c") => Some(super::network_x86::avx2()),
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 { .. } if is_x86_feature_detected!("f16c") => {
-            Some(super::network_x86::avx512())
-        }
-        _ => None,
-    }
-}
-
-fn plain<const FUSED: bool>() -> Kernels<f32> {
+#[cfg(any(test, not(target_arch = "x86_64")))]
+fn plain<const FUSED: bool>() -> Kernels {
+    use super::network_body::{generic, plain};
     Kernels {
-        add: generic::add::<FUSED>,
-        columns: generic::columns::<FUSED>,
+        add: plain::add,
+        columns: plain::columns,
         magnitudes: generic::magnitudes,
         gates: generic::gates::<FUSED>,
     }
 }
 
-/// A half float, which is neither infinite nor NaN, as `f32`.
-pub fn from_half(h: u16) -> f32 {
-    // Shifted into place, the exponent is too low by the difference of the two biases.
-    let magnitude = f32::from_bits(u32::from(h & 0x7fff) << 13) * 2f32.powi(112);
-    f32::from_bits(magnitude.to_bits() | u32::from(h & 0x8000) << 16)
+/// Adds to `y` what `sums` stand for: `unit`, of inputs, times the weight of each output.
+pub fn add_sums(sums: &[i32], unit: f32, scales: &[f32], y: &mut [f32]) {
+    for ((y, sum), scale) in y.iter_mut().zip(sums).zip(scales) {
+        *y += *sum as f32 * (unit * scale);
+    }
 }
 
 #[cfg(test)]
@@ -49,135 +43,184 @@ mod tests {
     use super::*;
     use rustfft::num_complex::Complex32;
 
-    fn noise(len: usize, mut seed: u32) -> Vec<f32> {
-        std::iter::repeat_with(|| {
+    fn random(mut seed: u32) -> impl FnMut() -> u32 {
+        move || {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (seed >> 8) as f32 / (1 << 23) as f32 - 1.0
-        })
-        .take(len)
-        .collect()
-    }
-
-    /// Halves of about `x`: its upper bits.
-    fn to_half(x: f32) -> u16 {
-        let scaled = (x.abs() * 2f32.powi(-112)).to_bits() >> 13;
-        (scaled | x.to_bits() >> 16 & 0x8000) as u16
-    }
-
-    #[test]
-    fn halves_are_read_as_they_are_written() {
-        for (half, value) in [
-            (0x0000, 0.0),
-            (0x3c00, 1.0),
-            (0xc000, -2.0),
-            (0x3555, 0.333_251_95),
-            (0x0001, 5.960_464_5e-8),
-            (0x83ff, -6.097_555e-5),
-            (0x7bff, 65_504.0),
-        ] {
-            assert_eq!(from_half(half), value);
-            assert_eq!(to_half(value), half);
+            seed >> 8
         }
     }
 
-    /// All kernels at `kernels` on fixed numbers.
-    fn results<W>(kernels: &Kernels<W>, w: &[W]) -> Vec<f32> {
-        let mut all = Vec::new();
-        for rows in [1, 64, 128] {
-            let mut x = noise(rows, 5);
-            x.iter_mut().step_by(3).for_each(|x| *x = 0.0);
-            let mut inputs = Inputs::default();
-            inputs.set(&x);
-            let mut y = [0.25; BLOCK];
-            (kernels.add)(w, &inputs, &mut y);
-            all.extend(y);
-        }
-        for rows in [1, 129] {
-            let (a, b) = (noise(rows, 7), noise(rows, 8));
-            let mut y = [[0.5; BLOCK], [-0.5; BLOCK], [0.0; BLOCK]];
-            let [y0, y1, y2] = &mut y;
-            let taps = [w, &w[1..], &w[2..]];
-            (kernels.columns)(taps, [&a, &b], [y0, y1, y2]);
-            all.extend(y.as_flattened());
-        }
-        let z: Vec<f32> = noise(4 * 128, 9).iter().map(|z| 20.0 * z).collect();
-        let (mut cell, mut hidden) = (noise(128, 10), vec![0.0; 128]);
-        let z = std::array::from_fn(|g| &z[g * 128..][..128]);
-        (kernels.gates)(z, &mut cell, &mut hidden);
-        all.extend(cell);
-        all.extend(hidden);
-        let (re, im) = (noise(FRAME, 11), noise(FRAME, 12));
-        let z = std::array::from_fn(|k| Complex32::new(re[k], im[k]));
-        let mut y = [[0.0; BINS]; 2];
-        (kernels.magnitudes)(&z, &mut y);
-        for k in 0..BINS {
-            let mirrored = z[(FRAME - k) % FRAME].conj();
-            for (y, bin) in [(y[0][k], z[k] + mirrored), (y[1][k], z[k] - mirrored)] {
-                assert!((y - bin.norm() / 2.0).abs() < 1e-6, "bin {k}: {y}");
-            }
-        }
-        all.extend(y.as_flattened());
+    fn noise(len: usize, seed: u32) -> Vec<f32> {
+        let mut random = random(seed);
+        std::iter::repeat_with(|| random() as f32 / (1 << 23) as f32 - 1.0)
+            .take(len)
+            .collect()
+    }
+
+    /// Words of every size, the greatest among them; none is -32768.
+    fn words(len: usize, seed: u32) -> Vec<i16> {
+        let mut random = random(seed);
+        let word = |x: u32| (x % 65_535) as i32 - 32_767;
+        std::iter::repeat_with(|| word(random()) as i16)
+            .take(len)
+            .collect()
+    }
+
+    fn halves(pair: Pair) -> [i64; 2] {
+        [i64::from(pair as i16), i64::from(pair >> 16)]
+    }
+
+    /// Output `o` of a block against pairs, in 32 bits that wrap.
+    fn sum(w: &[i16], x: &[Pair], o: usize) -> i32 {
+        let product = |(i, x): (usize, &Pair)| {
+            let [a, b] = halves(*x);
+            let w = &w[(i * BLOCK + o) * 2..];
+            i64::from(w[0]) * a + i64::from(w[1]) * b
+        };
+        x.iter().enumerate().map(product).sum::<i64>() as i32
+    }
+
+    fn pairs(len: usize, seed: u32) -> Vec<Pair> {
+        let words = words(2 * len, seed);
+        let pair = |[a, b]: &[i16; 2]| i32::from(*a) & 0xffff | i32::from(*b) << 16;
+        words.as_chunks().0.iter().map(pair).collect()
+    }
+
+    fn all() -> Vec<(String, Kernels)> {
+        let mut all = vec![("plain".to_owned(), plain::<false>())];
+        all.extend(
+            Level::available()
+                .iter()
+                .map(|level| (format!("{level:?}"), kernels(*level))),
+        );
         all
     }
 
     #[test]
-    fn every_level_gives_the_bits_of_the_plain_kernels_or_their_values() {
-        let half: Vec<u16> = noise(131 * BLOCK, 3).into_iter().map(to_half).collect();
-        let exact: Vec<f32> = half.iter().map(|h| from_half(*h)).collect();
-        let fused = results(&plain::<true>(), &exact);
-        for level in Level::available() {
-            let own = results(&single(level), &exact);
-            for (a, b) in own.iter().zip(&fused) {
-                assert!(
-                    (a - b).abs() < 2e-6 * b.abs().max(8.0),
-                    "{level:?}: {a} for {b}"
-                );
-            }
-            if let Some(kernels) = super::half(level) {
-                assert_eq!(results(&kernels, &half), fused, "{level:?}");
+    fn inputs_are_rounded_to_words_and_pairs_of_zeros_left_out() {
+        let mut inputs = Inputs::default();
+        inputs.set(&[1.0, -0.5, 0.0, 1e-5, -1.0, 0.25, 0.1], 1.0);
+        assert_eq!(inputs.rows, 4);
+        assert_eq!(inputs.at[..inputs.len], [0, 2, 3]);
+        let found = inputs.pairs[..3].iter().map(|pair| halves(*pair));
+        let wanted = [[32_767, -16_384], [-32_767, 8192], [3277, 0]];
+        assert!(found.eq(wanted), "{inputs:?}");
+        assert_eq!(inputs.unit(), 1.0 / 32_767.0);
+        for nothing in [0.0, 1e-40, 1e-30] {
+            inputs.set(&[nothing; 3], nothing);
+            assert_eq!((inputs.len, inputs.unit()), (0, 0.0));
+        }
+        // The greatest one may be next to anything.
+        inputs.set(&[1e-29, -3e-30], 1e-29);
+        assert_eq!(halves(inputs.pairs[0]), [32_767, -9830]);
+        inputs.set(&[3e38, -3e38], 3e38);
+        assert_eq!(halves(inputs.pairs[0]), [32_767, -32_767]);
+        assert_eq!(
+            greatest(&noise(40, 1)[..33]),
+            noise(33, 1).iter().fold(0.0, |a: f32, b| a.max(b.abs()))
+        );
+    }
+
+    #[test]
+    fn sums_are_exact_at_every_level() {
+        let w = words(PAIRS * BLOCK * 2 + 4, 3);
+        for (name, kernels) in all() {
+            for rows in [0, 1, 32, 64, 65] {
+                let mut x = noise(2 * rows, 5);
+                x.chunks_mut(2).step_by(3).for_each(|x| x.fill(0.0));
+                let mut inputs = Inputs::default();
+                inputs.set(&x, 1.0);
+                let mut dense = vec![0; rows];
+                for (x, at) in inputs.pairs[..inputs.len].iter().zip(&inputs.at) {
+                    dense[usize::from(*at)] = *x;
+                }
+                let mut y = [i32::MAX; BLOCK];
+                (kernels.add)(&w, &inputs, &mut y);
+                for (o, y) in y.iter().enumerate() {
+                    let wanted = i32::MAX.wrapping_add(sum(&w, &dense, o));
+                    assert_eq!(*y, wanted, "{name}, {rows} rows, output {o}");
+                }
             }
         }
     }
 
     #[test]
-    fn the_plain_kernels_are_what_their_formulas_say() {
-        let w: Vec<f32> = noise(131 * BLOCK, 3);
-        let found = results(&plain::<false>(), &w);
-        let mut found = found.chunks_exact(BLOCK);
-        let mut check = |wanted: &dyn Fn(usize) -> f64| {
-            let found = found.next().expect("a block");
-            for (o, y) in found.iter().enumerate() {
-                let off = (f64::from(*y) - wanted(o)).abs();
-                assert!(off < 2e-6 * wanted(o).abs().max(8.0), "{o}: {y}");
+    fn columns_are_exact_at_every_level() {
+        let w = words(PAIRS * BLOCK * 2 + 4, 3);
+        let taps = [&w[..], &w[2..], &w[4..]];
+        for (name, kernels) in all() {
+            for rows in [1, 65] {
+                let (a, b) = (pairs(rows, 7), pairs(rows, 8));
+                let mut y = [[5; BLOCK], [-5; BLOCK], [0; BLOCK]];
+                let [y0, y1, y2] = &mut y;
+                (kernels.columns)(taps, [&a, &b], [y0, y1, y2]);
+                let of = |tap: usize, x: &[Pair], o: usize| sum(taps[tap], x, o);
+                for o in 0..BLOCK {
+                    let wanted = [
+                        5i32.wrapping_add(of(1, &a, o)).wrapping_add(of(2, &b, o)),
+                        (-5i32)
+                            .wrapping_add(of(0, &a, o))
+                            .wrapping_add(of(1, &b, o)),
+                        of(0, &b, o),
+                    ];
+                    assert_eq!(y.map(|y| y[o]), wanted, "{name}, {rows} rows, output {o}");
+                }
             }
-        };
-        let sum = |shift: usize, x: &[f32], o: usize| -> f64 {
-            let product = |(i, x): (usize, &f32)| f64::from(w[shift + i * BLOCK + o] * x);
-            x.iter().enumerate().map(product).sum()
-        };
-        for rows in [1, 64, 128] {
-            let mut x = noise(rows, 5);
-            x.iter_mut().step_by(3).for_each(|x| *x = 0.0);
-            check(&|o| 0.25 + sum(0, &x, o));
         }
-        for rows in [1, 129] {
-            let (a, b) = (noise(rows, 7), noise(rows, 8));
-            check(&|o| 0.5 + sum(1, &a, o) + sum(2, &b, o));
-            check(&|o| -0.5 + sum(0, &a, o) + sum(1, &b, o));
-            check(&|o| sum(0, &b, o));
+    }
+
+    #[test]
+    fn magnitudes_are_those_of_the_two_frames() {
+        let (re, im) = (noise(FRAME, 11), noise(FRAME, 12));
+        let z: [Complex32; FRAME] = std::array::from_fn(|k| Complex32::new(re[k], im[k]));
+        let gains: [f32; BINS] = std::array::from_fn(|k| 1.0 / (1.0 + k as f32));
+        let mut first = None;
+        for (name, kernels) in all() {
+            let mut words = [[0; PAIRS]; 2];
+            let unit = (kernels.magnitudes)(&z, &gains, &mut words);
+            for k in 0..BINS {
+                let mirrored = z[(FRAME - k) % FRAME].conj();
+                for (words, bin) in [(&words[0], z[k] + mirrored), (&words[1], z[k] - mirrored)] {
+                    let found = halves(words[k / 2])[k % 2] as f32 * unit;
+                    let wanted = bin.norm() / 2.0 * gains[k];
+                    assert!(
+                        (found - wanted).abs() < 0.6 * unit,
+                        "{name}, bin {k}: {found}"
+                    );
+                }
+            }
+            assert_eq!(words.map(|words| words[PAIRS - 1] >> 16), [0, 0]);
+            assert_eq!(*first.get_or_insert((unit, words)), (unit, words), "{name}");
         }
-        let z: Vec<f64> = noise(4 * 128, 9)
-            .iter()
-            .map(|z| f64::from(20.0 * z))
-            .collect();
+        let mut words = [[1; PAIRS]; 2];
+        let nothing = [Complex32::default(); FRAME];
+        assert_eq!(
+            (plain::<false>().magnitudes)(&nothing, &gains, &mut words),
+            0.0
+        );
+        assert_eq!(words, [[0; PAIRS]; 2]);
+    }
+
+    #[test]
+    fn gates_are_what_their_formulas_say() {
+        let z: Vec<f32> = noise(4 * 128, 9).iter().map(|z| 20.0 * z).collect();
         let before = noise(128, 10);
-        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
-        let cell = |k: usize| {
-            sigmoid(z[128 + k]) * f64::from(before[k]) + sigmoid(z[k]) * z[256 + k].tanh()
-        };
-        check(&|k| cell(k));
-        check(&|k| cell(64 + k));
-        check(&|k| sigmoid(z[384 + k]) * cell(k).tanh());
-        check(&|k| sigmoid(z[448 + k]) * cell(64 + k).tanh());
+        let sigmoid = |x: f32| 1.0 / (1.0 + f64::from(-x).exp());
+        for (name, kernels) in all() {
+            let (mut cell, mut hidden) = (before.clone(), vec![0.0; 128]);
+            let by_gate = std::array::from_fn(|g| &z[g * 128..][..128]);
+            (kernels.gates)(by_gate, &mut cell, &mut hidden);
+            for k in 0..128 {
+                let kept = sigmoid(z[128 + k]) * f64::from(before[k]);
+                let wanted = kept + sigmoid(z[k]) * f64::from(z[256 + k]).tanh();
+                let shown = sigmoid(z[384 + k]) * wanted.tanh();
+                for (found, wanted) in [(cell[k], wanted), (hidden[k], shown)] {
+                    assert!(
+                        (f64::from(found) - wanted).abs() < 1e-6,
+                        "{name}, unit {k}: {found}"
+                    );
+                }
+            }
+        }
     }
 }

@@ -1,10 +1,13 @@
-//! What the kernels of small neural networks share, and their plain form: matrices of weights
-//! against one vector of inputs at a time.
+//! What the kernels of small neural networks share, and their plain form: matrices of 16-bit words
+//! against one vector of inputs at a time, in whole numbers.
 //!
-//! A *block* is a matrix of [`BLOCK`] outputs: the weights of all of them for the first input, then
-//! those for the second, and so on. So each lane of a vector is an output, and no sum runs across
-//! lanes. An output is summed over its inputs in their order at every level; levels with fused
-//! multiply-add agree to the bit, the portable one rounds each product.
+//! A *block* is a matrix of [`BLOCK`] outputs. Its inputs come in pairs: for the first pair the words
+//! of all outputs, two each, then those of the next pair. So each lane of a vector is an output, no
+//! sum runs across lanes, and one instruction adds two products to each. Sums wrap in the midst; who
+//! makes the words sees to it that none ends beyond 32 bits.
+//!
+//! Whole numbers add up to the same in any order: all levels agree to the bit in all but the gates,
+//! whose products are rounded where there is no fused multiply-add.
 
 use rustfft::num_complex::Complex32;
 
@@ -13,83 +16,115 @@ pub const FRAME: usize = 256;
 pub const BINS: usize = FRAME / 2 + 1;
 /// Outputs of a block.
 pub const BLOCK: usize = 64;
-/// Most inputs that a list of [`Inputs`] holds.
-pub const INPUTS: usize = 128;
+/// Most pairs of inputs of a block.
+pub const PAIRS: usize = BINS.div_ceil(2);
+/// Room for them in a list: a power of two, by which places are cheaply bounded.
+const ROOM: usize = PAIRS.next_power_of_two();
+/// The greatest word.
+const FULL: f32 = 32_767.0;
+/// What is no greater than this is nothing: its reciprocal must be a number.
+const NOTHING: f32 = 1e-30;
 
-/// Inputs of a block, each with its row in it. Rectified ones are zero most of the time: those are
-/// left out, and their weights are never read.
+/// Two words, the first in the lower half.
+pub type Pair = i32;
+/// Sums of a block.
+pub type Sums = [i32; BLOCK];
+
+/// Inputs of a block as words, with the pair of rows that each two have in it. Rectified ones are zero
+/// most of the time: pairs of zeros are left out, and their weights are never read.
 #[derive(Clone, Debug)]
 pub struct Inputs {
-    pub(super) values: [f32; INPUTS],
+    pub(super) pairs: [Pair; ROOM],
     /// Each below `rows`.
-    pub(super) at: [u16; INPUTS],
+    pub(super) at: [u16; ROOM],
     pub(super) len: usize,
     pub(super) rows: usize,
+    unit: f32,
 }
 
 impl Default for Inputs {
     fn default() -> Self {
         Self {
-            values: [0.0; INPUTS],
-            at: [0; INPUTS],
+            pairs: [0; ROOM],
+            at: [0; ROOM],
             len: 0,
             rows: 0,
+            unit: 0.0,
         }
     }
 }
 
 impl Inputs {
-    /// Takes up `x`, at most [`INPUTS`], its zeros left out.
-    pub fn set(&mut self, x: &[f32]) {
+    /// Takes up `x`, at most 2 [`PAIRS`] numbers none of which exceeds `greatest` in magnitude.
+    pub fn set(&mut self, x: &[f32], greatest: f32) {
+        let mut words = [0; PAIRS];
+        self.unit = generic::words(x, greatest, &mut words);
+        self.rows = x.len().div_ceil(2).min(PAIRS);
         // In a register: each step waits for the count of the one before it.
         let mut len = 0;
-        for (i, x) in x.iter().take(INPUTS).enumerate() {
+        for (i, pair) in words[..self.rows].iter().enumerate() {
             // Without a branch, which nobody could foretell: a zero is overwritten by what follows.
-            self.values[len % INPUTS] = *x;
-            self.at[len % INPUTS] = i as u16;
-            len += usize::from(*x != 0.0);
+            self.pairs[len % ROOM] = *pair;
+            self.at[len % ROOM] = i as u16;
+            len += usize::from(*pair != 0);
         }
-        (self.rows, self.len) = (x.len().min(INPUTS), len);
+        self.len = len;
+    }
+
+    /// What 1 in a word stands for.
+    pub fn unit(&self) -> f32 {
+        self.unit
     }
 }
 
-/// What a block gives, or adds to.
-pub type Outputs = [f32; BLOCK];
+/// The greatest magnitude in `x`, which holds numbers only.
+pub fn greatest(x: &[f32]) -> f32 {
+    // Not `f32::max`, whose care for NaN takes three times as long.
+    let greater = |a: f32, b: f32| if b > a { b } else { a };
+    let mut lanes = [0f32; 16];
+    let (whole, rest) = x.as_chunks::<16>();
+    for chunk in whole {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane = greater(*lane, x.abs());
+        }
+    }
+    let all = lanes.into_iter().chain(rest.iter().map(|x| x.abs()));
+    all.fold(0.0, greater)
+}
+
 /// A block against a list of inputs.
-type Add<W> = fn(w: &[W], x: &Inputs, y: &mut Outputs);
+type Add = fn(w: &[i16], x: &Inputs, y: &mut Sums);
 /// The three blocks of a convolution's taps against two columns of inputs.
-type Columns<W> = fn(w: [&[W]; 3], x: [&[f32]; 2], y: [&mut Outputs; 3]);
-/// The magnitudes of two real frames' bins, of which the transform of one plus i times the other is `z`.
-type Magnitudes = fn(z: &[Complex32; FRAME], y: &mut [[f32; BINS]; 2]);
+type Columns = fn(w: [&[i16]; 3], x: [&[Pair]; 2], y: [&mut Sums; 3]);
+/// Two real frames' magnitudes, of which the transform of one plus i times the other is `z`.
+type Magnitudes =
+    fn(z: &[Complex32; FRAME], gains: &[f32; BINS], words: &mut [[Pair; PAIRS]; 2]) -> f32;
 /// A long short-term memory's gates.
 type Gates = fn(z: [&[f32]; 4], cell: &mut [f32], hidden: &mut [f32]);
 
-/// The kernels at one level, over weights stored as `W`: `f32`, or `u16` that hold IEEE 754 half
-/// floats.
+/// The kernels at one level.
 #[derive(Clone, Copy)]
-pub struct Kernels<W> {
-    /// `y[o] += sum_i x[i] * w[i * BLOCK + o]`.
-    pub add: Add<W>,
+pub struct Kernels {
+    /// `y[o] += sum_i x[2 i] * w[(i * BLOCK + o) * 2] + x[2 i + 1] * w[(i * BLOCK + o) * 2 + 1]`.
+    pub add: Add,
     /// Adds what two neighbouring columns of inputs give to three of outputs, in a convolution of
     /// three taps where nothing lies before the first: `y[0] += w[1] x[0] + w[2] x[1]`,
     /// `y[1] += w[0] x[0] + w[1] x[1]`, `y[2] += w[0] x[1]`. Taps and columns the other way round
     /// make it the end of the convolution.
-    pub columns: Columns<W>,
-    /// `y[0][k] = |z[k] + conj(z[-k])| / 2`, `y[1][k] = |z[k] - conj(z[-k])| / 2`; the bits are the same
-    /// at every level.
+    pub columns: Columns,
+    /// `|z[k] + conj(z[-k])| / 2` and `|z[k] - conj(z[-k])| / 2`, times `gains[k]`, as words; what 1 in
+    /// a word stands for.
     pub magnitudes: Magnitudes,
     /// From the sums `z` of the gates i, f, g, o to the next state: `cell = sigmoid(f) cell +
     /// sigmoid(i) tanh(g)`, `hidden = sigmoid(o) tanh(cell)`. All of one length.
     pub gates: Gates,
 }
 
-/// The plain form of the kernels; the yardstick of all others. With `FUSED`, products are added
+/// What is the same at all levels but for the compiler's choice of instructions. With `FUSED`, products are added
 /// without rounding; only where the instruction set has that.
 pub mod generic {
-    use super::{BINS, BLOCK, Complex32, FRAME, Inputs, Outputs};
+    use super::{BINS, Complex32, FRAME, FULL, NOTHING, PAIRS, Pair, greatest};
 
-    /// Outputs that are summed at a time: as many as registers hold.
-    const PART: usize = 32;
     /// Units of a pass over gates.
     const LANES: usize = 16;
 
@@ -98,64 +133,54 @@ pub mod generic {
         if FUSED { a.mul_add(b, c) } else { a * b + c }
     }
 
-    pub fn add<const FUSED: bool>(w: &[f32], x: &Inputs, y: &mut Outputs) {
-        let (w, _) = w[..x.rows * BLOCK].as_chunks::<PART>();
-        for (part, y) in y.as_chunks_mut::<PART>().0.iter_mut().enumerate() {
-            let mut sum = *y;
-            for (x, at) in x.values[..x.len].iter().zip(&x.at) {
-                let w = &w[usize::from(*at) * (BLOCK / PART) + part];
-                for (s, w) in sum.iter_mut().zip(w) {
-                    *s = mul_add::<FUSED>(*w, *x, *s);
-                }
-            }
-            *y = sum;
+    /// `x`, none of which exceeds `greatest`, as words, so that `greatest` is the greatest word; what 1
+    /// stands for.
+    #[inline(always)]
+    pub fn words(x: &[f32], greatest: f32, words: &mut [Pair; PAIRS]) -> f32 {
+        // Adding this leaves the nearest whole number in the low bits of the mantissa.
+        const WHOLE: f32 = 12_582_912.0;
+        if greatest <= NOTHING {
+            *words = [0; PAIRS];
+            return 0.0;
         }
-    }
-
-    pub fn columns<const FUSED: bool>(w: [&[f32]; 3], x: [&[f32]; 2], y: [&mut Outputs; 3]) {
-        const PART: usize = 16;
-        let rows = x[0].len();
-        let w = w.map(|w| w[..rows * BLOCK].as_chunks::<PART>().0);
-        let y = y.map(|y| y.as_chunks_mut::<PART>().0);
-        for part in 0..BLOCK / PART {
-            let mut sum = [0, 1, 2].map(|c: usize| y[c][part]);
-            for (i, (a, b)) in x[0].iter().zip(&x[1][..rows]).enumerate() {
-                let w = w.map(|w| &w[i * (BLOCK / PART) + part]);
-                let mut add = |c: usize, tap: usize, x: f32| {
-                    for (s, w) in sum[c].iter_mut().zip(w[tap]) {
-                        *s = mul_add::<FUSED>(*w, x, *s);
-                    }
-                };
-                add(1, 0, *a);
-                add(2, 0, *b);
-                add(0, 1, *a);
-                add(1, 1, *b);
-                add(0, 2, *b);
-            }
-            for c in 0..3 {
-                y[c][part] = sum[c];
-            }
+        let factor = FULL / greatest;
+        let word = |x: &f32| (x * factor + WHOLE).to_bits() as i32;
+        let (pairs, rest) = x.as_chunks::<2>();
+        for (y, [a, b]) in words.iter_mut().zip(pairs) {
+            *y = word(a) & 0xffff | word(b) << 16;
         }
+        if let ([last], Some(y)) = (rest, words.get_mut(pairs.len())) {
+            *y = word(last) & 0xffff;
+        }
+        greatest / FULL
     }
 
     #[inline(always)]
-    pub fn magnitudes(z: &[Complex32; FRAME], y: &mut [[f32; BINS]; 2]) {
-        let halves = |z: Complex32, m: Complex32| {
-            let half = |re: f32, im: f32| 0.5 * (re * re + im * im).sqrt();
+    pub fn magnitudes(
+        z: &[Complex32; FRAME],
+        gains: &[f32; BINS],
+        all: &mut [[Pair; PAIRS]; 2],
+    ) -> f32 {
+        let halves = |z: Complex32, m: Complex32, gain: f32| {
+            let half = |re: f32, im: f32| (re * re + im * im).sqrt() * (0.5 * gain);
             (
                 half(z.re + m.re, z.im - m.im),
                 half(z.re - m.re, z.im + m.im),
             )
         };
-        let [one, two] = y;
+        let (mut one, mut two) = ([0f32; BINS], [0f32; BINS]);
         for k in [0, FRAME / 2] {
-            (one[k], two[k]) = halves(z[k], z[k]);
+            (one[k], two[k]) = halves(z[k], z[k], gains[k]);
         }
         let (up, down) = (&z[1..FRAME / 2], z[FRAME / 2 + 1..].iter().rev());
         let to = one[1..].iter_mut().zip(&mut two[1..]);
-        for ((z, m), (one, two)) in up.iter().zip(down).zip(to) {
-            (*one, *two) = halves(*z, *m);
+        for (((z, m), gain), (one, two)) in up.iter().zip(down).zip(&gains[1..]).zip(to) {
+            (*one, *two) = halves(*z, *m, *gain);
         }
+        let most = greatest(&one).max(greatest(&two));
+        let [first, second] = all;
+        words(&one, most, first);
+        words(&two, most, second)
     }
 
     /// e^x to 2e-7, for `x` between -30 and 30 (beyond: of those).
@@ -200,6 +225,52 @@ pub mod generic {
                 c[k] = mul_add::<FUSED>(sigmoid::<FUSED>(f[k]), c[k], new);
                 h[k] = sigmoid::<FUSED>(o[k]) * tanh::<FUSED>(c[k]);
             }
+        }
+    }
+}
+
+/// Sums of products in plain Rust, where there are no others; the yardstick of those.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+pub mod plain {
+    use super::{BLOCK, Inputs, Pair, Sums};
+
+    /// What the two words of `w` and of `x` give.
+    #[inline(always)]
+    fn products([a, b]: [i16; 2], x: Pair) -> i32 {
+        let (low, high) = (x << 16 >> 16, x >> 16);
+        (i32::from(a) * low).wrapping_add(i32::from(b) * high)
+    }
+
+    /// `w` by pairs of rows, for each output its two words.
+    #[inline(always)]
+    fn rows(w: &[i16], rows: usize) -> &[[[i16; 2]; BLOCK]] {
+        w[..rows * BLOCK * 2].as_chunks().0.as_chunks().0
+    }
+
+    #[inline(always)]
+    fn add_row(y: &mut Sums, w: &[[i16; 2]; BLOCK], x: Pair) {
+        for (y, w) in y.iter_mut().zip(w) {
+            *y = y.wrapping_add(products(*w, x));
+        }
+    }
+
+    pub fn add(w: &[i16], x: &Inputs, y: &mut Sums) {
+        let w = rows(w, x.rows);
+        for (x, at) in x.pairs[..x.len].iter().zip(&x.at) {
+            add_row(y, &w[usize::from(*at)], *x);
+        }
+    }
+
+    pub fn columns(w: [&[i16]; 3], x: [&[Pair]; 2], y: [&mut Sums; 3]) {
+        let w = w.map(|w| rows(w, x[0].len()));
+        let [y0, y1, y2] = y;
+        for (i, (a, b)) in x[0].iter().zip(&x[1][..x[0].len()]).enumerate() {
+            let [w0, w1, w2] = w.map(|w| &w[i]);
+            add_row(y0, w1, *a);
+            add_row(y0, w2, *b);
+            add_row(y1, w0, *a);
+            add_row(y1, w1, *b);
+            add_row(y2, w0, *b);
         }
     }
 }

@@ -1,156 +1,224 @@
-//! Kernels of small neural networks for AVX2 with FMA and F16C, and for AVX-512.
+//! Kernels of small neural networks for x86: SSE2, which every 64-bit machine has, AVX2 with FMA, and
+//! AVX-512 with VNNI.
 #![allow(unsafe_code)]
 
-use super::network_body::{BINS, BLOCK, FRAME, Inputs, Kernels, Outputs, generic};
-use rustfft::num_complex::Complex32;
 use std::arch::x86_64::*;
 
-/// The kernels at one level: `$lanes` outputs in a vector, `$add` vectors of a pass of `add` and
-/// `$columns` of a pass of `columns`, which has three times as many sums.
-macro_rules! level {
-    ($name:ident, $feature:literal, $lanes:literal, $add:literal, $columns:literal,
-     $load:ident, $store:ident, $fma:ident, $splat:ident, $half:expr) => {
-        /// Only for machines that have this level.
-        pub fn $name() -> Kernels<u16> {
-            mod kernels {
-                use super::*;
+use rustfft::num_complex::Complex32;
 
-                /// Safety: the machine has this level, and `w` holds all rows that `x` names.
-                #[target_feature(enable = $feature)]
-                unsafe fn add_inner(w: *const u16, x: &Inputs, y: &mut Outputs) {
-                    // SAFETY: as the caller promises, the machine has this level and all that `w`
-                    // and `x` are asked for is there.
-                    unsafe {
-                        let half = $half;
-                        for part in (0..BLOCK).step_by($lanes * $add) {
-                            let y = y.as_mut_ptr().add(part);
-                            let mut sum = [$splat(0.0); $add];
-                            for v in 0..$add {
-                                sum[v] = $load(y.add(v * $lanes));
-                            }
-                            for (x, at) in x.values[..x.len].iter().zip(&x.at) {
-                                let x = $splat(*x);
-                                let w = w.add(usize::from(*at) * BLOCK + part);
-                                for v in 0..$add {
-                                    sum[v] = $fma(half(w.add(v * $lanes)), x, sum[v]);
-                                }
-                            }
-                            for v in 0..$add {
-                                $store(y.add(v * $lanes), sum[v]);
-                            }
-                        }
-                    }
-                }
+use super::network_body::{BINS, BLOCK, FRAME, Inputs, Kernels, PAIRS, Pair, Sums, generic};
 
-                pub fn add(w: &[u16], x: &Inputs, y: &mut Outputs) {
-                    assert!(w.len() >= x.rows * BLOCK);
-                    // SAFETY: this level is chosen only where the machine has it; rows are fewer
-                    // than `x.rows`.
-                    unsafe { add_inner(w.as_ptr(), x, y) }
-                }
+/// Sums of some outputs, in one register.
+trait Lanes: Copy {
+    const LANES: usize;
+    /// Safety, of all: the machine has the instruction set; pointers are good for as many lanes, of
+    /// words for twice as many.
+    unsafe fn load(from: *const i32) -> Self;
+    unsafe fn store(self, to: *mut i32);
+    unsafe fn words(from: *const i16) -> Self;
+    unsafe fn splat(pair: Pair) -> Self;
+    /// `self + w[0] x[0] + w[1] x[1]` in each lane.
+    unsafe fn add_products(self, w: Self, x: Self) -> Self;
+}
 
-                /// Safety: the machine has this level, `w` point to as many blocks of rows as `x`
-                /// to numbers: `rows`.
-                #[target_feature(enable = $feature)]
-                unsafe fn columns_inner(
-                    w: [*const u16; 3],
-                    x: [*const f32; 2],
-                    rows: usize,
-                    y: [&mut Outputs; 3],
-                ) {
-                    // SAFETY: as the caller promises, the machine has this level and all that `w`
-                    // and `x` are asked for is there.
-                    unsafe {
-                        let half = $half;
-                        for part in (0..BLOCK).step_by($lanes * $columns) {
-                            let mut sum = [[$splat(0.0); $columns]; 3];
-                            for c in 0..3 {
-                                for v in 0..$columns {
-                                    sum[c][v] = $load(y[c].as_ptr().add(part + v * $lanes));
-                                }
-                            }
-                            for i in 0..rows {
-                                let (a, b) = ($splat(*x[0].add(i)), $splat(*x[1].add(i)));
-                                for v in 0..$columns {
-                                    let at = i * BLOCK + part + v * $lanes;
-                                    let tap = half(w[0].add(at));
-                                    sum[1][v] = $fma(tap, a, sum[1][v]);
-                                    sum[2][v] = $fma(tap, b, sum[2][v]);
-                                    let tap = half(w[1].add(at));
-                                    sum[0][v] = $fma(tap, a, sum[0][v]);
-                                    sum[1][v] = $fma(tap, b, sum[1][v]);
-                                    let tap = half(w[2].add(at));
-                                    sum[0][v] = $fma(tap, b, sum[0][v]);
-                                }
-                            }
-                            for c in 0..3 {
-                                for v in 0..$columns {
-                                    $store(y[c].as_mut_ptr().add(part + v * $lanes), sum[c][v]);
-                                }
-                            }
-                        }
-                    }
-                }
+macro_rules! lanes {
+    ($name:ident, $vector:ident, $lanes:literal, $load:ident, $store:ident, $splat:ident, $add:expr) => {
+        #[derive(Clone, Copy)]
+        struct $name($vector);
 
-                pub fn columns(w: [&[u16]; 3], x: [&[f32]; 2], y: [&mut Outputs; 3]) {
-                    let rows = x[0].len();
-                    assert!(x[1].len() >= rows && w.iter().all(|w| w.len() >= rows * BLOCK));
-                    // SAFETY: this level is chosen only where the machine has it; lengths are
-                    // checked.
-                    unsafe { columns_inner(w.map(|w| w.as_ptr()), x.map(|x| x.as_ptr()), rows, y) }
-                }
-
-                #[target_feature(enable = $feature)]
-                fn magnitudes_inner(z: &[Complex32; FRAME], y: &mut [[f32; BINS]; 2]) {
-                    generic::magnitudes(z, y);
-                }
-
-                pub fn magnitudes(z: &[Complex32; FRAME], y: &mut [[f32; BINS]; 2]) {
-                    // SAFETY: this level is chosen only where the machine has it.
-                    unsafe { magnitudes_inner(z, y) }
-                }
-
-                #[target_feature(enable = $feature)]
-                fn gates_inner(z: [&[f32]; 4], cell: &mut [f32], hidden: &mut [f32]) {
-                    generic::gates::<true>(z, cell, hidden);
-                }
-
-                pub fn gates(z: [&[f32]; 4], cell: &mut [f32], hidden: &mut [f32]) {
-                    // SAFETY: this level is chosen only where the machine has it.
-                    unsafe { gates_inner(z, cell, hidden) }
-                }
+        impl Lanes for $name {
+            const LANES: usize = $lanes;
+            #[inline(always)]
+            unsafe fn load(from: *const i32) -> Self {
+                // SAFETY: as the caller promises.
+                unsafe { Self($load(from.cast())) }
             }
-            Kernels {
-                add: kernels::add,
-                columns: kernels::columns,
-                magnitudes: kernels::magnitudes,
-                gates: kernels::gates,
+            #[inline(always)]
+            unsafe fn store(self, to: *mut i32) {
+                // SAFETY: as the caller promises.
+                unsafe { $store(to.cast(), self.0) }
+            }
+            #[inline(always)]
+            unsafe fn words(from: *const i16) -> Self {
+                // SAFETY: as the caller promises.
+                unsafe { Self($load(from.cast())) }
+            }
+            #[inline(always)]
+            unsafe fn splat(pair: Pair) -> Self {
+                // SAFETY: as the caller promises.
+                unsafe { Self($splat(pair)) }
+            }
+            #[inline(always)]
+            unsafe fn add_products(self, w: Self, x: Self) -> Self {
+                // SAFETY: as the caller promises.
+                unsafe { Self($add(self.0, w.0, x.0)) }
             }
         }
     };
 }
 
-level!(
-    avx2,
-    "avx2,fma,f16c",
-    8,
-    8,
+lanes!(
+    Sse2,
+    __m128i,
     4,
-    _mm256_loadu_ps,
-    _mm256_storeu_ps,
-    _mm256_fmadd_ps,
-    _mm256_set1_ps,
-    |p: *const u16| _mm256_cvtph_ps(_mm_loadu_si128(p.cast()))
+    _mm_loadu_si128,
+    _mm_storeu_si128,
+    _mm_set1_epi32,
+    |y, w, x| _mm_add_epi32(y, _mm_madd_epi16(w, x))
 );
+lanes!(
+    Avx2,
+    __m256i,
+    8,
+    _mm256_loadu_si256,
+    _mm256_storeu_si256,
+    _mm256_set1_epi32,
+    |y, w, x| _mm256_add_epi32(y, _mm256_madd_epi16(w, x))
+);
+lanes!(
+    Vnni,
+    __m512i,
+    16,
+    _mm512_loadu_si512,
+    _mm512_storeu_si512,
+    _mm512_set1_epi32,
+    |y, w, x| _mm512_dpwssd_epi32(y, w, x)
+);
+
+/// `N` registers of sums a pass.
+///
+/// Safety: the machine has the instruction set of `L`, and `w` holds all rows that `x` names.
+#[inline(always)]
+unsafe fn add<L: Lanes, const N: usize>(w: *const i16, x: &Inputs, y: &mut Sums) {
+    // SAFETY: as the caller promises; parts are of whole blocks.
+    unsafe {
+        for part in (0..BLOCK).step_by(L::LANES * N) {
+            let y = y.as_mut_ptr().add(part);
+            let mut sum = [L::splat(0); N];
+            for (v, sum) in sum.iter_mut().enumerate() {
+                *sum = L::load(y.add(v * L::LANES));
+            }
+            for (x, at) in x.pairs[..x.len].iter().zip(&x.at) {
+                let w = w.add((usize::from(*at) * BLOCK + part) * 2);
+                let x = L::splat(*x);
+                for (v, sum) in sum.iter_mut().enumerate() {
+                    *sum = sum.add_products(L::words(w.add(v * L::LANES * 2)), x);
+                }
+            }
+            for (v, sum) in sum.iter().enumerate() {
+                sum.store(y.add(v * L::LANES));
+            }
+        }
+    }
+}
+
+/// `N` registers of sums of each column a pass.
+///
+/// Safety: the machine has the instruction set of `L`, `w` point to as many pairs of rows as `x` to
+/// pairs: `rows`.
+#[inline(always)]
+unsafe fn columns<L: Lanes, const N: usize>(
+    w: [*const i16; 3],
+    x: [*const Pair; 2],
+    rows: usize,
+    mut y: [&mut Sums; 3],
+) {
+    // SAFETY: as the caller promises; parts are of whole blocks.
+    unsafe {
+        for part in (0..BLOCK).step_by(L::LANES * N) {
+            let mut sum = [[L::splat(0); N]; 3];
+            for (sum, y) in sum.iter_mut().zip(&y) {
+                for (v, sum) in sum.iter_mut().enumerate() {
+                    *sum = L::load(y.as_ptr().add(part + v * L::LANES));
+                }
+            }
+            #[expect(clippy::needless_range_loop, reason = "three arrays move along")]
+            for i in 0..rows {
+                let (a, b) = (L::splat(*x[0].add(i)), L::splat(*x[1].add(i)));
+                for v in 0..N {
+                    let at = (i * BLOCK + part + v * L::LANES) * 2;
+                    let tap = L::words(w[0].add(at));
+                    sum[1][v] = sum[1][v].add_products(tap, a);
+                    sum[2][v] = sum[2][v].add_products(tap, b);
+                    let tap = L::words(w[1].add(at));
+                    sum[0][v] = sum[0][v].add_products(tap, a);
+                    sum[1][v] = sum[1][v].add_products(tap, b);
+                    let tap = L::words(w[2].add(at));
+                    sum[0][v] = sum[0][v].add_products(tap, b);
+                }
+            }
+            for (sum, y) in sum.iter().zip(&mut y) {
+                for (v, sum) in sum.iter().enumerate() {
+                    sum.store(y.as_mut_ptr().add(part + v * L::LANES));
+                }
+            }
+        }
+    }
+}
+
+/// The kernels at one level: `$add` registers of a pass of `add` and `$columns` of a pass of `columns`,
+/// which has three times as many sums.
+macro_rules! level {
+    ($name:ident, $lanes:ident, $feature:literal, $fused:literal, $add:literal, $columns:literal) => {
+        /// Only for machines that have this level.
+        pub fn $name() -> Kernels {
+            #[target_feature(enable = $feature)]
+            fn add_inner(w: &[i16], x: &Inputs, y: &mut Sums) {
+                assert!(w.len() >= x.rows * BLOCK * 2);
+                // SAFETY: this level's instructions are enabled; rows are fewer than `x.rows`.
+                unsafe { add::<$lanes, $add>(w.as_ptr(), x, y) }
+            }
+
+            #[target_feature(enable = $feature)]
+            fn columns_inner(w: [&[i16]; 3], x: [&[Pair]; 2], y: [&mut Sums; 3]) {
+                let rows = x[0].len();
+                assert!(x[1].len() >= rows && w.iter().all(|w| w.len() >= rows * BLOCK * 2));
+                // SAFETY: this level's instructions are enabled; lengths are checked.
+                unsafe {
+                    columns::<$lanes, $columns>(
+                        w.map(<[i16]>::as_ptr),
+                        x.map(<[Pair]>::as_ptr),
+                        rows,
+                        y,
+                    )
+                }
+            }
+
+            #[target_feature(enable = $feature)]
+            fn magnitudes_inner(
+                z: &[Complex32; FRAME],
+                gains: &[f32; BINS],
+                words: &mut [[Pair; PAIRS]; 2],
+            ) -> f32 {
+                generic::magnitudes(z, gains, words)
+            }
+
+            #[target_feature(enable = $feature)]
+            fn gates_inner(z: [&[f32]; 4], cell: &mut [f32], hidden: &mut [f32]) {
+                generic::gates::<$fused>(z, cell, hidden);
+            }
+
+            Kernels {
+                // SAFETY: this level is chosen only where the machine has it.
+                add: |w, x, y| unsafe { add_inner(w, x, y) },
+                // SAFETY: as above.
+                columns: |w, x, y| unsafe { columns_inner(w, x, y) },
+                // SAFETY: as above.
+                magnitudes: |z, gains, words| unsafe { magnitudes_inner(z, gains, words) },
+                // SAFETY: as above.
+                gates: |z, cell, hidden| unsafe { gates_inner(z, cell, hidden) },
+            }
+        }
+    };
+}
+
+level!(sse2, Sse2, "sse2", false, 8, 4);
+level!(avx2, Avx2, "avx2,fma", true, 8, 4);
 level!(
     avx512,
-    "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c",
-    16,
+    Vnni,
+    "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma",
+    true,
     4,
-    4,
-    _mm512_loadu_ps,
-    _mm512_storeu_ps,
-    _mm512_fmadd_ps,
-    _mm512_set1_ps,
-    |p: *const u16| _mm512_cvtph_ps(_mm256_loadu_si256(p.cast()))
+    4
 );

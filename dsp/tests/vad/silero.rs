@@ -64,10 +64,10 @@ fn probabilities_are_those_of_the_package() {
     }
     let [package, rounded] = worst;
     assert!(package < 0.012, "with the package's weights: {package}");
-    assert!(rounded < 3e-5, "with the same weights: {rounded}");
+    assert!(rounded < 6e-3, "with the same weights: {rounded}");
     assert_eq!(hidden.len(), Network::UNITS);
     for (a, b) in network.hidden().iter().zip(hidden) {
-        assert!((a - b).abs() < 1e-4, "{a} for {b}");
+        assert!((a - b).abs() < 2e-3, "{a} for {b}");
     }
     let speech = expected.iter().filter(|p| p[0] >= 0.5).count();
     assert!(speech > 100 && expected.len() - speech > 100, "{speech}");

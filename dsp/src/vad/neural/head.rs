@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use super::weights::{
-    DENSE, Floats, GATES, INPUT, INPUTS, MEMORY, Matrix, OF_FRAME, OF_WINDOW, RECURRENT, model,
+    DENSE, Floats, GATES, INPUT, INPUTS, MEMORY, OF_FRAME, OF_WINDOW, RECURRENT, model,
 };
 use crate::simd::Level;
-use crate::simd::network::{self, BLOCK, Outputs};
+use crate::simd::network::{Inputs, greatest};
 use crate::vad::look_ahead::LookAhead;
 use crate::vad::math::dot;
-use crate::vad::model::{Matrices, Model};
+use crate::vad::model::Model;
 use crate::vad::silero;
 
 /// The head's state. No frame allocates.
@@ -23,10 +23,10 @@ pub struct Head {
 
 struct State {
     /// What Silero's newest window gives to the dense layer.
-    of_window: Outputs,
-    dense: Outputs,
+    of_window: [f32; DENSE],
+    dense: [f32; DENSE],
     gates: [f32; GATES],
-    inputs: network::Inputs,
+    inputs: Inputs,
     hidden: [f32; MEMORY],
     cell: [f32; MEMORY],
 }
@@ -44,10 +44,10 @@ impl Head {
                 LookAhead::Long => 3,
             },
             state: State {
-                of_window: [0.0; BLOCK],
+                of_window: [0.0; DENSE],
                 dense: [0.0; DENSE],
                 gates: [0.0; GATES],
-                inputs: network::Inputs::default(),
+                inputs: Inputs::default(),
                 hidden: [0.0; MEMORY],
                 cell: [0.0; MEMORY],
             },
@@ -56,73 +56,47 @@ impl Head {
 
     /// Starts afresh.
     pub fn reset(&mut self) {
-        self.state.of_window = [0.0; BLOCK];
+        self.state.of_window = [0.0; DENSE];
         (self.state.hidden, self.state.cell) = ([0.0; MEMORY], [0.0; MEMORY]);
     }
 
     /// Takes the hidden state of Silero's network after a window.
     pub fn window(&mut self, hidden: &[f32; silero::Network::UNITS]) {
-        match &*self.model {
-            Model::Half(matrices, _) => self.state.window(matrices, hidden),
-            Model::Single(matrices, _) => self.state.window(matrices, hidden),
-        }
+        self.state.window(&self.model, hidden);
     }
 
     /// Takes the inputs of a frame; the logit of the frame that lies the look-ahead before it.
     pub fn frame(&mut self, x: &[f32; INPUTS]) -> f32 {
-        match &*self.model {
-            Model::Half(matrices, floats) => self.state.frame(matrices, floats, self.head, x),
-            Model::Single(matrices, floats) => self.state.frame(matrices, floats, self.head, x),
-        }
+        self.state.frame(&self.model, self.head, x)
     }
 }
 
 impl State {
-    fn window<W: Clone>(&mut self, matrices: &Matrices<W>, hidden: &[f32]) {
-        self.of_window = [0.0; BLOCK];
-        self.inputs.set(hidden);
-        add(matrices, OF_WINDOW, &self.inputs, &mut self.of_window);
+    fn window(&mut self, model: &Model<Floats>, hidden: &[f32]) {
+        self.of_window = [0.0; DENSE];
+        self.inputs.set(hidden, 1.0);
+        let scales = &model.floats.scales.of_window;
+        model.add_to(OF_WINDOW, &self.inputs, scales, &mut self.of_window);
     }
 
-    fn frame<W: Clone>(
-        &mut self,
-        matrices: &Matrices<W>,
-        floats: &Floats,
-        head: usize,
-        x: &[f32; INPUTS],
-    ) -> f32 {
-        for ((y, bias), window) in self
-            .dense
-            .iter_mut()
-            .zip(&floats.dense)
-            .zip(&self.of_window)
-        {
+    fn frame(&mut self, model: &Model<Floats>, head: usize, x: &[f32; INPUTS]) -> f32 {
+        let floats = &model.floats;
+        let sums = floats.dense.iter().zip(&self.of_window);
+        for (y, (bias, window)) in self.dense.iter_mut().zip(sums) {
             *y = bias + window;
         }
-        self.inputs.set(x);
-        add(matrices, OF_FRAME, &self.inputs, &mut self.dense);
+        self.inputs.set(x, greatest(x));
+        let scales = &floats.scales;
+        model.add_to(OF_FRAME, &self.inputs, &scales.of_frame, &mut self.dense);
         self.dense.iter_mut().for_each(|y| *y = y.max(0.0));
         self.gates = floats.gates;
-        self.inputs.set(&self.dense);
-        add(matrices, INPUT, &self.inputs, &mut self.gates);
-        self.inputs.set(&self.hidden);
-        add(matrices, RECURRENT, &self.inputs, &mut self.gates);
+        self.inputs.set(&self.dense, greatest(&self.dense));
+        model.add_to(INPUT, &self.inputs, &scales.input, &mut self.gates);
+        self.inputs.set(&self.hidden, 1.0);
+        model.add_to(RECURRENT, &self.inputs, &scales.recurrent, &mut self.gates);
         let gates = std::array::from_fn(|gate| &self.gates[gate * MEMORY..][..MEMORY]);
-        (matrices.kernels.gates)(gates, &mut self.cell, &mut self.hidden);
+        (model.kernels.gates)(gates, &mut self.cell, &mut self.hidden);
         let head = &floats.heads[head];
         head.offset + dot(&self.hidden, &head.memory) + dot(x, &head.inputs)
-    }
-}
-
-/// Adds what `inputs` give to all outputs of `matrix`.
-fn add<W: Clone>(
-    matrices: &Matrices<W>,
-    matrix: Matrix,
-    inputs: &network::Inputs,
-    outputs: &mut [f32],
-) {
-    let outputs = outputs.as_chunks_mut().0;
-    for (block, outputs) in matrix.blocks(matrices).zip(outputs) {
-        (matrices.kernels.add)(block, inputs, outputs);
     }
 }

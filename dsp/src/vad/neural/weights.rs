@@ -6,7 +6,7 @@ use super::front::FEATURES;
 use crate::shared::Shared;
 use crate::simd::Level;
 use crate::simd::network::BLOCK;
-use crate::vad::model::{self, Aligned, Matrices, Model};
+use crate::vad::model::{self, Aligned, Matrix, Model};
 use crate::vad::silero;
 
 static FILE: &Aligned<[u8]> = &Aligned(*include_bytes!("weights.bin"));
@@ -22,45 +22,17 @@ pub const GATES: usize = 4 * MEMORY;
 /// Heads, one for each look-ahead.
 pub const HEADS: usize = 4;
 
-/// A matrix's place in the file, in halves: blocks of outputs one after the other.
-#[derive(Clone, Copy, Debug)]
-pub struct Matrix {
-    at: usize,
-    inputs: usize,
-    outputs: usize,
-}
-
-impl Matrix {
-    const fn after(at: usize, inputs: usize, outputs: usize) -> Self {
-        Self {
-            at,
-            inputs,
-            outputs,
-        }
-    }
-
-    const fn end(self) -> usize {
-        self.at + self.inputs * self.outputs
-    }
-
-    /// Its blocks.
-    pub fn blocks<W: Clone>(self, of: &Matrices<W>) -> impl Iterator<Item = &[W]> {
-        of.weights(self.at..self.end())
-            .chunks_exact(self.inputs * BLOCK)
-    }
-}
-
 /// From the inputs of a frame to the dense layer.
-pub const OF_FRAME: Matrix = Matrix::after(0, INPUTS, DENSE);
+pub const OF_FRAME: Matrix = Matrix::first(DENSE, INPUTS, 1);
 /// From Silero's hidden state to the dense layer.
-pub const OF_WINDOW: Matrix = Matrix::after(OF_FRAME.end(), silero::Network::UNITS, DENSE);
+pub const OF_WINDOW: Matrix = OF_FRAME.then(DENSE, silero::Network::UNITS, 1);
 /// From the dense layer to the gates of the memory.
-pub const INPUT: Matrix = Matrix::after(OF_WINDOW.end(), DENSE, GATES);
+pub const INPUT: Matrix = OF_WINDOW.then(GATES, DENSE, 1);
 /// From the memory's last output to its gates.
-pub const RECURRENT: Matrix = Matrix::after(INPUT.end(), MEMORY, GATES);
+pub const RECURRENT: Matrix = INPUT.then(GATES, MEMORY, 1);
 
-const HALVES: usize = RECURRENT.end();
-const _: () = assert!(FILE.0.len() == HALVES * 2 + size_of::<Floats>());
+const WORDS: usize = RECURRENT.end();
+const _: () = assert!(FILE.0.len() == WORDS * 2 + size_of::<Floats>());
 
 /// A head: the logit is a sum over the memory's output and the inputs of the frame.
 pub struct Head {
@@ -69,10 +41,19 @@ pub struct Head {
     pub offset: f32,
 }
 
+/// What 1 in the words of each matrix stands for, by output.
+pub struct Scales {
+    pub of_frame: [f32; DENSE],
+    pub of_window: [f32; DENSE],
+    pub input: [f32; GATES],
+    pub recurrent: [f32; GATES],
+}
+
 /// What is kept in single precision.
 pub struct Floats {
     pub dense: [f32; DENSE],
     pub gates: [f32; GATES],
+    pub scales: Scales,
     pub heads: [Head; HEADS],
 }
 
@@ -82,6 +63,12 @@ impl Floats {
         Self {
             dense: floats.take(),
             gates: floats.take(),
+            scales: Scales {
+                of_frame: floats.take(),
+                of_window: floats.take(),
+                input: floats.take(),
+                recurrent: floats.take(),
+            },
             heads: std::array::from_fn(|_| Head {
                 memory: floats.take(),
                 inputs: floats.take(),
@@ -95,7 +82,7 @@ impl Floats {
 pub fn model(level: Level) -> Arc<Model<Floats>> {
     static MODELS: Shared<Level, Model<Floats>> = Shared::new();
     MODELS.get_always(level, || {
-        let (halves, floats) = FILE.0.split_at(HALVES * 2);
-        Model::new(level, halves, Floats::new(floats))
+        let (words, floats) = FILE.0.split_at(WORDS * 2);
+        Model::new(level, words, Floats::new(floats))
     })
 }

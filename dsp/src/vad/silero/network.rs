@@ -6,12 +6,12 @@ use std::sync::Arc;
 use rustfft::num_complex::Complex32;
 use rustfft::{Fft, FftPlanner};
 
-use super::weights::{Biases, CONV1, CONV2, CONV3, CONV4, INPUT, Layer, RECURRENT, model};
+use super::weights::{CONV1, CONV2, CONV3, CONV4, INPUT, RECURRENT, Rest, model};
 use crate::shared::Shared;
 use crate::simd::Level;
-use crate::simd::network::{BINS, BLOCK, FRAME, Inputs, Outputs};
+use crate::simd::network::{BLOCK, FRAME, Inputs, PAIRS, Pair, add_sums, greatest};
 use crate::vad::math::sane;
-use crate::vad::model::{Matrices, Model};
+use crate::vad::model::Model;
 
 /// Samples before a window that it also hears.
 const CONTEXT: usize = 64;
@@ -30,7 +30,8 @@ const INAUDIBLE: f32 = 3e-8;
 /// part.
 ///
 /// The probabilities are those of the package silero-vad 6.2.3 to 0.01, which is what rounding its
-/// weights to 16 bits does at most; instruction sets agree to 1e-5.
+/// weights, and what goes from layer to layer, to 16 bits does at most (1.4e-4 in the mean); sums of
+/// products are exact, so that instruction sets agree to 1e-5 all the same.
 ///
 /// ```
 /// use rustaudio_dsp::vad::silero::Network;
@@ -46,7 +47,7 @@ const INAUDIBLE: f32 = 3e-8;
 /// as soon as that is there. [`hidden`](Self::hidden) is what to build on besides the logit. Pieces
 /// do not matter to the bits of either.
 pub struct Network {
-    model: Arc<Model<Biases>>,
+    model: Arc<Model<Rest>>,
     state: Box<State>,
 }
 
@@ -101,10 +102,7 @@ impl Network {
         assert!(samples.len() <= Self::WINDOW, "more than one window");
         let (now, later) = samples.split_at(samples.len().min(Self::WINDOW - self.state.filled));
         self.state.take(now);
-        let logit = match &*self.model {
-            Model::Half(matrices, biases) => self.state.advance(matrices, biases),
-            Model::Single(matrices, biases) => self.state.advance(matrices, biases),
-        };
+        let logit = self.state.advance(&self.model);
         self.state.take(later);
         logit
     }
@@ -168,9 +166,9 @@ struct State {
     bins: [Complex32; FRAME],
     scratch: Vec<Complex32>,
     /// Of the two frames that are transformed at a time.
-    magnitudes: [[f32; BINS]; 2],
+    magnitudes: [[Pair; PAIRS]; 2],
     /// Outputs of the first layer at the four frames.
-    columns: [[Outputs; 2]; 4],
+    columns: [[f32; 128]; 4],
     gates: [f32; 512],
     inputs: Inputs,
     hidden: [f32; Network::UNITS],
@@ -188,8 +186,8 @@ impl State {
             early: false,
             bins: [zero; FRAME],
             scratch: vec![zero; transform.fft.get_inplace_scratch_len()],
-            magnitudes: [[0.0; BINS]; 2],
-            columns: [[[0.0; BLOCK]; 2]; 4],
+            magnitudes: [[0; PAIRS]; 2],
+            columns: [[0.0; 128]; 4],
             gates: [0.0; 512],
             inputs: Inputs::default(),
             hidden: [0.0; Network::UNITS],
@@ -211,91 +209,107 @@ impl State {
     }
 
     /// Does what the samples suffice for; the logit where they complete the window.
-    fn advance<W: Clone>(&mut self, matrices: &Matrices<W>, biases: &Biases) -> Option<f32> {
+    fn advance(&mut self, model: &Model<Rest>) -> Option<f32> {
         if !self.recurrent {
-            self.recur(matrices, biases);
+            self.recur(model);
         }
         if !self.early && self.filled >= EARLY {
-            self.begin(matrices, biases);
+            self.begin(model);
         }
-        (self.filled == Network::WINDOW).then(|| self.finish(matrices, biases))
+        (self.filled == Network::WINDOW).then(|| self.finish(model))
     }
 
     /// What the hidden state gives to the gates.
-    fn recur<W: Clone>(&mut self, matrices: &Matrices<W>, biases: &Biases) {
-        self.gates = biases.gates;
-        self.inputs.set(&self.hidden);
-        add(matrices, RECURRENT, 0, &self.inputs, &mut self.gates);
+    fn recur(&mut self, model: &Model<Rest>) {
+        self.gates = model.floats.input.biases;
+        // None of the hidden state exceeds 1.
+        self.inputs.set(&self.hidden, 1.0);
+        let scales = &model.floats.recurrent;
+        model.add_to(RECURRENT, &self.inputs, scales, &mut self.gates);
         self.recurrent = true;
     }
 
     /// The first layer of the first two frames.
-    fn begin<W: Clone>(&mut self, matrices: &Matrices<W>, biases: &Biases) {
-        self.magnitudes(matrices, 0);
-        for column in &mut self.columns {
-            column.as_flattened_mut().copy_from_slice(&biases.conv1);
-        }
-        let x = self.magnitudes.each_ref().map(|m| &m[..]);
-        for b in 0..2 {
-            let taps = [0, 1, 2].map(|tap| CONV1.weights(matrices, b, tap));
-            let [c0, c1, c2, _] = &mut self.columns;
-            (matrices.kernels.columns)(taps, x, [&mut c0[b], &mut c1[b], &mut c2[b]]);
-        }
+    fn begin(&mut self, model: &Model<Rest>) {
+        let unit = self.magnitudes(model, 0);
+        self.columns = [model.floats.conv1.biases; 4];
+        self.convolve(model, unit, [0, 1, 2], [0, 1]);
         self.early = true;
     }
 
     /// The rest, from the first layer of the last two frames on; the logit.
-    fn finish<W: Clone>(&mut self, matrices: &Matrices<W>, biases: &Biases) -> f32 {
+    fn finish(&mut self, model: &Model<Rest>) -> f32 {
         const END: usize = CONTEXT + Network::WINDOW;
         for i in 0..CONTEXT {
             self.samples[END + i] = self.samples[END - 2 - i];
         }
-        self.magnitudes(matrices, 2);
+        let unit = self.magnitudes(model, 2);
         // Backwards, where the end is the beginning.
-        let [third, last] = &self.magnitudes;
-        for b in 0..2 {
-            let taps = [2, 1, 0].map(|tap| CONV1.weights(matrices, b, tap));
-            let [_, c1, c2, c3] = &mut self.columns;
-            (matrices.kernels.columns)(taps, [last, third], [&mut c3[b], &mut c2[b], &mut c1[b]]);
-        }
+        self.convolve(model, unit, [3, 2, 1], [1, 0]);
         self.samples.copy_within(Network::WINDOW..END, 0);
-        self.encode(matrices, biases);
-        self.decode(matrices, biases)
+        self.encode(model);
+        self.decode(model)
+    }
+
+    /// Adds what two frames, in the order `frames` of `magnitudes`, give to the columns `to` of the first
+    /// layer: the outermost one, the next, and the one that the second frame alone reaches.
+    fn convolve(&mut self, model: &Model<Rest>, unit: f32, to: [usize; 3], frames: [usize; 2]) {
+        let x = frames.map(|frame| &self.magnitudes[frame][..]);
+        // From the end, the last tap comes first.
+        let taps = if frames[0] == 0 { [0, 1, 2] } else { [2, 1, 0] };
+        for block in 0..2 {
+            let mut sums = [[0; BLOCK]; 3];
+            let [outer, next, last] = &mut sums;
+            let weights = taps.map(|tap| model.words(CONV1, block, tap));
+            (model.kernels.columns)(weights, x, [outer, next, last]);
+            for (column, sums) in to.iter().zip(&sums) {
+                let scales = &model.floats.conv1.scales[block * BLOCK..];
+                let column = &mut self.columns[*column][block * BLOCK..];
+                add_sums(sums, unit, scales, column);
+            }
+        }
     }
 
     /// The other convolutions: from four columns to what the gates take in.
-    fn encode<W: Clone>(&mut self, matrices: &Matrices<W>, biases: &Biases) {
-        let mut second = [biases.conv2; 2];
+    fn encode(&mut self, model: &Model<Rest>) {
+        let floats = &model.floats;
         // Output column and tap that each column of inputs meets, two to a step.
         const MEETS: [&[(usize, usize)]; 4] = [&[(0, 1)], &[(0, 2), (1, 0)], &[(1, 1)], &[(1, 2)]];
-        for (column, meets) in self.columns.iter_mut().zip(MEETS) {
-            let column = column.as_flattened_mut();
-            rectify(column);
-            self.inputs.set(column);
+        let most = rectify(self.columns.as_flattened_mut());
+        let mut sums = [[0; 64]; 2];
+        for (column, meets) in self.columns.iter().zip(MEETS) {
+            self.inputs.set(column, most);
             for (to, tap) in meets {
-                add(matrices, CONV2, *tap, &self.inputs, &mut second[*to]);
+                model.add(CONV2, *tap, &self.inputs, &mut sums[*to]);
             }
         }
-        let mut third = biases.conv3;
-        for (tap, column) in second.iter_mut().enumerate() {
-            rectify(column);
-            self.inputs.set(column);
-            add(matrices, CONV3, tap, &self.inputs, &mut third);
+        let mut second = [floats.conv2.biases; 2];
+        for (column, sums) in second.iter_mut().zip(&sums) {
+            add_sums(sums, self.inputs.unit(), &floats.conv2.scales, column);
         }
-        rectify(&mut third);
-        self.inputs.set(&third);
-        let mut fourth = biases.conv4;
-        add(matrices, CONV4, 0, &self.inputs, &mut fourth);
-        rectify(&mut fourth);
-        self.inputs.set(&fourth);
+        let most = rectify(second.as_flattened_mut());
+        let mut sums = [0; 64];
+        for (tap, column) in second.iter().enumerate() {
+            self.inputs.set(column, most);
+            model.add(CONV3, tap, &self.inputs, &mut sums);
+        }
+        let mut third = floats.conv3.biases;
+        add_sums(&sums, self.inputs.unit(), &floats.conv3.scales, &mut third);
+        let most = rectify(&mut third);
+        self.inputs.set(&third, most);
+        let mut fourth = floats.conv4.biases;
+        model.add_to(CONV4, &self.inputs, &floats.conv4.scales, &mut fourth);
+        let most = rectify(&mut fourth);
+        self.inputs.set(&fourth, most);
     }
 
     /// The memory takes `inputs` in.
-    fn decode<W: Clone>(&mut self, matrices: &Matrices<W>, biases: &Biases) -> f32 {
-        add(matrices, INPUT, 0, &self.inputs, &mut self.gates);
+    fn decode(&mut self, model: &Model<Rest>) -> f32 {
+        let floats = &model.floats;
+        model.add_to(INPUT, &self.inputs, &floats.input.scales, &mut self.gates);
         let gates: [&[f32]; 4] =
             std::array::from_fn(|gate| &self.gates[gate * Network::UNITS..][..Network::UNITS]);
-        (matrices.kernels.gates)(gates, &mut self.cell, &mut self.hidden);
+        (model.kernels.gates)(gates, &mut self.cell, &mut self.hidden);
         (self.filled, self.recurrent, self.early) = (0, false, false);
         let mut lanes = [0f32; 16];
         let output = self
@@ -303,18 +317,19 @@ impl State {
             .as_chunks()
             .0
             .iter()
-            .zip(biases.output.as_chunks().0);
+            .zip(floats.output.as_chunks().0);
         for (h, w) in output {
             let (h, w): (&[f32; 16], &[f32; 16]) = (h, w);
             for (lane, (h, w)) in lanes.iter_mut().zip(h.iter().zip(w)) {
                 *lane += h.max(0.0) * w;
             }
         }
-        lanes.iter().sum::<f32>() + biases.offset
+        lanes.iter().sum::<f32>() + floats.offset
     }
 
-    /// Magnitudes of the frames `first` and the next, by one complex transform of both.
-    fn magnitudes<W: Clone>(&mut self, matrices: &Matrices<W>, first: usize) {
+    /// Magnitudes of the frames `first` and the next, by one complex transform of both; what 1 in them
+    /// stands for.
+    fn magnitudes(&mut self, model: &Model<Rest>, first: usize) -> f32 {
         let samples = &self.samples[first * HOP..];
         let both = samples.iter().zip(&samples[HOP..]);
         for ((z, (a, b)), w) in self.bins.iter_mut().zip(both).zip(&self.transform.window) {
@@ -322,25 +337,14 @@ impl State {
         }
         let fft = &self.transform.fft;
         fft.process_with_scratch(&mut self.bins, &mut self.scratch);
-        (matrices.kernels.magnitudes)(&self.bins, &mut self.magnitudes);
+        (model.kernels.magnitudes)(&self.bins, &model.floats.gains, &mut self.magnitudes)
     }
 }
 
-/// Adds what `inputs` give to all outputs of a tap of `layer`.
-fn add<W: Clone>(
-    matrices: &Matrices<W>,
-    layer: Layer,
-    tap: usize,
-    inputs: &Inputs,
-    outputs: &mut [f32],
-) {
-    for (b, outputs) in outputs.as_chunks_mut().0.iter_mut().enumerate() {
-        (matrices.kernels.add)(layer.weights(matrices, b, tap), inputs, outputs);
-    }
-}
-
-fn rectify(x: &mut [f32]) {
+/// Of all below zero makes zero; the greatest.
+fn rectify(x: &mut [f32]) -> f32 {
     x.iter_mut().for_each(|x| *x = x.max(0.0));
+    greatest(x)
 }
 
 #[cfg(test)]
