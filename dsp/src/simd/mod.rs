@@ -13,6 +13,7 @@ pub mod network;
 mod network_body;
 #[cfg(target_arch = "x86_64")]
 mod network_x86;
+pub mod power;
 pub mod prefetch;
 pub mod resample;
 pub mod resample_fixed;

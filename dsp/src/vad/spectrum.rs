@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use realfft::num_complex::Complex32;
-use realfft::{RealFftPlanner, RealToComplex};
+use rustfft::num_complex::Complex32;
+use rustfft::{Fft, FftPlanner};
 
 use super::math::{dot, sane};
 use crate::shared::Shared;
+use crate::simd::Level;
+use crate::simd::power::{Power, power};
 
 /// Frames per second of the analysis.
 pub const FRAME_RATE: u32 = 100;
@@ -99,15 +101,15 @@ impl HighPass {
         }
     }
 
-    fn run(&mut self, src: &[f32], dst: &mut [f32]) {
+    fn run(&mut self, samples: &mut [f32]) {
         let [b0, b1, b2] = self.b;
         let [a1, a2] = self.a;
         let [mut s0, mut s1] = self.state;
-        for (x, y) in src.iter().zip(dst) {
-            let out = b0 * x + s0;
-            s0 = b1 * x - a1 * out + s1;
-            s1 = b2 * x - a2 * out;
-            *y = out;
+        for x in samples {
+            let out = b0 * *x + s0;
+            s0 = b1 * *x - a1 * out + s1;
+            s1 = b2 * *x - a2 * out;
+            *x = out;
         }
         self.state = [s0, s1];
     }
@@ -158,7 +160,11 @@ impl Bands {
 struct Tables {
     /// Periodic Hann.
     window: Vec<f32>,
-    fft: Arc<dyn RealToComplex<f32>>,
+    /// Of half the window's length: two samples are one complex number.
+    fft: Arc<dyn Fft<f32>>,
+    /// What frequencies are turned by to tell those two apart, and what does it.
+    turns: Vec<Complex32>,
+    power: Power,
     scale: f32,
     mel: Bands,
 }
@@ -170,8 +176,14 @@ impl Tables {
             .map(|i| (0.5 - 0.5 * (std::f64::consts::TAU * i as f64 / n as f64).cos()) as f32)
             .collect();
         let squares: f32 = window.iter().map(|w| w * w).sum();
+        let turn = |k: usize| {
+            let angle = -std::f64::consts::TAU * k as f64 / n as f64;
+            Complex32::new(angle.cos() as f32, angle.sin() as f32)
+        };
         Self {
-            fft: RealFftPlanner::new().plan_fft_forward(n),
+            fft: FftPlanner::new().plan_fft_forward(n / 2),
+            turns: (0..n / 4).map(turn).collect(),
+            power: power(Level::best()),
             scale: 2.0 / (n as f32 * squares),
             window,
             mel: Bands::new(plan),
@@ -187,8 +199,8 @@ pub struct Spectrum {
     /// The last `window` samples.
     history: Vec<f32>,
     filled: usize,
-    windowed: Vec<f32>,
-    bins: Vec<Complex32>,
+    /// Windowed samples in pairs, then their transform.
+    pairs: Vec<Complex32>,
     scratch: Vec<Complex32>,
     /// `2 |X_k|^2 / (n sum w^2)`: sums to the mean square of the windowed samples.
     pub power: Vec<f32>,
@@ -209,15 +221,14 @@ impl Spectrum {
     pub fn unfiltered(plan: Plan) -> Self {
         static TABLES: Shared<Plan, Tables> = Shared::new();
         let tables = TABLES.get_always(plan, || Tables::new(plan));
-        let fft = &tables.fft;
+        let zero = Complex32::default();
         Self {
             plan,
             high_pass: None,
             history: vec![0.0; plan.window()],
             filled: 0,
-            windowed: fft.make_input_vec(),
-            bins: fft.make_output_vec(),
-            scratch: fft.make_scratch_vec(),
+            pairs: vec![zero; plan.window() / 2],
+            scratch: vec![zero; tables.fft.get_inplace_scratch_len()],
             tables,
             power: vec![0.0; plan.bins()],
             energy: [0.0; MAX_BANDS],
@@ -248,8 +259,9 @@ impl Spectrum {
     /// Bytes held in tables and buffers.
     pub fn memory(&self) -> usize {
         let floats =
-            self.tables.window.len() * 3 + self.power.len() + self.tables.mel.weights.len();
-        4 * floats + 8 * (self.bins.len() + self.scratch.len())
+            self.tables.window.len() * 2 + self.power.len() + self.tables.mel.weights.len();
+        let complex = self.tables.turns.len() + self.pairs.len() + self.scratch.len();
+        4 * floats + 8 * complex
     }
 
     /// Forgets all samples.
@@ -277,14 +289,12 @@ impl Spectrum {
         let n = hop.len();
         let start = self.history.len() - n;
         self.history.copy_within(n.., 0);
-        let fresh = &mut self.windowed[..n];
-        for (x, y) in hop.iter().zip(fresh.iter_mut()) {
+        let filtered = &mut self.history[start..];
+        for (y, x) in filtered.iter_mut().zip(hop) {
             *y = sane(*x);
         }
-        let filtered = &mut self.history[start..];
-        match &mut self.high_pass {
-            Some(filter) => filter.run(fresh, filtered),
-            None => filtered.copy_from_slice(fresh),
+        if let Some(filter) = &mut self.high_pass {
+            filter.run(filtered);
         }
         // The tail of the filter in digital silence ends in denormals, which take a hundred times
         // as long; what is below the last bit of 24 ends here.
@@ -299,25 +309,19 @@ impl Spectrum {
 
     /// The spectrum of what the window holds: silence where nothing came yet.
     pub fn transform(&mut self) {
-        for ((y, x), w) in self
-            .windowed
+        let tables = &*self.tables;
+        let windowed = self.history.as_chunks().0.iter();
+        for ((z, [a, b]), [v, w]) in self
+            .pairs
             .iter_mut()
-            .zip(&self.history)
-            .zip(&self.tables.window)
+            .zip(windowed)
+            .zip(tables.window.as_chunks().0)
         {
-            *y = x * w;
+            *z = Complex32::new(a * v, b * w);
         }
-        // The lengths are the planner's own, so this cannot fail.
-        let done = self.tables.fft.process_with_scratch(
-            &mut self.windowed,
-            &mut self.bins,
-            &mut self.scratch,
-        );
-        debug_assert!(done.is_ok());
-        for (p, x) in self.power.iter_mut().zip(&self.bins) {
-            // The products of rounding errors would be denormal.
-            *p = self.tables.scale * (x.norm_sqr() + 1e-24);
-        }
+        let (fft, scratch) = (&tables.fft, &mut self.scratch);
+        fft.process_with_scratch(&mut self.pairs, scratch);
+        (tables.power)(&self.pairs, &tables.turns, tables.scale, &mut self.power);
         for (e, (first, range)) in self.energy.iter_mut().zip(&self.tables.mel.rows) {
             let weights = &self.tables.mel.weights[range.clone()];
             *e = 8.0 * dot(weights, &self.power[*first..][..weights.len()]) + 1e-9;
