@@ -1,18 +1,29 @@
 """A corpus beside what people write themselves: CPU seconds for an hour of audio.
 
-    pip install onnxruntime webrtcvad-wheels soundfile soxr librosa pyarrow 'numpy>=2' tqdm
+    pip install onnxruntime webrtcvad-wheels soundfile soxr librosa ray pyarrow 'numpy>=2' tqdm
     pip install --no-deps silero-vad
+    bench_corpus.py all FOLDER
     bench_corpus.py peers FOLDER [PEERS_FILES]
     bench_corpus.py formats FILE
+    bench_corpus.py ray FOLDER
 
-peers: FOLDER holds .wav files (Debian: asterisk-core-sounds-*-wav). gstrustaudio hears all of them, the peers every
-n-th, at most PEERS_FILES (200) where each has a process of ffmpeg, ten times as many elsewhere. CPU time is that of the process and all of its children, start-up included. ffmpeg
+FOLDER holds .wav files (Debian: asterisk-core-sounds-*-wav).
+
+peers: gstrustaudio hears all of them, the peers every n-th, at most PEERS_FILES (200) where each has a process of ffmpeg,
+ten times as many elsewhere. CPU time is that of the process and all of its children, start-up included. ffmpeg
 runs once a file, as in the loops that people write. Silero's network runs in onnxruntime on one thread, without torch:
 window by window, as its package does by default and must where audio streams, and in blocks of 512 windows, which is
 what its package has for long recordings (its sequence model).
 
 formats: FILE, a .wav file, is written in other formats by ffmpeg; what each costs without start-up, and what of it
-reading and decoding alone do."""
+reading and decoding alone do.
+
+ray: a pool of two workers beside a cluster of two nodes with a core each, for one file and for all, and once more with a
+node taken away in mid-run. CPU time is that of the whole machine, which should have nothing else to do.
+
+all: peers of the files as they are, then of the same joined to three files of an hour, of which peers hear one; formats
+of their first ten minutes; ray."""
+import os
 import resource
 import subprocess
 import sys
@@ -163,12 +174,17 @@ def loop(read, make, paths):
         detect(read(path))
 
 
-def peers(folder, files="200"):
-    """The table of peers."""
+def every(paths, files):
+    """At most so many of them, from all over."""
+    return paths[:: -(-len(paths) // files)]
+
+
+def peers(folder, files="200", more="2000"):
+    """The table of peers; ``more``: how many of the files those hear that need no process for each."""
     import multiprocessing
 
     paths = sorted(Path(folder).rglob("*.wav"))
-    some, more = (paths[:: max(1, len(paths) // n)] for n in (int(files), 10 * int(files)))
+    some, more = (every(paths, int(n)) for n in (files, more))
     print("| what | hours of audio | wall s | CPU s an hour | times ours |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as out:
         corpus = [sys.executable, "-m", "gstrustaudio", "corpus", folder, "--quiet", "--out"]
@@ -231,5 +247,93 @@ def formats(path):
         pipeline.close()
 
 
+def join(folder, path, seconds):
+    """Writes the sounds of ``folder`` that are as the first one is, one after the other and again, as one file."""
+    paths = sorted(Path(folder).rglob("*.wav"))
+    with wave.open(str(paths[0])) as first:
+        kind = first.getparams()[:3]
+    left = seconds * kind[2]
+    with wave.open(str(path), "wb") as out:
+        out.setparams((*kind, 0, "NONE", ""))
+        while left > 0:
+            for one in paths:
+                with wave.open(str(one)) as f:
+                    if f.getparams()[:3] == kind and left > 0:
+                        out.writeframes(f.readframes(min(left, f.getnframes())))
+                        left -= f.getnframes()
+
+
+def machine_cpu():
+    """CPU seconds of all processes since the machine started."""
+    user, nice, system = map(int, Path("/proc/stat").read_text().split()[1:4])
+    return (user + nice + system) / os.sysconf("SC_CLK_TCK")
+
+
+def run_corpus(inputs, out, *words, disturb=lambda: None):
+    """Wall and CPU seconds of a run; ``disturb`` is called when it has begun."""
+    before, started = machine_cpu(), time.perf_counter()
+    run = subprocess.Popen([sys.executable, "-m", "gstrustaudio", "corpus", *map(str, inputs), "--out", str(out), "--quiet",
+                            *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    disturb()
+    run.wait()
+    return time.perf_counter() - started, machine_cpu() - before
+
+
+def ray(folder):
+    """The table of engines."""
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    from ray.cluster_utils import Cluster
+
+    paths = sorted(Path(folder).rglob("*.wav"))
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    with tempfile.TemporaryDirectory() as holder:
+        local, first = ["--workers", "2"], {}
+
+        def row(name, words, disturb=lambda: None):
+            one, all_of_them = Path(holder) / f"{name} one", Path(holder) / name
+            single = run_corpus(paths[:1], one, *words)
+            whole = run_corpus([folder], all_of_them, *words, disturb=disturb)
+            each = [1e3 * (w - s) / (len(paths) - 1) for s, w in zip(single, whole)]
+            tables = [(all_of_them / f"{n}.parquet").read_bytes() for n in ("files", "segments")]
+            same = "the same bytes" if first.setdefault("tables", tables) == tables else "OTHERS"
+            print(f"| {name} | {single[0]:.1f} | {single[1]:.1f} | {whole[0]:.1f} | {whole[1]:.1f} | {each[0]:.2f} | {each[1]:.2f} "
+                  f"| {same} |", flush=True)
+            return whole[0]
+
+        print(f"| engine | one file: wall s | CPU s | {len(paths)} files: wall s | CPU s | each more: wall ms | CPU ms | tables |\n"
+              "|---|---|---|---|---|---|---|---|")
+        row("a pool of two workers", local)
+        # Once before, so that Ray's own processes are there.
+        run_corpus(paths[:1], Path(holder) / "warm", "--ray", cluster.address)
+        took = row("two nodes of Ray", ["--ray", cluster.address])
+
+        def lose():
+            time.sleep(took / 2)
+            cluster.remove_node(nodes[1], allow_graceful=False)
+
+        row("the same, one taken away in mid-run", ["--ray", cluster.address], lose)
+    cluster.shutdown()
+
+
+def everything(folder):
+    """All tables, one after the other."""
+    print("Files as they are:")
+    peers(folder)
+    with tempfile.TemporaryDirectory() as holder:
+        hours = Path(holder) / "hours"
+        hours.mkdir()
+        for i in range(3):
+            join(folder, hours / f"{i}.wav", 3600)
+        print("\nThree files of an hour:")
+        peers(hours, "1", "1")
+        join(folder, Path(holder) / "ten.wav", 600)
+        print("\nFormats:")
+        formats(str(Path(holder) / "ten.wav"))
+    print("\nRay:")
+    ray(folder)
+
+
 if __name__ == "__main__":
-    {"peers": peers, "formats": formats}[sys.argv[1]](*sys.argv[2:])
+    {"all": everything, "peers": peers, "formats": formats, "ray": ray}[sys.argv[1]](*sys.argv[2:])

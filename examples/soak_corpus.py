@@ -68,12 +68,10 @@ def start(sounds, out):
 
 
 def watch(run, seen):
-    """Notes memory as the run goes on, in ``seen``; what it printed."""
+    """Notes memory as the run goes on, in ``seen``, also while it writes its tables without workers; what it printed."""
     while run.poll() is None:
         time.sleep(0.2)
-        workers = workers_of(run.pid)
-        if workers:
-            seen.append((memory(run.pid), [memory(w) for w in workers]))
+        seen.append((memory(run.pid), [memory(w) for w in workers_of(run.pid)]))
     return run.stdout.read().strip()
 
 
@@ -100,10 +98,11 @@ def main(folder, files="10000", seconds="10"):
         print("left alone:", watch(start(sounds, alone), seen))
         took = time.monotonic() - began
         print(f"in {took:.0f} s")
-        for name, at in [("a quarter", len(seen) // 4), ("half", len(seen) // 2), ("three quarters", 3 * len(seen) // 4)]:
-            driver, workers = seen[at]
+        worked = [s for s in seen if s[1]]
+        for name, at in [("a quarter", len(worked) // 4), ("half", len(worked) // 2), ("three quarters", 3 * len(worked) // 4)]:
+            driver, workers = worked[at]
             print(f"RSS at {name}: driver {driver:.1f} MB, workers {', '.join(f'{w:.1f}' for w in workers)} MB")
-        print(f"RSS at most: driver {max(d for d, _ in seen):.1f} MB, a worker {max(w for _, ws in seen for w in ws):.1f} MB")
+        print(f"RSS at most: driver {max(d for d, _ in seen):.1f} MB, a worker {max(w for _, ws in worked for w in ws):.1f} MB")
         killed = disturb(start(sounds, other), float(seconds), took / 2)
         again = start(sounds, other)
         while again.poll() is None:
