@@ -1,7 +1,7 @@
 //! Glue between `BaseTransform` and the converter.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use gst::PadDirection;
 use gst::glib;
@@ -10,36 +10,20 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
-use super::mixing::InUse;
+use super::active::{Active, BufferError};
+use super::mixing::{InUse, Mixes};
 use super::negotiate;
-use super::settings::{self, Settings, SetupError};
-use crate::dsp::convert::{ConvertError, Converter, MatrixError, Source};
+use super::settings::{PROPERTIES, Settings, SetupError};
+use crate::dsp::convert::MatrixError;
 use crate::elements::support::format::{Partial, clip, frames, with_planes};
 use crate::elements::support::metrics::{ElementMetrics, span};
-use crate::elements::support::transform::{
-    self, Transform, aligned_buffer, with_bytes, with_bytes_mut,
-};
+use crate::elements::support::pads;
+use crate::elements::support::properties::Live;
+use crate::elements::support::transform::{self, Transform, aligned_buffer};
 use crate::logging::object;
 use crate::resilience::lock;
 
 const TARGET: &str = "rustaudioconvert";
-
-/// A negotiated conversion.
-struct Active {
-    converter: Converter,
-    /// What was set last has no part in it yet.
-    waiting: Option<Waiting>,
-    input: gst_audio::AudioInfo,
-    output: gst_audio::AudioInfo,
-    planar: bool,
-}
-
-/// A mix for caps that are still to come.
-struct Waiting {
-    reason: MatrixError,
-    /// Frames that have played since.
-    frames: u64,
-}
 
 #[derive(Default)]
 struct State {
@@ -51,9 +35,9 @@ struct State {
 }
 
 pub struct AudioConvert {
-    settings: Mutex<Settings>,
-    /// Settings changed since the converter was made.
-    dirty: AtomicBool,
+    settings: Live<Settings>,
+    /// The mix of the stream that plays.
+    in_use: Mutex<Option<InUse>>,
     state: Mutex<State>,
     /// Downstream wants no memory of its own kind.
     plain_memory: AtomicBool,
@@ -66,8 +50,8 @@ impl Default for AudioConvert {
         // Elements differ, runs of a program do not.
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
-            settings: Mutex::default(),
-            dirty: AtomicBool::new(false),
+            settings: Live::default(),
+            in_use: Mutex::default(),
             state: Mutex::default(),
             plain_memory: AtomicBool::new(true),
             metrics: ElementMetrics::default(),
@@ -89,12 +73,11 @@ impl ObjectSubclass for AudioConvert {
 
 impl ObjectImpl for AudioConvert {
     fn properties() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            let mut all = settings::properties();
-            all.extend(ElementMetrics::properties(TARGET));
-            all
+        static ALL: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            let of_all = ElementMetrics::properties(TARGET);
+            PROPERTIES.specs().chain(of_all).collect()
         });
-        &PROPERTIES
+        &ALL
     }
 
     fn constructed(&self) {
@@ -103,51 +86,18 @@ impl ObjectImpl for AudioConvert {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        if self.metrics.set_property(value, pspec) {
-            return;
+        if !self.metrics.set_property(value, pspec) {
+            self.set(pspec.name(), value);
         }
-        if pspec.name() == "mix-matrix" {
-            return self.set_mix_matrix(value);
-        }
-        let mut settings = lock(&self.settings);
-        // GObject has checked the type of `value` against `pspec`.
-        match pspec.name() {
-            "dithering" => settings.dithering = value.get().unwrap_or(settings.dithering),
-            "dithering-threshold" => {
-                settings.dithering_threshold = value.get().unwrap_or(settings.dithering_threshold);
-            }
-            "noise-shaping" => {
-                settings.noise_shaping = value.get().unwrap_or(settings.noise_shaping);
-            }
-            "input-channels-reorder" => {
-                settings.mixing.reorder = value.get().unwrap_or(settings.mixing.reorder);
-            }
-            "input-channels-reorder-mode" => {
-                let mode = &mut settings.mixing.reorder_mode;
-                *mode = value.get().unwrap_or(*mode);
-            }
-            _ => return,
-        }
-        drop(settings);
-        self.settings_changed(pspec.name().starts_with("input-channels"));
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         if let Some(value) = self.metrics.property(&*self.obj(), pspec) {
             return value;
         }
-        let settings = lock(&self.settings);
-        match pspec.name() {
-            "dithering" => settings.dithering.to_value(),
-            "dithering-threshold" => settings.dithering_threshold.to_value(),
-            "noise-shaping" => settings.noise_shaping.to_value(),
-            "mix-matrix" => {
-                settings::matrix_to_value(settings.mixing.matrix.as_deref().unwrap_or_default())
-            }
-            "input-channels-reorder" => settings.mixing.reorder.to_value(),
-            "input-channels-reorder-mode" => settings.mixing.reorder_mode.to_value(),
-            _ => pspec.default_value().clone(),
-        }
+        PROPERTIES
+            .get(&self.settings.get(), pspec.name())
+            .unwrap_or_else(|| pspec.default_value().clone())
     }
 }
 
@@ -167,15 +117,8 @@ impl ElementImpl for AudioConvert {
     }
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
-        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            let caps = negotiate::template();
-            [("sink", PadDirection::Sink), ("src", PadDirection::Src)]
-                .into_iter()
-                .filter_map(|(name, direction)| {
-                    gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
-                })
-                .collect()
-        });
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> =
+            LazyLock::new(|| pads::templates(&negotiate::template()));
         &TEMPLATES
     }
 
@@ -200,7 +143,7 @@ impl BaseTransformImpl for AudioConvert {
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         *lock(&self.state) = State::default();
-        lock(&self.settings).in_use = None;
+        *lock(&self.in_use) = None;
         self.metrics.finish(&*self.obj());
         self.parent_stop()
     }
@@ -211,7 +154,7 @@ impl BaseTransformImpl for AudioConvert {
         caps: &gst::Caps,
         filter: Option<&gst::Caps>,
     ) -> Option<gst::Caps> {
-        let result = negotiate::transform(&lock(&self.settings), direction, caps, filter);
+        let result = self.mixes(|mixes| negotiate::transform(mixes, direction, caps, filter));
         if result.is_empty()
             && let Some(filter) = filter
         {
@@ -226,7 +169,7 @@ impl BaseTransformImpl for AudioConvert {
         caps: &gst::Caps,
         othercaps: gst::Caps,
     ) -> gst::Caps {
-        let fixed = negotiate::fixate(&lock(&self.settings), direction, caps, othercaps);
+        let fixed = self.mixes(|mixes| negotiate::fixate(mixes, direction, caps, othercaps));
         tracing::debug!(target: TARGET, element = object(&*self.obj()), %caps, %fixed, "fixated");
         fixed
     }
@@ -242,10 +185,11 @@ impl BaseTransformImpl for AudioConvert {
                 .map_err(|e| gst::loggable_error!(gst::CAT_RUST, "invalid caps {caps}: {e}"))
         };
         let (input, output) = (parse(incaps)?, parse(outcaps)?);
-        self.activate(input, output).map_err(|e| {
-            self.refuse(&e, incaps, outcaps);
-            gst::loggable_error!(gst::CAT_RUST, "{e}")
-        })
+        self.activate(input, output, self.settings.get())
+            .map_err(|e| {
+                self.refuse(&e, incaps, outcaps);
+                gst::loggable_error!(gst::CAT_RUST, "{e}")
+            })
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
@@ -277,7 +221,7 @@ impl BaseTransformImpl for AudioConvert {
             && s.name() == "GstRequestAudioMixMatrix"
         {
             if let Ok(matrix) = s.value("matrix") {
-                self.set_mix_matrix(matrix);
+                self.set("mix-matrix", matrix);
                 self.obj().notify("mix-matrix");
             }
             return true;
@@ -313,13 +257,16 @@ impl BaseTransformImpl for AudioConvert {
 impl Transform for AudioConvert {
     // One that cannot be written to is converted out of place rather than copied first.
     fn transform_buffer(&self, inbuf: gst::Buffer) -> Result<Option<gst::Buffer>, gst::FlowError> {
-        if self.dirty.load(Ordering::Acquire) {
+        let mut state = lock(&self.state);
+        let current = |active: &Active| self.settings.is(&active.settings);
+        if !state.active.as_ref().is_none_or(current) {
+            drop(state);
             let work = self.metrics.begin();
             let ready = self.rebuild();
             self.metrics.end_without_buffer(work);
             ready?;
+            state = lock(&self.state);
         }
-        let mut state = lock(&self.state);
         // Buffers come after caps: without them `submit_input_buffer` refuses.
         let State {
             active, segment, ..
@@ -359,31 +306,6 @@ impl Transform for AudioConvert {
     }
 }
 
-/// Why a buffer could not be converted.
-#[derive(Debug, thiserror::Error)]
-enum BufferError {
-    #[error(transparent)]
-    Convert(#[from] ConvertError),
-    #[error(transparent)]
-    Partial(#[from] Partial),
-    #[error("a buffer cannot be mapped: {0}")]
-    Map(#[from] glib::BoolError),
-    #[error("no output buffer: {0}")]
-    Allocate(gst::FlowError),
-}
-
-impl Active {
-    /// Why what was set last has no effect, once a second has played without.
-    fn overdue(&mut self, frames: u64) -> Option<MatrixError> {
-        let waiting = self.waiting.as_mut()?;
-        waiting.frames += frames;
-        if waiting.frames < u64::from(self.input.rate()) {
-            return None;
-        }
-        self.waiting.take().map(|waiting| waiting.reason)
-    }
-}
-
 impl AudioConvert {
     /// The output of one buffer; `inbuf` itself where that can be done in place.
     fn convert(
@@ -407,21 +329,7 @@ impl AudioConvert {
             return Ok(inbuf);
         }
         let mut outbuf = self.output_buffer(&inbuf, frames * active.output.bpf() as usize)?;
-        let out = outbuf.make_mut();
-        if gap {
-            with_bytes_mut(out, |dst| active.converter.silence(dst))?;
-        } else {
-            let meta = inbuf.meta::<gst_audio::AudioMeta>();
-            let offsets = meta.as_ref().map_or(&[][..], |m| m.offsets());
-            let converted = with_bytes(&inbuf, |data| {
-                let source = Source { data, offsets };
-                with_bytes_mut(out, |dst| active.converter.convert(source, dst, frames))
-            });
-            converted???;
-        }
-        if active.planar && frames > 0 {
-            gst_audio::AudioMeta::add(out, &active.output, frames, &[])?;
-        }
+        active.write(&inbuf, outbuf.make_mut(), frames)?;
         Ok(outbuf)
     }
 
@@ -466,17 +374,19 @@ impl AudioConvert {
         &self,
         input: gst_audio::AudioInfo,
         output: gst_audio::AudioInfo,
+        settings: Arc<Settings>,
     ) -> Result<(), SetupError> {
-        self.dirty.store(false, Ordering::Release);
-        let settings = lock(&self.settings).clone();
-        let (converter, reason) = settings.converter(&input, &output, self.seed)?;
+        let mut in_use = lock(&self.in_use);
+        let (converter, reason) =
+            settings.converter(in_use.as_ref(), &input, &output, self.seed)?;
         if reason.is_none() {
-            lock(&self.settings).in_use = Some(InUse {
-                mixing: settings.mixing,
+            *in_use = Some(InUse {
+                mixing: settings.mixing.clone(),
                 inputs: input.channels().cast_signed(),
                 outputs: output.channels().cast_signed(),
             });
         }
+        drop(in_use);
         let element = self.obj();
         if let Some(reason) = &reason {
             tracing::warn!(
@@ -489,13 +399,7 @@ impl AudioConvert {
         let mut state = lock(&self.state);
         state.refused = None;
         state.hinted = None;
-        state.active = Some(Active {
-            planar: output.layout() == gst_audio::AudioLayout::NonInterleaved,
-            converter,
-            waiting: reason.map(|reason| Waiting { reason, frames: 0 }),
-            input,
-            output,
-        });
+        state.active = Some(Active::new(settings, converter, reason, input, output));
         drop(state);
         element.set_in_place(in_place);
         element.set_passthrough(passthrough);
@@ -507,47 +411,49 @@ impl AudioConvert {
 
     /// Takes up changed settings, from the streaming thread.
     fn rebuild(&self) -> Result<(), gst::FlowError> {
-        let infos = lock(&self.state)
-            .active
-            .as_ref()
-            .map(|a| (a.input.clone(), a.output.clone()));
+        let settings = self.settings.get();
+        let infos = lock(&self.state).active.as_mut().map(|active| {
+            // An error is told once, and what was before goes on.
+            active.settings = settings.clone();
+            (active.input.clone(), active.output.clone())
+        });
         let Some((input, output)) = infos else {
             return Ok(());
         };
-        self.activate(input, output).map_err(|e| {
+        self.activate(input, output, settings).map_err(|e| {
             self.metrics.add_error(&e.to_string());
             gst::element_imp_error!(self, gst::StreamError::Format, ("{e}"));
             gst::FlowError::NotNegotiated
         })
     }
 
-    fn settings_changed(&self, channels: bool) {
-        self.dirty.store(true, Ordering::Release);
-        if channels {
-            let element = self.obj();
-            // Whether something is left to do is known when the next buffer comes.
-            element.set_passthrough(false);
-            element.reconfigure_sink();
-            element.reconfigure_src();
-        }
+    /// Negotiates by the mix that was set, and the one that plays.
+    fn mixes<R>(&self, f: impl FnOnce(&Mixes<'_>) -> R) -> R {
+        let settings = self.settings.get();
+        let in_use = lock(&self.in_use);
+        f(&Mixes::new(&settings.mixing, in_use.as_ref()))
     }
 
-    fn set_mix_matrix(&self, value: &glib::Value) {
-        match settings::matrix_from_value(value) {
-            Ok(matrix) => {
-                lock(&self.settings).mixing.matrix = matrix;
-                self.settings_changed(true);
+    fn set(&self, name: &str, value: &glib::Value) {
+        let set = |settings: &mut Settings| PROPERTIES.set(settings, name, value);
+        let element = self.obj();
+        match self.settings.change(set) {
+            Ok(true) if name == "mix-matrix" || name.starts_with("input-channels") => {
+                // Whether something is left to do is known when the next buffer comes.
+                element.set_passthrough(false);
+                element.reconfigure_sink();
+                element.reconfigure_src();
             }
-            Err(e) => {
-                tracing::warn!(target: TARGET, element = object(&*self.obj()), "mix-matrix: {e}");
-            }
+            Ok(_) => {}
+            Err(e) => tracing::warn!(target: TARGET, element = object(&*element), "{name}: {e}"),
         }
     }
 
     /// Says why downstream takes nothing that `caps` could become, if that is for the channels.
     fn explain(&self, caps: &gst::Caps) {
         let peer = self.obj().src_pad().peer_query_caps(None);
-        let refusal = negotiate::refusal(&lock(&self.settings), PadDirection::Sink, caps, &peer);
+        let refusal =
+            self.mixes(|mixes| negotiate::refusal(mixes, PadDirection::Sink, caps, &peer));
         if let Some(refusal) = refusal {
             self.refuse(&refusal.into(), caps, &peer);
         }
@@ -586,7 +492,7 @@ impl AudioConvert {
         } else {
             caps
         };
-        let refusal = negotiate::refusal(&lock(&self.settings), direction, caps, filter);
+        let refusal = self.mixes(|mixes| negotiate::refusal(mixes, direction, caps, filter));
         let Some(text) = refusal.map(|refusal| refusal.to_string()) else {
             return;
         };

@@ -154,6 +154,40 @@ pub struct InUse {
     pub outputs: i32,
 }
 
+/// The mix that was set last, and the one that plays, where that is another: the last waits there for caps
+/// that it suits.
+#[derive(Clone, Copy, Debug)]
+pub struct Mixes<'a> {
+    pub set: &'a Mixing,
+    pub before: Option<&'a InUse>,
+}
+
+impl<'a> Mixes<'a> {
+    pub fn new(set: &'a Mixing, in_use: Option<&'a InUse>) -> Self {
+        Self {
+            set,
+            before: in_use.filter(|in_use| in_use.mixing != *set),
+        }
+    }
+
+    /// The mix of `input` to `output`. The last that was set, where it does not suit them, leaves the one
+    /// that plays, where that does, and says why it waits.
+    pub fn between(
+        &self,
+        input: &gst_audio::AudioInfo,
+        output: &gst_audio::AudioInfo,
+    ) -> Result<(Matrix, Option<MatrixError>), MatrixError> {
+        match self.set.between(input, output) {
+            Ok(matrix) => Ok((matrix, None)),
+            Err(refused) => {
+                let before = self.before;
+                let before = before.and_then(|b| b.mixing.between(input, output).ok());
+                Ok((before.ok_or_else(|| refused.clone())?, Some(refused)))
+            }
+        }
+    }
+}
+
 fn channels(info: &gst_audio::AudioInfo) -> Channels {
     use gst::glib::translate::IntoGlib;
     match info.positions() {

@@ -6,11 +6,14 @@
 //! ```
 //!
 //! A drop-in for `audioconvert`: same properties, values, defaults and negotiation. What is computed
-//! differently, and why, is in `docs/convert.md`.
+//! differently, and why, is in `docs/convert.md`, properties are in `docs/properties.md`.
+//!
+//! Since: 0.1.0
 
 use gst::glib;
 use gst::prelude::*;
 
+mod active;
 mod imp;
 mod mixing;
 mod negotiate;

@@ -2,8 +2,7 @@
 
 use gst::PadDirection;
 
-use super::mixing::Mixing;
-use super::settings::Settings;
+use super::mixing::{Mixes, Mixing};
 use crate::dsp::convert::MatrixError;
 
 /// Every raw format, layout and channel count.
@@ -20,15 +19,15 @@ pub fn template() -> gst::Caps {
 
 /// What `caps` on the pad of `direction` can become on the other one.
 pub fn transform(
-    settings: &Settings,
+    mixes: &Mixes<'_>,
     direction: PadDirection,
     caps: &gst::Caps,
     filter: Option<&gst::Caps>,
 ) -> gst::Caps {
-    let mut result = through(&settings.mixing, direction, caps, filter);
+    let mut result = through(mixes.set, direction, caps, filter);
     // A mix that does not suit the stream waits for caps that it suits while the one in use goes
     // on; upstream gives what the new one is for, where it can.
-    if let Some(before) = settings.superseded()
+    if let Some(before) = mixes.before
         && (direction == PadDirection::Sink || filter.is_some() && result.is_empty())
     {
         let (here, there) = match direction {
@@ -132,12 +131,12 @@ fn ends(mixing: &Mixing, direction: PadDirection) -> (Option<i32>, Option<i32>) 
 
 /// Why `caps` on the pad of `direction` become nothing of `other`, if that is for the channels alone.
 pub fn refusal(
-    settings: &Settings,
+    mixes: &Mixes<'_>,
     direction: PadDirection,
     caps: &gst::Caps,
     other: &gst::Caps,
 ) -> Option<MatrixError> {
-    if !transform(settings, direction, caps, Some(other)).is_empty() {
+    if !transform(mixes, direction, caps, Some(other)).is_empty() {
         return None;
     }
     let here = caps.structure(0)?;
@@ -152,7 +151,7 @@ pub fn refusal(
         _ => (there, here),
     };
     let count = |n: i32| usize::try_from(n).ok();
-    settings.mixing.refusal(count(inputs)?, count(outputs)?)
+    mixes.set.refusal(count(inputs)?, count(outputs)?)
 }
 
 /// The number of channels that `s` allows nearest to `n`.
@@ -168,12 +167,12 @@ fn nearest_channels(s: &gst::StructureRef, n: i32) -> Option<i32> {
 /// if possible, else the same channels, else the nearest; the same format, else one that loses
 /// nothing.
 pub fn fixate(
-    settings: &Settings,
+    mixes: &Mixes<'_>,
     direction: PadDirection,
     caps: &gst::Caps,
     other: gst::Caps,
 ) -> gst::Caps {
-    let other = preferred(&settings.mixing, direction, caps, other);
+    let other = preferred(mixes.set, direction, caps, other);
     let mut result = other.intersect(caps);
     if result.is_empty() {
         let mut alike = caps.clone();

@@ -1,11 +1,14 @@
 //! Properties, and the conversion that they and the caps ask for.
 
+use std::sync::LazyLock;
+
 use gst::glib;
 use gst::prelude::*;
 
-use super::mixing::{InUse, Mixing};
+use super::mixing::{InUse, Mixes, Mixing};
 use crate::dsp::convert::{Converter, Dither, MatrixError, NoiseShaping, Quantisation, Side};
 use crate::elements::support::format::sample_format;
+use crate::elements::support::properties::{Property, Table, choice, field, property};
 
 /// The properties of the element.
 #[derive(Clone, Debug)]
@@ -14,27 +17,51 @@ pub struct Settings {
     pub dithering_threshold: u32,
     pub noise_shaping: gst_audio::AudioNoiseShapingMethod,
     pub mixing: Mixing,
-    /// The mix of the stream that plays: a later one waits there for caps that it suits.
-    pub in_use: Option<InUse>,
 }
-
-const DEFAULT_THRESHOLD: u32 = 20;
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             dithering: gst_audio::AudioDitherMethod::Tpdf,
-            dithering_threshold: DEFAULT_THRESHOLD,
+            dithering_threshold: 20,
             noise_shaping: gst_audio::AudioNoiseShapingMethod::None,
             mixing: Mixing::default(),
-            in_use: None,
         }
     }
 }
 
-/// Their specifications, the shared ones of metrics aside.
-pub fn properties() -> Vec<glib::ParamSpec> {
-    let defaults = Settings::default();
+/// Each property once.
+pub static PROPERTIES: LazyLock<Table<Settings>> = LazyLock::new(|| {
+    Table::new(vec![
+        choice("dithering", field!(Settings.dithering))
+            .mutable_playing("Dithering", "Noise added before bits are given up"),
+        property("dithering-threshold", field!(Settings.dithering_threshold))
+            .within(0..=32)
+            .mutable_playing(
+                "Dithering threshold",
+                "Output depth in bits at and below which dithering and noise shaping apply",
+            ),
+        choice("noise-shaping", field!(Settings.noise_shaping)).mutable_playing(
+            "Noise shaping",
+            "Filter that moves the rounding noise to where it is heard less",
+        ),
+        mix_matrix(),
+        choice("input-channels-reorder", field!(Settings.mixing.reorder)).mutable_playing(
+            "Input channels reorder",
+            "Order of positions that input channels are taken to come in",
+        ),
+        choice(
+            "input-channels-reorder-mode",
+            field!(Settings.mixing.reorder_mode),
+        )
+        .mutable_playing(
+            "Input channels reorder mode",
+            "When input-channels-reorder replaces the positions of the caps",
+        ),
+    ])
+});
+
+fn mix_matrix() -> Property<Settings> {
     let coefficient = glib::ParamSpecFloat::builder("matrix-cols")
         .minimum(-1.0)
         .maximum(1.0)
@@ -46,54 +73,29 @@ pub fn properties() -> Vec<glib::ParamSpec> {
         .blurb("Gains of all input channels in one output channel")
         .element_spec(&coefficient)
         .build();
-    vec![
-        glib::ParamSpecEnum::builder_with_default("dithering", defaults.dithering)
-            .nick("Dithering")
-            .blurb("Noise added before bits are given up")
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecUInt::builder("dithering-threshold")
-            .nick("Dithering threshold")
-            .blurb("Output depth in bits at and below which dithering and noise shaping apply")
-            .maximum(32)
-            .default_value(DEFAULT_THRESHOLD)
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecEnum::builder_with_default("noise-shaping", defaults.noise_shaping)
-            .nick("Noise shaping")
-            .blurb("Filter that moves the rounding noise to where it is heard less")
-            .mutable_playing()
-            .build(),
-        gst::ParamSpecArray::builder("mix-matrix")
-            .nick("Input/output channel matrix")
-            .blurb(
-                "Gains, a row of input channels for each output channel; an empty matrix is the \
-                 identity, none at all the mix by channel positions",
-            )
-            .element_spec(&row)
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecEnum::builder_with_default(
-            "input-channels-reorder",
-            defaults.mixing.reorder,
+    let matrix = gst::ParamSpecArray::builder("mix-matrix")
+        .nick("Input/output channel matrix")
+        .blurb(
+            "Gains, a row of input channels for each output channel; an empty matrix is the \
+             identity, none at all the mix by channel positions",
         )
-        .nick("Input channels reorder")
-        .blurb("Order of positions that input channels are taken to come in")
+        .element_spec(&row)
         .mutable_playing()
-        .build(),
-        glib::ParamSpecEnum::builder_with_default(
-            "input-channels-reorder-mode",
-            defaults.mixing.reorder_mode,
-        )
-        .nick("Input channels reorder mode")
-        .blurb("When input-channels-reorder replaces the positions of the caps")
-        .mutable_playing()
-        .build(),
-    ]
+        .build();
+    Property::by(
+        matrix,
+        |settings: &Settings| {
+            matrix_to_value(settings.mixing.matrix.as_deref().unwrap_or_default())
+        },
+        |settings, value| {
+            settings.mixing.matrix = matrix_from_value(value)?;
+            Ok(())
+        },
+    )
 }
 
 /// Rows of a matrix as GStreamer holds it; the matrix of one empty row is none at all.
-pub fn matrix_from_value(value: &glib::Value) -> Result<Option<Vec<Vec<f32>>>, String> {
+fn matrix_from_value(value: &glib::Value) -> Result<Option<Vec<Vec<f32>>>, String> {
     let rows = value
         .get::<gst::ArrayRef>()
         .map_err(|_| "the matrix is no array of rows")?;
@@ -125,7 +127,7 @@ fn number(value: &glib::Value) -> Result<f32, String> {
 }
 
 /// The reverse of [`matrix_from_value`].
-pub fn matrix_to_value(rows: &[Vec<f32>]) -> glib::Value {
+fn matrix_to_value(rows: &[Vec<f32>]) -> glib::Value {
     gst::Array::new(rows.iter().map(|row| gst::Array::new(row.iter()))).to_value()
 }
 
@@ -150,16 +152,11 @@ pub fn side(info: &gst_audio::AudioInfo) -> Result<Side, SetupError> {
 }
 
 impl Settings {
-    /// The mix that plays, where another has been set since.
-    pub fn superseded(&self) -> Option<&InUse> {
-        let in_use = self.in_use.as_ref();
-        in_use.filter(|in_use| in_use.mixing != self.mixing)
-    }
-
-    /// The converter between two kinds of buffers; `seed` starts its dither noise. A mix that does
-    /// not suit them leaves the one in use, where that does, and says why it waits.
+    /// The converter between two kinds of buffers, of which `in_use` is the mix that plays; `seed`
+    /// starts its dither noise. Why the mix that was set waits, if it does, comes with it.
     pub fn converter(
         &self,
+        in_use: Option<&InUse>,
         input: &gst_audio::AudioInfo,
         output: &gst_audio::AudioInfo,
         seed: u64,
@@ -170,14 +167,7 @@ impl Settings {
                 output: output.rate(),
             });
         }
-        let (matrix, waits) = match self.mixing.between(input, output) {
-            Ok(matrix) => (matrix, None),
-            Err(refused) => {
-                let before = self.superseded();
-                let before = before.and_then(|b| b.mixing.between(input, output).ok());
-                (before.ok_or_else(|| refused.clone())?, Some(refused))
-            }
-        };
+        let (matrix, waits) = Mixes::new(&self.mixing, in_use).between(input, output)?;
         let (from, to) = (side(input)?, side(output)?);
         let quantisation = self.quantisation(output.rate());
         let converter = Converter::new(from, to, &matrix, quantisation, seed)?;

@@ -13,9 +13,11 @@ use gst::subclass::prelude::*;
 
 use super::engine::{Engine, Surroundings};
 use super::messages;
-use super::settings::{Isolation, Settings};
+use super::settings::{Isolation, PROPERTIES, Settings};
 use super::stats::Stats;
 use crate::elements::support::metrics::ElementMetrics;
+use crate::elements::support::pads;
+use crate::elements::support::properties::Live;
 use crate::logging::object;
 use crate::python::{Callbacks, Failure, InProcess, Node, Runtime, Worker};
 use crate::resilience::lock;
@@ -24,24 +26,25 @@ use crate::resilience::{Classifier, Interrupt};
 const FACTORY: &str = "pypipelinenode";
 
 /// Settings, and what is derived from them, as the streaming thread uses them.
+#[derive(Clone, Default)]
 struct Active {
     settings: Settings,
     classifier: Classifier,
 }
 
 impl Active {
-    fn new(settings: Settings) -> Self {
-        Self {
-            classifier: Classifier::new(settings.retry_on.as_deref().unwrap_or_default()),
-            settings,
-        }
+    fn set(&mut self, name: &str, value: &glib::Value) -> Result<bool, String> {
+        let known = PROPERTIES.set(&mut self.settings, name, value)?;
+        let retry_on = self.settings.retry_on.as_deref();
+        self.classifier = Classifier::new(retry_on.unwrap_or_default());
+        Ok(known)
     }
 }
 
 pub struct PyPipelineNode {
     sink: gst::Pad,
     src: gst::Pad,
-    settings: Mutex<Arc<Active>>,
+    settings: Live<Active>,
     /// Taken out while it works, so that nobody waits for Python on this lock.
     engine: Mutex<Option<Box<Engine>>>,
     /// Room for what one call gives; the streaming thread's own.
@@ -115,7 +118,7 @@ impl PyPipelineNode {
         work: impl FnOnce(&mut Engine, &Surroundings<'_>, &mut Vec<gst::Buffer>) -> R,
     ) -> Option<(R, Result<gst::FlowSuccess, gst::FlowError>)> {
         let mut engine = lock(&self.engine).take()?;
-        let active = lock(&self.settings).clone();
+        let active = self.settings.get();
         let element = self.obj();
         let env = Surroundings {
             element: element.upcast_ref(),
@@ -282,14 +285,8 @@ impl PyPipelineNode {
                 true
             }
             gst::QueryViewMut::Latency(q) => {
-                let mut peer = gst::query::Latency::new();
-                if !self.sink.peer_query(&mut peer) {
-                    return false;
-                }
-                let (live, min, max) = peer.result();
                 let own = gst::ClockTime::from_nseconds(self.latency.load(Relaxed));
-                q.set(live, min + own, max.map(|max| max + own));
-                true
+                pads::answer_latency(q, &self.sink, own)
             }
             _ => gst::Pad::query_default(&self.src, Some(&*self.obj()), query),
         }
@@ -297,7 +294,8 @@ impl PyPipelineNode {
 
     /// Loads the interpreter and the node.
     fn open(&self) -> Result<(), (Failure, String)> {
-        let settings = lock(&self.settings).settings.clone();
+        let active = self.settings.get();
+        let settings = &active.settings;
         let configuration = |text: String| (Failure::new("ConfigurationError", &text), text);
         let spec = settings.spec().map_err(configuration)?;
         let callbacks: crate::python::SharedCallbacks = Arc::new(ToElement {
@@ -370,15 +368,7 @@ static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
         .format_list(formats)
         .layout_list([AudioLayout::Interleaved, AudioLayout::NonInterleaved])
         .build();
-    [
-        ("sink", gst::PadDirection::Sink),
-        ("src", gst::PadDirection::Src),
-    ]
-    .into_iter()
-    .filter_map(|(name, direction)| {
-        gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
-    })
-    .collect()
+    pads::templates(&caps)
 });
 
 #[glib::object_subclass]
@@ -425,7 +415,7 @@ impl ObjectSubclass for PyPipelineNode {
         Self {
             sink,
             src,
-            settings: Mutex::new(Arc::new(Active::new(Settings::default()))),
+            settings: Live::default(),
             engine: Mutex::default(),
             out: Mutex::default(),
             interrupt: Arc::default(),
@@ -442,9 +432,8 @@ impl ObjectSubclass for PyPipelineNode {
 impl ObjectImpl for PyPipelineNode {
     fn properties() -> &'static [glib::ParamSpec] {
         static ALL: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            let mut all = Settings::properties();
-            all.extend(ElementMetrics::properties(FACTORY));
-            all
+            let of_all = ElementMetrics::properties(FACTORY);
+            PROPERTIES.specs().chain(of_all).collect()
         });
         &ALL
     }
@@ -453,32 +442,27 @@ impl ObjectImpl for PyPipelineNode {
         self.parent_constructed();
         let stats = self.stats.clone();
         self.metrics.set_extra(move || stats.fields());
-        let element = self.obj();
-        for pad in [&self.sink, &self.src] {
-            if let Err(error) = element.add_pad(pad) {
-                tracing::error!(
-                    target: "pypipelinenode", element = object(&*element), "no pad: {error}"
-                );
-            }
-        }
+        pads::add(&*self.obj(), [&self.sink, &self.src]);
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
         if self.metrics.set_property(value, pspec) {
             return;
         }
-        let mut guard = lock(&self.settings);
-        let mut settings = guard.settings.clone();
-        if settings.set(pspec.name(), value) {
-            self.timeout.store(settings.timeout, Relaxed);
-            *guard = Arc::new(Active::new(settings));
+        let set = |active: &mut Active| {
+            let known = active.set(pspec.name(), value);
+            self.timeout.store(active.settings.timeout, Relaxed);
+            known
+        };
+        if let Err(refused) = self.settings.change(set) {
+            tracing::warn!(target: FACTORY, element = object(&*self.obj()), "{refused}");
         }
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         self.metrics
             .property(&*self.obj(), pspec)
-            .or_else(|| lock(&self.settings).settings.get(pspec.name()))
+            .or_else(|| PROPERTIES.get(&self.settings.get().settings, pspec.name()))
             .unwrap_or_else(|| pspec.default_value().clone())
     }
 }
@@ -525,7 +509,7 @@ impl ElementImpl for PyPipelineNode {
                 })?;
             }
             gst::StateChange::ReadyToPaused => {
-                let active = lock(&self.settings).clone();
+                let active = self.settings.get();
                 self.stopping.store(false, SeqCst);
                 self.interrupt.clear();
                 self.stats.reset();

@@ -7,7 +7,9 @@
 //! ```
 //!
 //! The node protocol, the failure handling and the messages are described in
-//! `docs/pypipelinenode.md`.
+//! `docs/pypipelinenode.md`, its properties in `docs/properties.md`.
+//!
+//! Since: 0.1.0
 
 use gst::glib;
 use gst::prelude::*;

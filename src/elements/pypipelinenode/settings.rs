@@ -1,10 +1,11 @@
 //! The properties.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use gst::glib;
-use gst::prelude::*;
 
+use crate::elements::support::properties::{Table, choice, field, property};
 use crate::elements::support::timeline::time_to_frames;
 use crate::python::Spec;
 use crate::resilience::RetryPolicy;
@@ -189,215 +190,96 @@ impl Settings {
             Chunk::Duration | Chunk::Utterance => self.chunk_duration,
         }
     }
+}
 
-    pub fn properties() -> Vec<glib::ParamSpec> {
-        let d = Self::default();
-        let text = |name: &str, nick: &str, blurb: &str| {
-            glib::ParamSpecString::builder(name)
-                .nick(nick)
-                .blurb(blurb)
-                .mutable_ready()
-                .build()
-        };
-        let time = |name: &str, nick: &str, blurb: &str, default: u64| {
-            glib::ParamSpecUInt64::builder(name)
-                .nick(nick)
-                .blurb(blurb)
-                .maximum(u64::MAX - 1)
-                .default_value(default)
-                .mutable_playing()
-                .build()
-        };
-        vec![
-            text(
-                "module",
-                "Module",
-                "Name of a module, or path of a .py file",
+/// Each property once.
+pub static PROPERTIES: LazyLock<Table<Settings>> = LazyLock::new(|| {
+    // A time that is not given means none in GStreamer, and is no value.
+    let times = 0..=u64::MAX - 1;
+    Table::new(vec![
+        property("module", field!(Settings.module))
+            .mutable_ready("Module", "Name of a module, or path of a .py file"),
+        property("class", field!(Settings.class))
+            .mutable_ready("Class", "Class in the module to make the node from"),
+        property("function", field!(Settings.function)).mutable_ready(
+            "Function",
+            "Function in the module to call, where there is no class; default: process",
+        ),
+        property("kwargs", field!(Settings.kwargs)).mutable_ready(
+            "Keyword arguments",
+            "JSON object: keyword arguments of the class, or of each call of the function",
+        ),
+        property("python-path", field!(Settings.python_path)).mutable_ready(
+            "Python path",
+            "Directories to put in front of sys.path, separated by colons",
+        ),
+        property("python-home", field!(Settings.python_home)).mutable_ready(
+            "Python home",
+            "Virtualenv or prefix of the Python to use; default: $VIRTUAL_ENV, then $CONDA_PREFIX, then \
+             the system's. $RUSTAUDIO_LIBPYTHON names the library itself, before all of these",
+        ),
+        choice("chunk", field!(Settings.chunk))
+            .mutable_ready("Chunk", "What one call of the node gets"),
+        property("chunk-duration", field!(Settings.chunk_duration))
+            .within(times.clone())
+            .mutable_ready(
+                "Chunk duration",
+                "Length of a chunk in ns for chunk=duration; longest one for chunk=utterance \
+                 (0 = not limited)",
             ),
-            text(
-                "class",
-                "Class",
-                "Class in the module to make the node from",
-            ),
-            text(
-                "function",
-                "Function",
-                "Function in the module to call, where there is no class; default: process",
-            ),
-            text(
-                "kwargs",
-                "Keyword arguments",
-                "JSON object: keyword arguments of the class, or of each call of the function",
-            ),
-            text(
-                "python-path",
-                "Python path",
-                "Directories to put in front of sys.path, separated by colons",
-            ),
-            text(
-                "python-home",
-                "Python home",
-                "Virtualenv or prefix of the Python to use; default: $VIRTUAL_ENV, then $CONDA_PREFIX, then \
-                 the system's. $RUSTAUDIO_LIBPYTHON names the library itself, before all of these",
-            ),
-            glib::ParamSpecEnum::builder_with_default("chunk", d.chunk)
-                .nick("Chunk")
-                .blurb("What one call of the node gets")
-                .mutable_ready()
-                .build(),
-            glib::ParamSpecUInt64::builder("chunk-duration")
-                .nick("Chunk duration")
-                .blurb(
-                    "Length of a chunk in ns for chunk=duration; longest one for chunk=utterance \
-                     (0 = not limited)",
-                )
-                .maximum(u64::MAX - 1)
-                .default_value(d.chunk_duration)
-                .mutable_ready()
-                .build(),
-            glib::ParamSpecEnum::builder_with_default("layout", d.layout)
-                .nick("Layout")
-                .blurb("Shape of the array that the node gets and returns")
-                .mutable_ready()
-                .build(),
-            glib::ParamSpecUInt::builder("max-retries")
-                .nick("Retries")
-                .blurb("Most attempts after the first, at a call that fails with a transient error")
-                .default_value(d.max_retries)
-                .mutable_playing()
-                .build(),
-            time(
-                "initial-backoff",
-                "Initial backoff",
-                "Wait before the first retry in ns",
-                d.initial_backoff,
-            ),
-            glib::ParamSpecDouble::builder("backoff-multiplier")
-                .nick("Backoff multiplier")
-                .blurb("Factor from each wait to the next")
-                .minimum(1.0)
-                .maximum(1000.0)
-                .default_value(d.backoff_multiplier)
-                .mutable_playing()
-                .build(),
-            time(
-                "max-backoff",
-                "Longest backoff",
-                "Longest wait before a retry in ns",
-                d.max_backoff,
-            ),
-            glib::ParamSpecString::builder("retry-on")
-                .nick("Retry on")
-                .blurb(
-                    "Exceptions that are transient, by class name (dotted or bare, bases count), \
-                     separated by commas; default: time-outs, connection errors, out of memory, \
-                     rate limits",
-                )
-                .mutable_playing()
-                .build(),
-            time(
-                "deadline",
+        choice("layout", field!(Settings.layout))
+            .mutable_ready("Layout", "Shape of the array that the node gets and returns"),
+        property("max-retries", field!(Settings.max_retries)).mutable_playing(
+            "Retries",
+            "Most attempts after the first, at a call that fails with a transient error",
+        ),
+        property("initial-backoff", field!(Settings.initial_backoff))
+            .within(times.clone())
+            .mutable_playing("Initial backoff", "Wait before the first retry in ns"),
+        property("backoff-multiplier", field!(Settings.backoff_multiplier))
+            .within(1.0..=1000.0)
+            .mutable_playing("Backoff multiplier", "Factor from each wait to the next"),
+        property("max-backoff", field!(Settings.max_backoff))
+            .within(times.clone())
+            .mutable_playing("Longest backoff", "Longest wait before a retry in ns"),
+        property("retry-on", field!(Settings.retry_on)).mutable_playing(
+            "Retry on",
+            "Exceptions that are transient, by class name (dotted or bare, bases count), \
+             separated by commas; default: time-outs, connection errors, out of memory, \
+             rate limits",
+        ),
+        property("deadline", field!(Settings.deadline))
+            .within(times.clone())
+            .mutable_playing(
                 "Deadline",
                 "No attempt starts later than this after the first one, in ns (0 = none)",
-                d.deadline,
             ),
-            glib::ParamSpecUInt::builder("breaker-threshold")
-                .nick("Breaker threshold")
-                .blurb("Failed buffers in a row that open the circuit breaker (0 = never)")
-                .default_value(d.breaker_threshold)
-                .mutable_playing()
-                .build(),
-            time(
-                "breaker-cooldown",
+        property("breaker-threshold", field!(Settings.breaker_threshold)).mutable_playing(
+            "Breaker threshold",
+            "Failed buffers in a row that open the circuit breaker (0 = never)",
+        ),
+        property("breaker-cooldown", field!(Settings.breaker_cooldown))
+            .within(times.clone())
+            .mutable_playing(
                 "Breaker cooldown",
                 "Time in ns for which an open breaker skips the node before it tries one call",
-                d.breaker_cooldown,
             ),
-            glib::ParamSpecEnum::builder_with_default("on-failure", d.on_failure)
-                .nick("On failure")
-                .blurb("What becomes of audio whose call failed or was skipped")
-                .mutable_playing()
-                .build(),
-            glib::ParamSpecBoolean::builder("reload")
-                .nick("Reload")
-                .blurb("Load the node anew when its file changes, between two buffers")
-                .default_value(d.reload)
-                .mutable_playing()
-                .build(),
-            glib::ParamSpecEnum::builder_with_default("isolation", d.isolation)
-                .nick("Isolation")
-                .blurb("Where the node runs")
-                .mutable_ready()
-                .build(),
-            time(
-                "timeout",
+        choice("on-failure", field!(Settings.on_failure)).mutable_playing(
+            "On failure",
+            "What becomes of audio whose call failed or was skipped",
+        ),
+        property("reload", field!(Settings.reload)).mutable_playing(
+            "Reload",
+            "Load the node anew when its file changes, between two buffers",
+        ),
+        choice("isolation", field!(Settings.isolation))
+            .mutable_ready("Isolation", "Where the node runs"),
+        property("timeout", field!(Settings.timeout))
+            .within(times)
+            .mutable_playing(
                 "Timeout",
                 "Longest call in ns (0 = none): what a call awaits is cancelled, a worker process \
                  that goes on is killed; any other call in this process is only reported",
-                d.timeout,
             ),
-        ]
-    }
-
-    /// Takes a property; false if it is none of these.
-    pub fn set(&mut self, name: &str, value: &glib::Value) -> bool {
-        fn take<T: for<'a> glib::value::FromValue<'a>>(into: &mut T, value: &glib::Value) {
-            if let Ok(v) = value.get() {
-                *into = v;
-            }
-        }
-        match name {
-            "module" => take(&mut self.module, value),
-            "class" => take(&mut self.class, value),
-            "function" => take(&mut self.function, value),
-            "kwargs" => take(&mut self.kwargs, value),
-            "python-path" => take(&mut self.python_path, value),
-            "python-home" => take(&mut self.python_home, value),
-            "chunk" => take(&mut self.chunk, value),
-            "chunk-duration" => take(&mut self.chunk_duration, value),
-            "layout" => take(&mut self.layout, value),
-            "max-retries" => take(&mut self.max_retries, value),
-            "initial-backoff" => take(&mut self.initial_backoff, value),
-            "backoff-multiplier" => take(&mut self.backoff_multiplier, value),
-            "max-backoff" => take(&mut self.max_backoff, value),
-            "retry-on" => take(&mut self.retry_on, value),
-            "deadline" => take(&mut self.deadline, value),
-            "breaker-threshold" => take(&mut self.breaker_threshold, value),
-            "breaker-cooldown" => take(&mut self.breaker_cooldown, value),
-            "on-failure" => take(&mut self.on_failure, value),
-            "reload" => take(&mut self.reload, value),
-            "isolation" => take(&mut self.isolation, value),
-            "timeout" => take(&mut self.timeout, value),
-            _ => return false,
-        }
-        true
-    }
-
-    /// Value of a property; `None` if it is none of these.
-    pub fn get(&self, name: &str) -> Option<glib::Value> {
-        Some(match name {
-            "module" => self.module.to_value(),
-            "class" => self.class.to_value(),
-            "function" => self.function.to_value(),
-            "kwargs" => self.kwargs.to_value(),
-            "python-path" => self.python_path.to_value(),
-            "python-home" => self.python_home.to_value(),
-            "chunk" => self.chunk.to_value(),
-            "chunk-duration" => self.chunk_duration.to_value(),
-            "layout" => self.layout.to_value(),
-            "max-retries" => self.max_retries.to_value(),
-            "initial-backoff" => self.initial_backoff.to_value(),
-            "backoff-multiplier" => self.backoff_multiplier.to_value(),
-            "max-backoff" => self.max_backoff.to_value(),
-            "retry-on" => self.retry_on.to_value(),
-            "deadline" => self.deadline.to_value(),
-            "breaker-threshold" => self.breaker_threshold.to_value(),
-            "breaker-cooldown" => self.breaker_cooldown.to_value(),
-            "on-failure" => self.on_failure.to_value(),
-            "reload" => self.reload.to_value(),
-            "isolation" => self.isolation.to_value(),
-            "timeout" => self.timeout.to_value(),
-            _ => return None,
-        })
-    }
-}
+    ])
+});

@@ -1,7 +1,6 @@
 //! Glue between the resampler and `GstBaseTransform`.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{LazyLock, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 use gst::glib;
 use gst::prelude::*;
@@ -9,10 +8,12 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
-use super::settings::Settings;
+use super::settings::{PROPERTIES, Settings};
 use super::state::{State, StateError};
 use crate::elements::support::format::{Partial, clip, frames, with_planes};
 use crate::elements::support::metrics::{self, ElementMetrics};
+use crate::elements::support::pads;
+use crate::elements::support::properties::Live;
 use crate::elements::support::transform::{self, Transform};
 use crate::logging::object;
 use crate::resilience::lock;
@@ -21,10 +22,8 @@ const FACTORY: &str = "rustresample";
 
 #[derive(Default)]
 pub struct RustResample {
-    settings: Mutex<Settings>,
-    /// The settings are other than those that run.
-    changed: AtomicBool,
-    /// Locked before `settings` where both are; neither is held while pushing or posting.
+    settings: Live<Settings>,
+    /// Not locked while pushing or posting.
     running: Mutex<Running>,
     metrics: ElementMetrics,
 }
@@ -33,6 +32,8 @@ pub struct RustResample {
 struct Running {
     /// `None`: not negotiated, or passthrough.
     state: Option<State>,
+    /// Those that it was made by.
+    settings: Arc<Settings>,
     infos: Option<(gst_audio::AudioInfo, gst_audio::AudioInfo)>,
     reversed: bool,
     /// What was last said of a latency that is exceeded.
@@ -58,28 +59,21 @@ impl ObjectSubclass for RustResample {
 
 impl ObjectImpl for RustResample {
     fn properties() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            let mut properties = Settings::properties();
-            properties.push(
-                glib::ParamSpecString::builder("active-engine")
-                    .nick("Active engine")
-                    .blurb("Engine in use: polyphase, fft, sinc, rubato-fft, rubato-sinc, passthrough, or none before caps")
-                    .default_value("none")
-                    .read_only()
-                    .build(),
-            );
-            properties.extend(ElementMetrics::properties(FACTORY));
-            properties
+        static ALL: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            let of_all = ElementMetrics::properties(FACTORY);
+            PROPERTIES.specs().chain(of_all).collect()
         });
-        PROPERTIES.as_ref()
+        &ALL
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
         if self.metrics.set_property(value, pspec) {
             return;
         }
-        let changed = lock(&self.settings).set(value, pspec);
-        self.changed.fetch_or(changed, Relaxed);
+        let set = |settings: &mut Settings| PROPERTIES.set(settings, pspec.name(), value);
+        if let Err(refused) = self.settings.change(set) {
+            tracing::warn!(target: FACTORY, element = object(&*self.obj()), "{refused}");
+        }
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
@@ -95,8 +89,9 @@ impl ObjectImpl for RustResample {
             }
             .to_value();
         }
-        let value = lock(&self.settings).get(pspec.name());
-        value.unwrap_or_else(|| pspec.default_value().clone())
+        PROPERTIES
+            .get(&self.settings.get(), pspec.name())
+            .unwrap_or_else(|| pspec.default_value().clone())
     }
 }
 
@@ -118,15 +113,7 @@ impl ElementImpl for RustResample {
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
             let caps = gst_audio::AudioCapsBuilder::new().build();
-            [
-                ("sink", gst::PadDirection::Sink),
-                ("src", gst::PadDirection::Src),
-            ]
-            .into_iter()
-            .filter_map(|(name, direction)| {
-                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
-            })
-            .collect()
+            pads::templates(&caps)
         });
         TEMPLATES.as_ref()
     }
@@ -147,13 +134,13 @@ impl RustResample {
         in_info: &gst_audio::AudioInfo,
         out_info: &gst_audio::AudioInfo,
     ) -> Result<(), StateError> {
-        self.changed.store(false, Relaxed);
-        let settings = &*lock(&self.settings);
+        let settings = self.settings.get();
+        running.settings = settings.clone();
         running.state = if in_info == out_info && settings.may_pass() {
             None
         } else {
             let (i, o) = (in_info.clone(), out_info.clone());
-            Some(State::new(i, o, settings, running.reversed)?)
+            Some(State::new(i, o, &settings, running.reversed)?)
         };
         running.infos = Some((in_info.clone(), out_info.clone()));
         running.said_partial = false;
@@ -162,14 +149,10 @@ impl RustResample {
     }
 
     /// Takes over changed properties in the streaming thread.
-    fn take_up_settings(&self) -> Result<(), StateError> {
-        if !self.changed.load(Relaxed) {
-            return Ok(());
-        }
-        let mut running = lock(&self.running);
-        self.changed.store(false, Relaxed);
+    fn take_up_settings(&self, mut running: MutexGuard<'_, Running>) -> Result<(), StateError> {
         let before = running.state.as_ref().map(State::latency);
-        let settings = lock(&self.settings).clone();
+        let settings = self.settings.get();
+        running.settings = settings.clone();
         match &mut running.state {
             Some(state) => state.apply(&settings)?,
             None => {
@@ -189,9 +172,9 @@ impl RustResample {
     fn publish(&self, latency_changed: bool) {
         let (latency, memory, active, exceeded) = {
             let mut running = lock(&self.running);
-            let settings = lock(&self.settings);
             let said = running.exceeded.take();
-            running.exceeded = running.state.as_ref().and_then(|s| s.exceeds(&settings));
+            let state = running.state.as_ref();
+            running.exceeded = state.and_then(|state| state.exceeds(&running.settings));
             let exceeded = running
                 .exceeded
                 .clone()
@@ -209,7 +192,7 @@ impl RustResample {
         self.metrics.set_latency(latency.nseconds());
         self.metrics.set_memory(memory as u64);
         if latency_changed {
-            let _ = element.post_message(gst::message::Latency::builder().src(&*element).build());
+            pads::tell_latency(&*element);
         }
         if let Some(text) = exceeded {
             gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{text}"));
@@ -447,12 +430,7 @@ impl BaseTransformImpl for RustResample {
         if let (gst::PadDirection::Src, gst::QueryViewMut::Latency(q), Some(own)) =
             (direction, query.view_mut(), own)
         {
-            if !self.obj().sink_pad().peer_query(q.query_mut()) {
-                return false;
-            }
-            let (live, min, max) = q.result();
-            q.set(live, min + own, max.map(|max| max + own));
-            return true;
+            return pads::answer_latency(q, self.obj().sink_pad(), own);
         }
         BaseTransformImplExt::parent_query(self, direction, query)
     }
@@ -495,11 +473,14 @@ impl BaseTransformImpl for RustResample {
 
 impl Transform for RustResample {
     fn transform_buffer(&self, buffer: gst::Buffer) -> Result<Option<gst::Buffer>, gst::FlowError> {
-        if let Err(error) = self.take_up_settings() {
-            self.fail(&error);
-            return Err(gst::FlowError::Error);
-        }
         let mut running = lock(&self.running);
+        if !self.settings.is(&running.settings) {
+            if let Err(error) = self.take_up_settings(running) {
+                self.fail(&error);
+                return Err(gst::FlowError::Error);
+            }
+            running = lock(&self.running);
+        }
         let (rate, bpf) = match &running.infos {
             Some((info, _)) => (info.rate(), info.bpf()),
             None => (0, 0),

@@ -4,6 +4,11 @@
 //! gst-launch-1.0 audiotestsrc num-buffers=100 ! audio/x-raw,rate=44100 ! rustresample ! \
 //!     audio/x-raw,rate=16000 ! wavenc ! filesink location=out.wav
 //! ```
+//!
+//! Which engine when, and what each costs, is in `docs/resample.md`, properties are in
+//! `docs/properties.md`.
+//!
+//! Since: 0.1.0
 
 use gst::glib;
 use gst::prelude::*;

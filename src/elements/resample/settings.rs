@@ -1,10 +1,13 @@
-//! The properties that the user sets.
+//! The properties.
+
+use std::sync::LazyLock;
 
 use gst::glib;
 use gst::prelude::*;
 
 use super::{Engine, FilterInterpolation, FilterMode, Method};
 use crate::dsp::resample::{MAX_QUALITY, Spec};
+use crate::elements::support::properties::{Property, Table, choice, field, property};
 use crate::elements::support::timeline::{frames_to_time, time_to_frames};
 
 /// `max-latency` that stands for what `audioresample` has.
@@ -38,106 +41,59 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
-    pub fn properties() -> Vec<glib::ParamSpec> {
-        let default = Self::default();
-        vec![
-            glib::ParamSpecInt::builder("quality")
-                .nick("Quality")
-                .blurb("Filter quality, 0 the lowest and 10 the best, as audioresample's")
-                .minimum(0)
-                .maximum(i32::from(MAX_QUALITY))
-                .default_value(default.quality)
-                .mutable_playing()
-                .build(),
-            glib::ParamSpecEnum::builder_with_default("resample-method", default.method)
-                .nick("Resample method")
-                .blurb("Impulse response of the filter")
-                .mutable_playing()
-                .build(),
-            glib::ParamSpecEnum::builder_with_default("sinc-filter-mode", default.filter_mode)
-                .nick("Sinc filter table mode")
-                .blurb("How the taps of a sinc filter are stored")
-                .mutable_playing()
-                .build(),
-            glib::ParamSpecUInt::builder("sinc-filter-auto-threshold")
-                .nick("Sinc filter auto mode threshold")
-                .blurb("Largest exact filter table with sinc-filter-mode=auto, in bytes")
-                .default_value(default.auto_threshold)
-                .mutable_playing()
-                .build(),
-            glib::ParamSpecEnum::builder_with_default(
-                "sinc-filter-interpolation",
-                default.interpolation,
-            )
-            .nick("Sinc filter interpolation")
-            .blurb("How taps between the stored phases are found")
-            .mutable_playing()
-            .build(),
-            glib::ParamSpecEnum::builder_with_default("engine", default.engine)
-                .nick("Engine")
-                .blurb("Who does the work")
-                .mutable_playing()
-                .build(),
-            glib::ParamSpecUInt64::builder("max-latency")
-                .nick("Maximum latency")
+/// Each property once.
+pub static PROPERTIES: LazyLock<Table<Settings>> =
+    LazyLock::new(|| {
+        Table::new(vec![
+        property("quality", field!(Settings.quality))
+            .within(0..=i32::from(MAX_QUALITY))
+            .mutable_playing(
+                "Quality",
+                "Filter quality, 0 the lowest and 10 the best, as audioresample's",
+            ),
+        choice("resample-method", field!(Settings.method))
+            .mutable_playing("Resample method", "Impulse response of the filter"),
+        choice("sinc-filter-mode", field!(Settings.filter_mode)).mutable_playing(
+            "Sinc filter table mode",
+            "How the taps of a sinc filter are stored",
+        ),
+        property("sinc-filter-auto-threshold", field!(Settings.auto_threshold)).mutable_playing(
+            "Sinc filter auto mode threshold",
+            "Largest exact filter table with sinc-filter-mode=auto, in bytes",
+        ),
+        choice("sinc-filter-interpolation", field!(Settings.interpolation)).mutable_playing(
+            "Sinc filter interpolation",
+            "How taps between the stored phases are found",
+        ),
+        choice("engine", field!(Settings.engine)).mutable_playing("Engine", "Who does the work"),
+        property("max-latency", field!(Settings.max_latency)).mutable_playing(
+            "Maximum latency",
+            "Upper bound of the element's latency in ns; quality gives way to it, down to 0. \
+             Where that filter (4 frames of the lower rate; resample-method=nearest: 1 input \
+             frame) is still longer, a warning names the least. Default: as audioresample at \
+             this quality. 1000000000 frees engine=auto to choose fft",
+        ),
+        property("rate-correction", field!(Settings.rate_correction))
+            .within(0.9..=1.1)
+            .mutable_playing(
+                "Rate correction",
+                "Output frames made per nominal output frame, to follow a drifting clock (ratio)",
+            ),
+        Property::told(
+            glib::ParamSpecString::builder("active-engine")
+                .nick("Active engine")
                 .blurb(
-                    "Upper bound of the element's latency in ns; quality gives way to it, down to 0. \
-                     Where that filter (4 frames of the lower rate; resample-method=nearest: 1 input \
-                     frame) is still longer, a warning names the least. Default: as audioresample at \
-                     this quality. 1000000000 frees engine=auto to choose fft",
+                    "Engine in use: polyphase, fft, sinc, rubato-fft, rubato-sinc, passthrough, or \
+                     none before caps",
                 )
-                .default_value(default.max_latency)
-                .mutable_playing()
+                .default_value("none")
+                .read_only()
                 .build(),
-            glib::ParamSpecDouble::builder("rate-correction")
-                .nick("Rate correction")
-                .blurb("Output frames made per nominal output frame, to follow a drifting clock (ratio)")
-                .minimum(0.9)
-                .maximum(1.1)
-                .default_value(default.rate_correction)
-                .mutable_playing()
-                .build(),
-        ]
-    }
+        ),
+    ])
+    });
 
-    /// Sets the property of `pspec`; false if it is none of these.
-    pub fn set(&mut self, value: &glib::Value, pspec: &glib::ParamSpec) -> bool {
-        // The types are those that the properties were declared with.
-        fn put<'a, T: glib::value::FromValue<'a>>(to: &mut T, value: &'a glib::Value) {
-            if let Ok(value) = value.get() {
-                *to = value;
-            }
-        }
-        match pspec.name() {
-            "quality" => put(&mut self.quality, value),
-            "resample-method" => put(&mut self.method, value),
-            "sinc-filter-mode" => put(&mut self.filter_mode, value),
-            "sinc-filter-auto-threshold" => put(&mut self.auto_threshold, value),
-            "sinc-filter-interpolation" => put(&mut self.interpolation, value),
-            "engine" => put(&mut self.engine, value),
-            "max-latency" => put(&mut self.max_latency, value),
-            "rate-correction" => put(&mut self.rate_correction, value),
-            _ => return false,
-        }
-        true
-    }
-
-    /// Value of the property called `name`.
-    pub fn get(&self, name: &str) -> Option<glib::Value> {
-        Some(match name {
-            "quality" => self.quality.to_value(),
-            "resample-method" => self.method.to_value(),
-            "sinc-filter-mode" => self.filter_mode.to_value(),
-            "sinc-filter-auto-threshold" => self.auto_threshold.to_value(),
-            "sinc-filter-interpolation" => self.interpolation.to_value(),
-            "engine" => self.engine.to_value(),
-            "max-latency" => self.max_latency.to_value(),
-            "rate-correction" => self.rate_correction.to_value(),
-            _ => return None,
-        })
-    }
-
+impl Settings {
     /// The bound of the latency, where there is one.
     pub fn max_latency(&self) -> Option<gst::ClockTime> {
         (self.max_latency != AS_AUDIORESAMPLE)

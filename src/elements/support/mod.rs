@@ -2,6 +2,8 @@
 
 pub mod format;
 pub mod metrics;
+pub mod pads;
+pub mod properties;
 pub mod speech;
 pub mod timeline;
 pub mod transform;

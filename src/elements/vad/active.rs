@@ -1,10 +1,13 @@
 //! A negotiated stream: the detector, what waits for it, and how its words become messages.
 
+use std::sync::Arc;
+
 use super::message::{Times, VadChange, VadFrame};
 use super::queue::Queue;
 use super::settings::Settings;
 use crate::dsp::vad::{self, Change, Config, Frame, Output, Planes};
 use crate::elements::support::format::{Partial, frames, sample_format};
+use crate::elements::support::properties::Live;
 use crate::elements::support::timeline::frames_to_time;
 
 /// A timestamp this far off what is counted starts a new stream.
@@ -15,6 +18,8 @@ pub struct Active {
     pub info: gst_audio::AudioInfo,
     pub vad: vad::Vad,
     pub queue: Queue,
+    /// As they were taken up.
+    pub settings: Arc<Settings>,
     /// Timestamp of a sample, as the queue counts them, that later ones are counted from.
     anchor: Option<(gst::ClockTime, u64)>,
     /// Samples of the longest buffer and of the last one, and whether all but the last had the same.
@@ -77,7 +82,7 @@ impl Heard {
 }
 
 impl Active {
-    pub fn new(info: gst_audio::AudioInfo, settings: &Settings) -> Option<Self> {
+    pub fn new(info: gst_audio::AudioInfo, settings: Arc<Settings>) -> Option<Self> {
         let layout = match info.layout() {
             gst_audio::AudioLayout::NonInterleaved => vad::Layout::Planar,
             _ => vad::Layout::Interleaved,
@@ -93,6 +98,7 @@ impl Active {
             vad: vad::Vad::new(config, settings.rules()),
             info,
             queue: Queue::default(),
+            settings,
             anchor: None,
             longest: 0,
             last: 0,
@@ -102,6 +108,17 @@ impl Active {
             frame: Frame::default(),
             heard: Heard::default(),
         })
+    }
+
+    /// Takes up what was set since the last time.
+    pub fn take_up(&mut self, settings: &Live<Settings>) {
+        if settings.is(&self.settings) {
+            return;
+        }
+        self.settings = settings.get();
+        self.vad.set_rules(self.settings.rules());
+        self.vad
+            .set_energy_threshold(self.settings.energy_db as f32);
     }
 
     /// Samples per channel in `buffer`.
@@ -173,14 +190,13 @@ impl Active {
         input: Input<'_>,
         messages: &mut Vec<gst::Structure>,
         segment: &gst::FormattedSegment<gst::ClockTime>,
-        settings: &Settings,
     ) {
         let ends = matches!(input, Input::End { .. });
         let mut report = Report {
             queue: &mut self.queue,
             messages,
             segment,
-            settings,
+            settings: &self.settings,
             frame: &mut self.frame,
             heard: &mut self.heard,
             score_names: &self.score_names,

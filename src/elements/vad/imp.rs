@@ -1,6 +1,6 @@
 //! Glue between pads and the detector.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use gst::glib;
@@ -11,11 +11,13 @@ use super::active::{Active, Input};
 use super::idle::Idle;
 use super::message::VadChange;
 use super::queue::{Out, Way};
-use super::settings::{self, Settings};
+use super::settings::{PROPERTIES, Settings};
 use super::shown::Shown;
 use crate::dsp::vad::Planes;
 use crate::elements::support::format::with_planes;
 use crate::elements::support::metrics::{ElementMetrics, span};
+use crate::elements::support::pads;
+use crate::elements::support::properties::Live;
 use crate::elements::support::speech;
 use crate::elements::support::timeline::{frames_to_time, time_to_frames};
 use crate::elements::support::unread::post;
@@ -36,9 +38,7 @@ struct State {
 pub struct Vad {
     sinkpad: gst::Pad,
     srcpad: gst::Pad,
-    settings: Mutex<Settings>,
-    /// Settings changed since they were taken up.
-    dirty: AtomicBool,
+    settings: Live<Settings>,
     state: Mutex<State>,
     shown: Shown,
     idle: Arc<Idle>,
@@ -81,8 +81,7 @@ impl ObjectSubclass for Vad {
         Self {
             sinkpad,
             srcpad,
-            settings: Mutex::default(),
-            dirty: AtomicBool::new(false),
+            settings: Live::default(),
             state: Mutex::default(),
             shown: Shown::default(),
             idle: Arc::default(),
@@ -94,12 +93,11 @@ impl ObjectSubclass for Vad {
 
 impl ObjectImpl for Vad {
     fn properties() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            let mut all = settings::properties();
-            all.extend(ElementMetrics::properties(TARGET));
-            all
+        static ALL: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            let of_all = ElementMetrics::properties(TARGET);
+            PROPERTIES.specs().chain(of_all).collect()
         });
-        &PROPERTIES
+        &ALL
     }
 
     fn constructed(&self) {
@@ -108,25 +106,17 @@ impl ObjectImpl for Vad {
         self.update_latency(None);
         let element = self.obj();
         self.idle.set_element(&element);
-        Idle::set_timeout(&self.idle, lock(&self.settings).data_timeout);
-        for pad in [&self.sinkpad, &self.srcpad] {
-            if let Err(e) = element.add_pad(pad) {
-                tracing::error!(target: TARGET, element = object(&*element), "no pad: {e}");
-            }
-        }
+        Idle::set_timeout(&self.idle, self.settings.get().data_timeout);
+        pads::add(&*element, [&self.sinkpad, &self.srcpad]);
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
         if self.metrics.set_property(value, pspec) {
             return;
         }
-        let mut settings = lock(&self.settings);
-        let known = settings.set(pspec.name(), value);
-        let timeout = settings.data_timeout;
-        drop(settings);
-        if known {
-            Idle::set_timeout(&self.idle, timeout);
-            self.dirty.store(true, Relaxed);
+        let set = |settings: &mut Settings| PROPERTIES.set(settings, pspec.name(), value);
+        if self.settings.change(set) == Ok(true) {
+            Idle::set_timeout(&self.idle, self.settings.get().data_timeout);
             // Before there is a stream, so that whoever asks then is told the truth.
             if self.obj().current_state() <= gst::State::Ready {
                 self.update_latency(None);
@@ -141,7 +131,7 @@ impl ObjectImpl for Vad {
         let name = pspec.name();
         self.shown
             .get(name)
-            .or_else(|| lock(&self.settings).get(name))
+            .or_else(|| PROPERTIES.get(&self.settings.get(), name))
             .unwrap_or_else(|| pspec.default_value().clone())
     }
 }
@@ -170,15 +160,7 @@ impl ElementImpl for Vad {
                 ])
                 .rate_range(8000..)
                 .build();
-            [
-                ("sink", gst::PadDirection::Sink),
-                ("src", gst::PadDirection::Src),
-            ]
-            .into_iter()
-            .filter_map(|(name, direction)| {
-                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
-            })
-            .collect()
+            pads::templates(&caps)
         });
         &TEMPLATES
     }
@@ -244,8 +226,7 @@ impl Vad {
         let work = self.metrics.begin();
         let taken = {
             let mut state = lock(&self.state);
-            let settings = *lock(&self.settings);
-            self.take(&mut state, &settings, buffer)
+            self.take(&mut state, buffer)
         };
         let (span, latency) = match taken {
             Ok(taken) => taken,
@@ -265,7 +246,6 @@ impl Vad {
     fn take(
         &self,
         state: &mut State,
-        settings: &Settings,
         buffer: gst::Buffer,
     ) -> Result<(crate::metrics::Span, Option<gst::ClockTime>), gst::FlowError> {
         let State {
@@ -278,17 +258,13 @@ impl Vad {
         let rate = active.info.rate();
         let samples = active.samples(&buffer);
         let span = span(&buffer, samples, rate);
-        let changed = self.dirty.swap(false, Relaxed);
-        if changed {
-            active.vad.set_rules(settings.rules());
-            active.vad.set_energy_threshold(settings.energy_db as f32);
-        }
+        active.take_up(&self.settings);
         // A second reference, so that the queue can tell the times of what is in it.
         active.enqueue(buffer.clone(), samples, segment);
         // Told only where it changes.
         let latency = Some(frames_to_time(active.wait(), rate));
         if buffer.flags().contains(gst::BufferFlags::GAP) {
-            active.hear(Input::Gap(samples), messages, segment, settings);
+            active.hear(Input::Gap(samples), messages, segment);
         } else {
             let map = buffer.map_readable().map_err(|e| self.fail(&e))?;
             let meta = buffer.meta::<gst_audio::AudioMeta>();
@@ -296,11 +272,11 @@ impl Vad {
                 data: &map,
                 offsets: meta.as_ref().map_or(&[][..], |m| m.offsets()),
             };
-            active.hear(Input::Audio(planes, samples), messages, segment, settings);
+            active.hear(Input::Audio(planes, samples), messages, segment);
         }
         drop(buffer);
         let limit = active.vad.decided();
-        self.release(active, settings, limit, out)?;
+        self.release(active, limit, out)?;
         Ok((span, latency))
     }
 
@@ -308,14 +284,13 @@ impl Vad {
     fn release(
         &self,
         active: &mut Active,
-        settings: &Settings,
         limit: u64,
         out: &mut Vec<Out>,
     ) -> Result<(), gst::FlowError> {
         let mut way = Way {
             info: &active.info,
-            mode: settings.mode,
-            level: settings.level_meta.then_some(&mut active.vad),
+            mode: active.settings.mode,
+            level: active.settings.level_meta.then_some(&mut active.vad),
         };
         let released = active.queue.release(limit, &mut way, out);
         let dropped = active.queue.take_dropped();
@@ -364,7 +339,6 @@ impl Vad {
     /// Decides about all that is held.
     fn take_rest(&self, timed_out: bool) -> Result<(), gst::FlowError> {
         let mut state = lock(&self.state);
-        let settings = *lock(&self.settings);
         let State {
             active,
             segment,
@@ -374,8 +348,9 @@ impl Vad {
         let Some(active) = active else {
             return Ok(());
         };
-        active.hear(Input::End { timed_out }, messages, segment, &settings);
-        self.release(active, &settings, u64::MAX, out)?;
+        active.take_up(&self.settings);
+        active.hear(Input::End { timed_out }, messages, segment);
+        self.release(active, u64::MAX, out)?;
         active.reset();
         self.idle.set_open(false);
         Ok(())
@@ -493,7 +468,7 @@ impl Vad {
 
     /// True if the stream has these caps already, and the detector that is set.
     fn knows(&self, caps: &gst::CapsRef) -> bool {
-        let detector = lock(&self.settings).detector_kind();
+        let detector = self.settings.get().detector_kind();
         let state = lock(&self.state);
         state.active.as_ref().is_some_and(|active| {
             active.vad.config().detector == detector
@@ -502,10 +477,9 @@ impl Vad {
     }
 
     fn set_caps(&self, caps: &gst::CapsRef) -> bool {
-        let settings = *lock(&self.settings);
         let active = gst_audio::AudioInfo::from_caps(caps)
             .ok()
-            .and_then(|info| Active::new(info, &settings));
+            .and_then(|info| Active::new(info, self.settings.get()));
         let Some(mut active) = active else {
             tracing::error!(target: TARGET, element = object(&*self.obj()), %caps, "bad caps");
             return false;
@@ -550,7 +524,6 @@ impl Vad {
         duration: Option<gst::ClockTime>,
     ) -> bool {
         let mut state = lock(&self.state);
-        let settings = *lock(&self.settings);
         let State {
             active,
             segment,
@@ -560,6 +533,7 @@ impl Vad {
         let Some(active) = active else {
             return false;
         };
+        active.take_up(&self.settings);
         let rate = active.info.rate();
         let duration = duration.unwrap_or(gst::ClockTime::ZERO);
         // A segment ends in any gap that is long enough; more would be counted for nothing.
@@ -567,18 +541,17 @@ impl Vad {
         let samples = time_to_frames(duration, rate).min(enough);
         active.queue.push_gap(event.clone(), pts, samples);
         active.set_expected(Some(pts + duration));
-        active.hear(Input::Gap(samples), messages, segment, &settings);
+        active.hear(Input::Gap(samples), messages, segment);
         let limit = active.vad.decided();
         // Errors are posted; the next buffer tells upstream.
-        let _ = self.release(active, &settings, limit, out);
+        let _ = self.release(active, limit, out);
         true
     }
 
     /// Takes up the latency of the stream, or what it will be without one, and tells of a change.
     fn update_latency(&self, stream: Option<gst::ClockTime>) {
         let latency = stream.unwrap_or_else(|| {
-            let settings = *lock(&self.settings);
-            gst::ClockTime::from_mseconds(10) * settings.delay_frames()
+            gst::ClockTime::from_mseconds(10) * self.settings.get().delay_frames()
         });
         let latency = latency.nseconds();
         if self.latency.swap(latency, Relaxed) == latency && stream.is_some() {
@@ -586,22 +559,15 @@ impl Vad {
         }
         self.metrics.set_latency(latency);
         if stream.is_some() {
-            let element = self.obj();
-            let _ = element.post_message(gst::message::Latency::builder().src(&*element).build());
+            pads::tell_latency(&*self.obj());
         }
     }
 
     fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
         let element = self.obj();
         if let gst::QueryViewMut::Latency(q) = query.view_mut() {
-            let mut peer = gst::query::Latency::new();
-            if !self.sinkpad.peer_query(&mut peer) {
-                return false;
-            }
-            let (live, min, max) = peer.result();
             let own = gst::ClockTime::from_nseconds(self.latency.load(Relaxed));
-            q.set(live, min + own, max.map(|max| max + own));
-            return true;
+            return pads::answer_latency(q, &self.sinkpad, own);
         }
         speech::answer(query) || gst::Pad::query_default(pad, Some(&*element), query)
     }

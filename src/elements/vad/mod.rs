@@ -6,7 +6,9 @@
 //!
 //! Posts a `rustvad` message at each start and end of speech and sends an event of that name in
 //! band; what is not speech is passed, flagged, muted or dropped. `docs/vad.md` shows what each
-//! property does and how good the detector is.
+//! property does and how good the detector is; all of them are in `docs/properties.md`.
+//!
+//! Since: 0.1.0
 
 use gst::glib;
 use gst::prelude::*;

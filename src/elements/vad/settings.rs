@@ -1,9 +1,12 @@
-//! Properties.
+//! The properties.
+
+use std::sync::LazyLock;
 
 use gst::glib;
 use gst::prelude::*;
 
 use crate::dsp::vad::{DetectorKind, LookAhead, Rules};
+use crate::elements::support::properties::{Property, Table, choice, field, property};
 
 /// Who tells speech from the rest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
@@ -129,195 +132,124 @@ impl Settings {
     pub fn delay_frames(&self) -> u64 {
         self.detector_kind().look_ahead().frames() as u64 + self.rules().delay()
     }
-
-    /// Takes a property; false if `name` is none of these.
-    pub fn set(&mut self, name: &str, value: &glib::Value) -> bool {
-        // GObject has checked type and range.
-        match name {
-            "detector" => take(&mut self.detector, value),
-            "threshold" => take(&mut self.threshold, value),
-            "release-threshold" => take(&mut self.release, value),
-            "energy-threshold" => take(&mut self.energy_db, value),
-            "look-ahead" => {
-                let mut ns = self.look_ahead.ns();
-                take(&mut ns, value);
-                self.look_ahead = LookAhead::within(ns);
-            }
-            "min-speech" => take(&mut self.min_speech, value),
-            "min-silence" => take(&mut self.min_silence, value),
-            "speech-pad" => take(&mut self.pad, value),
-            "max-speech" => take(&mut self.max_speech, value),
-            "data-timeout" => take(&mut self.data_timeout, value),
-            "mode" => take(&mut self.mode, value),
-            "post-messages" => take(&mut self.post_messages, value),
-            "post-frames" => take(&mut self.post_frames, value),
-            "audio-level-meta" => take(&mut self.level_meta, value),
-            _ => return false,
-        }
-        true
-    }
-
-    /// A property; `None` if `name` is none of these.
-    pub fn get(&self, name: &str) -> Option<glib::Value> {
-        Some(match name {
-            "detector" => self.detector.to_value(),
-            "threshold" => self.threshold.to_value(),
-            "release-threshold" => self.release.to_value(),
-            "energy-threshold" => self.energy_db.to_value(),
-            "look-ahead" => self.look_ahead().ns().to_value(),
-            "min-speech" => self.min_speech.to_value(),
-            "min-silence" => self.min_silence.to_value(),
-            "speech-pad" => self.pad.to_value(),
-            "max-speech" => self.max_speech.to_value(),
-            "data-timeout" => self.data_timeout.to_value(),
-            "mode" => self.mode.to_value(),
-            "post-messages" => self.post_messages.to_value(),
-            "post-frames" => self.post_frames.to_value(),
-            "audio-level-meta" => self.level_meta.to_value(),
-            _ => return None,
-        })
-    }
 }
 
-fn take<T: for<'a> glib::value::FromValue<'a>>(slot: &mut T, value: &glib::Value) {
-    if let Ok(value) = value.get() {
-        *slot = value;
-    }
-}
-
-/// Specifications of the properties, the shared ones of metrics aside.
-pub fn properties() -> Vec<glib::ParamSpec> {
-    let d = Settings::default();
-    let time = |name, nick, blurb, default: u64, most: u64| {
-        glib::ParamSpecUInt64::builder(name)
-            .nick(nick)
-            .blurb(blurb)
-            .maximum(most)
-            .default_value(default)
-            .mutable_playing()
-            .build()
-    };
-    vec![
-        glib::ParamSpecEnum::builder_with_default("detector", d.detector)
-            .nick("Detector")
-            .blurb("Who tells speech from the rest")
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecDouble::builder("threshold")
-            .nick("Threshold")
-            .blurb("Speech at or above this probability (0 to 1)")
-            .minimum(0.0)
-            .maximum(1.0)
-            .default_value(d.threshold)
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecDouble::builder("release-threshold")
-            .nick("Release threshold")
-            .blurb("Silence below this probability (0 to 1; -1 = threshold - 0.15)")
-            .minimum(-1.0)
-            .maximum(1.0)
-            .default_value(d.release)
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecDouble::builder("energy-threshold")
-            .nick("Energy threshold")
-            .blurb("With detector=energy: speech at or above this RMS level, in dBFS")
-            .minimum(-120.0)
-            .maximum(0.0)
-            .default_value(d.energy_db)
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecUInt64::builder("look-ahead")
-            .nick("Look-ahead")
-            .blurb(
-                "How far ahead the detector hears before it decides, in ns: 0, 30, 60 (not \
-                 spectral) or 100 ms, others round down; part of the latency",
-            )
-            .maximum(LookAhead::Long.ns())
-            .default_value(d.look_ahead.ns())
-            .mutable_ready()
-            .build(),
-        time(
-            "min-speech",
-            "Shortest speech",
-            "Speech shorter than this is ignored, in ns; part of the latency",
-            d.min_speech,
-            LONGEST_RULE,
-        ),
-        time(
-            "min-silence",
-            "Shortest silence",
-            "Silence shorter than this does not end a segment, in ns; at least speech-pad; part \
-             of the latency",
-            d.min_silence,
-            LONGEST_RULE,
-        ),
-        time(
-            "speech-pad",
-            "Padding",
-            "Segments are extended by this on both sides, in ns; part of the latency",
-            d.pad,
-            LONGEST_RULE,
-        ),
-        time(
-            "max-speech",
+/// Each property once; those at the end are the element's to tell.
+pub static PROPERTIES: LazyLock<Table<Settings>> = LazyLock::new(|| {
+    Table::new(vec![
+        choice("detector", field!(Settings.detector))
+            .mutable_ready("Detector", "Who tells speech from the rest"),
+        property("threshold", field!(Settings.threshold))
+            .within(0.0..=1.0)
+            .mutable_playing(
+                "Threshold",
+                "Speech at or above this probability (0 to 1)",
+            ),
+        property("release-threshold", field!(Settings.release))
+            .within(-1.0..=1.0)
+            .mutable_playing(
+                "Release threshold",
+                "Silence below this probability (0 to 1; -1 = threshold - 0.15)",
+            ),
+        property("energy-threshold", field!(Settings.energy_db))
+            .within(-120.0..=0.0)
+            .mutable_playing(
+                "Energy threshold",
+                "With detector=energy: speech at or above this RMS level, in dBFS",
+            ),
+        look_ahead(),
+        property("min-speech", field!(Settings.min_speech))
+            .within(0..=LONGEST_RULE)
+            .mutable_playing(
+                "Shortest speech",
+                "Speech shorter than this is ignored, in ns; part of the latency",
+            ),
+        property("min-silence", field!(Settings.min_silence))
+            .within(0..=LONGEST_RULE)
+            .mutable_playing(
+                "Shortest silence",
+                "Silence shorter than this does not end a segment, in ns; at least speech-pad; part \
+                 of the latency",
+            ),
+        property("speech-pad", field!(Settings.pad))
+            .within(0..=LONGEST_RULE)
+            .mutable_playing(
+                "Padding",
+                "Segments are extended by this on both sides, in ns; part of the latency",
+            ),
+        property("max-speech", field!(Settings.max_speech)).mutable_playing(
             "Longest speech",
             "Segments longer than this are cut, in ns (18446744073709551615 = never)",
-            d.max_speech,
-            u64::MAX,
         ),
-        time(
-            "data-timeout",
+        property("data-timeout", field!(Settings.data_timeout)).mutable_playing(
             "Data timeout",
             "While playing, a segment ends where no data has come for this long by the clock, in \
              ns, or half as long again (0 = never)",
-            d.data_timeout,
-            u64::MAX,
         ),
-        glib::ParamSpecEnum::builder_with_default("mode", d.mode)
-            .nick("Mode")
-            .blurb("What happens to audio that is not speech")
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecBoolean::builder("post-messages")
-            .nick("Post messages")
-            .blurb("Post a rustvad message at each start and end of speech")
-            .default_value(d.post_messages)
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecBoolean::builder("post-frames")
-            .nick("Post frames")
-            .blurb("Post a rustvad-frame message per frame of 10 ms")
-            .default_value(d.post_frames)
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecBoolean::builder("audio-level-meta")
-            .nick("Audio level meta")
-            .blurb("Put a GstAudioLevelMeta on each buffer: level in -dBov and the decision")
-            .default_value(d.level_meta)
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecBoolean::builder("speech")
-            .nick("Speech")
-            .blurb("Whether there is speech now; notified at each change")
-            .read_only()
-            .build(),
-        glib::ParamSpecDouble::builder("probability")
-            .nick("Probability")
-            .blurb("Probability of speech in the last frame (0 to 1)")
-            .minimum(0.0)
-            .maximum(1.0)
-            .read_only()
-            .build(),
-        glib::ParamSpecDouble::builder("noise-floor")
-            .nick("Noise floor")
-            .blurb("Noise floor now, in dBFS")
-            .minimum(-120.0)
-            .maximum(60.0)
-            .default_value(-120.0)
-            .read_only()
-            .build(),
-    ]
+        choice("mode", field!(Settings.mode))
+            .mutable_playing("Mode", "What happens to audio that is not speech"),
+        property("post-messages", field!(Settings.post_messages)).mutable_playing(
+            "Post messages",
+            "Post a rustvad message at each start and end of speech",
+        ),
+        property("post-frames", field!(Settings.post_frames)).mutable_playing(
+            "Post frames",
+            "Post a rustvad-frame message per frame of 10 ms",
+        ),
+        property("audio-level-meta", field!(Settings.level_meta)).mutable_playing(
+            "Audio level meta",
+            "Put a GstAudioLevelMeta on each buffer: level in -dBov and the decision",
+        ),
+        Property::told(
+            glib::ParamSpecBoolean::builder("speech")
+                .nick("Speech")
+                .blurb("Whether there is speech now; notified at each change")
+                .read_only()
+                .build(),
+        ),
+        Property::told(
+            glib::ParamSpecDouble::builder("probability")
+                .nick("Probability")
+                .blurb("Probability of speech in the last frame (0 to 1)")
+                .minimum(0.0)
+                .maximum(1.0)
+                .read_only()
+                .build(),
+        ),
+        Property::told(
+            glib::ParamSpecDouble::builder("noise-floor")
+                .nick("Noise floor")
+                .blurb("Noise floor now, in dBFS")
+                .minimum(-120.0)
+                .maximum(60.0)
+                .default_value(-120.0)
+                .read_only()
+                .build(),
+        ),
+    ])
+});
+
+/// What is told is what the detector makes of what was set.
+fn look_ahead() -> Property<Settings> {
+    let spec = glib::ParamSpecUInt64::builder("look-ahead")
+        .nick("Look-ahead")
+        .blurb(
+            "How far ahead the detector hears before it decides, in ns: 0, 30, 60 (not \
+             spectral) or 100 ms, others round down; part of the latency",
+        )
+        .maximum(LookAhead::Long.ns())
+        .default_value(LookAhead::default().ns())
+        .mutable_ready()
+        .build();
+    Property::by(
+        spec,
+        |settings: &Settings| settings.look_ahead().ns().to_value(),
+        |settings, value| {
+            let ns = value.get().unwrap_or(settings.look_ahead.ns());
+            settings.look_ahead = LookAhead::within(ns);
+            Ok(())
+        },
+    )
 }
 
 #[cfg(test)]
@@ -336,15 +268,16 @@ mod tests {
             (99, 30, 60),
             (100, 100, 100),
         ] {
-            assert!(s.set("look-ahead", &(asked * MS).to_value()));
+            let value = (asked * MS).to_value();
+            assert_eq!(PROPERTIES.set(&mut s, "look-ahead", &value), Ok(true));
             for (detector, given) in [
                 (DetectorChoice::Spectral, spectral),
                 (DetectorChoice::Silero, silero),
                 (DetectorChoice::Neural, silero),
             ] {
                 s.detector = detector;
-                let told = s.get("look-ahead").unwrap().get::<u64>().unwrap();
-                assert_eq!(told, given * MS, "{detector:?}");
+                let told = PROPERTIES.get(&s, "look-ahead").unwrap();
+                assert_eq!(told.get(), Ok(given * MS), "{detector:?}");
                 assert_eq!(s.delay_frames() - s.rules().delay(), given / 10);
             }
         }
