@@ -10,6 +10,7 @@ mod harness;
 mod inspect;
 mod launch;
 mod log;
+mod properties;
 mod simd;
 mod stall;
 mod unread;
