@@ -2,7 +2,7 @@
 //! and in a worker.
 //!
 //! `cargo bench --bench pypipelinenode`. gst-python's share is measured by
-//! `examples/bench_gst_python.py`.
+//! `tools/bench_gst_python.py`.
 
 mod empty;
 

@@ -1,5 +1,5 @@
 //! Times rustfft and realfft, which the Fourier engines of this crate stand on, at 1024 points: what
-//! `examples/bench_numpy` puts beside numpy's.
+//! `tools/bench_numpy` puts beside numpy's.
 //!
 //! ```sh
 //! cargo run --release -p rustaudio-dsp --example fft

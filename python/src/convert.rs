@@ -34,7 +34,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 /// Takes what [`convert`] takes and gives `x` back: what a call costs that does nothing, for
-/// `examples/bench_numpy`.
+/// `tools/bench_numpy`.
 #[pyfunction]
 #[pyo3(
     name = "_nothing",

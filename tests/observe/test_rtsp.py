@@ -11,7 +11,7 @@ from urllib.request import urlopen
 
 from support import PATIENCE, ROOT, GLib, Gst, InFolder, environment, speech
 
-sys.path.insert(0, str(ROOT / "examples"))
+sys.path.insert(0, str(ROOT / "tools"))
 import rtsp_soak  # noqa: E402
 
 RATE = 16000

@@ -19,7 +19,7 @@ pub const fn look_ahead(asked: LookAhead) -> LookAhead {
 
 /// Offset and weight of each score, in the order of [`Spectral::scores`]. Fitted for the area
 /// under the ROC curve within each of 27 conditions of 15 labelled recordings: `docs/vad.md`.
-/// `examples/vad_fit.rs` fits others.
+/// `tools/vad_fit.rs` fits others.
 #[rustfmt::skip]
 const fn weights(look_ahead: LookAhead) -> (f32, [f32; SCORES]) {
     match look_ahead {

@@ -1,7 +1,7 @@
 """The functions on arrays beside what Python has today, in one process: time, and quality by one meter.
 
-    pip install -r examples/bench_numpy/requirements.txt "$(scripts/wheel.sh)"
-    python examples/bench_numpy [PART…] [--quick] [--page docs/numpy.md]
+    pip install -r tools/bench_numpy/requirements.txt "$(scripts/wheel.sh)"
+    python tools/bench_numpy [PART…] [--quick] [--page docs/numpy.md]
 
 Prints tables in Markdown; --page puts them into the page, between the comments that name the parts.
 Parts: quality whole chunks conversions frames calls threads fft; all by default. Peers that are not

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Holds many RTSP clients on examples/rtsp_server.py and checks that the server stays well.
 
-    examples/rtsp_soak.py --clients 50 --seconds 600
+    tools/rtsp_soak.py --clients 50 --seconds 600
 
 Clients (rtspsrc over TCP) all stay for the whole time, or for --session seconds each and are then
 followed by new ones. Fails if the server's memory drifts, if a client gets no audio, or if a final
@@ -23,7 +23,7 @@ import gi
 gi.require_version("Gst", "1.0")
 from gi.repository import Gst  # noqa: E402
 
-HERE = Path(__file__).resolve().parent
+SERVER = Path(__file__).resolve().parents[1] / "examples" / "rtsp_server.py"
 ELEMENTS = ["convert", "node", "out", "resample", "vad"]
 
 
@@ -55,7 +55,7 @@ class ServerProcess:
 
     def __init__(self, words: List[str]) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "rtsp_server.py"), "--json", "--port", "0", *words],
+            [sys.executable, str(SERVER), "--json", "--port", "0", *words],
             stdout=subprocess.PIPE, text=True)
         self.gone: Dict[str, Dict[str, Any]] = {}
         self.here = 0

@@ -3,7 +3,7 @@
 pypipelinenode's, in one run.
 
     cargo build --release --lib --example empty_element
-    GST_PLUGIN_PATH=target/release examples/bench_gst_python.py [BUFFERS]
+    GST_PLUGIN_PATH=target/release tools/bench_gst_python.py [BUFFERS]
 
 Both sides look up constants once. gst-python has no metrics, so pypipelinenode's are off but in the
 rows that say so.
