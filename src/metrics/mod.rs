@@ -7,7 +7,7 @@ mod structure;
 
 pub use ffi::drop_with_message;
 pub use rustaudio_resilience::metrics::{
-    CallFigures, Closed, Counters, Field, Histogram, MESSAGE_NAME, Recorder, Report, SchemaError,
-    Span, Status, Stopwatch, Summary, Value, process_peak_rss,
+    CallFigures, Counters, Field, Histogram, MESSAGE_NAME, Recorder, Report, SchemaError, Span,
+    Status, Stopwatch, Summary, Value, Window, process_peak_rss,
 };
 pub use structure::ReportExt;

@@ -1,9 +1,11 @@
 """Prometheus: what is scraped, and that the Grafana dashboard shows all of it."""
+import dataclasses
 import json
 import re
 import unittest
 from urllib.request import urlopen
 
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from support import METRICS, PATIENCE, ROOT, Gst, InFolder
 
@@ -84,6 +86,32 @@ class Scrape(unittest.TestCase):
             wanted = "summary" if name == "rustaudio_processing_time_seconds" else None
             total = any(s == f"{name}_total" for s, _ in samples)
             self.assertEqual(kind, wanted or ("counter" if total else "gauge"), name)
+
+    def test_every_field_is_exposed_but_those_of_one_window(self):
+        """Of the times of a window, the mean follows from sum and count."""
+        node = {**METRICS, "factory": "pypipelinenode", "gil-wait": 2, "gil-wait-p99": 1, "breaker-state": "open",
+                "consecutive-failures": 5, "num-calls": 7, "call-time-p50": 1, "call-time-p95": 2, "call-time-p99": 3,
+                "call-time-max": 4}
+
+        def exposed(metrics):
+            exporter = Exporter()
+            exporter.add(metrics)
+            return generate_latest(exporter.registry)
+
+        metrics = Metrics.from_fields(node)
+        other = {"status": "failed", "breaker_state": "closed"}
+        hidden = []
+        for field in dataclasses.fields(Metrics):
+            value = getattr(metrics, field.name)
+            if field.name in ("element", "factory", "extra"):
+                continue
+            changed = not value if isinstance(value, bool) else other.get(field.name, value)
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                changed = value + 1
+            if exposed(dataclasses.replace(metrics, **{field.name: changed})) == exposed(metrics):
+                hidden.append(field.name)
+        self.assertEqual(hidden, ["timestamp", "stream_time", "running_time", "duration", "processing_time_avg",
+                                  "last_error", "final"])
 
     def test_a_pipeline_that_is_forgotten_is_gone(self):
         self.exporter.add(Metrics.from_fields({**METRICS, "element": "other"}), "b")

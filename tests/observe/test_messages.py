@@ -2,13 +2,17 @@
 import dataclasses
 import json
 import math
+import re
 import subprocess
+import tempfile
 import unittest
+from pathlib import Path
 
-from support import METRICS, PATIENCE, ROOT, Gst, environment, structure
+from support import METRICS, PATIENCE, ROOT, Gst, GObject, environment, structure
 
 import gstrustaudio
-from gstrustaudio.messages import MESSAGES, SegmentJoiner
+from gstrustaudio.document import pipeline_document
+from gstrustaudio.messages import MESSAGES, SegmentJoiner, _layout
 from gstrustaudio.text import TextError, parse_structure, read_launch_output
 
 TIMES = {"timestamp": 5 * 10**8, "stream-time": 2**64 - 1, "running-time": 5 * 10**8}
@@ -191,6 +195,48 @@ class Schema(unittest.TestCase):
             self.assertEqual(m.num_buffers, 50)
             self.assertGreater(m.processing_time_p50, 0)
             self.assertFalse(m.extra, "the plugin has a field that this module does not name")
+
+    def test_metrics_have_the_fields_of_an_element_in_its_order_and_types(self):
+        types = {"str": GObject.TYPE_STRING, "int": GObject.TYPE_UINT64, "Time": GObject.TYPE_UINT64,
+                 "float": GObject.TYPE_DOUBLE, "bool": GObject.TYPE_BOOLEAN}
+        # It has all that any element has.
+        stats = Gst.ElementFactory.make("pypipelinenode").get_property("stats")
+        told = [(name, stats.get_field_type(name)) for name in
+                (stats.nth_field_name(n) for n in range(stats.n_fields()))]
+        here = [(name, types[kind]) for _, name, kind, _ in _layout(gstrustaudio.Metrics)]
+        self.assertEqual(told, here)
+        optional = [name for _, name, _, optional in _layout(gstrustaudio.Metrics) if optional]
+        plain = Gst.ElementFactory.make("rustvad").get_property("stats")
+        self.assertEqual([plain.has_field(name) for name, _ in told], [name not in optional for name, _ in told])
+
+    def test_the_documentation_names_every_field_of_metrics_and_no_other(self):
+        text = (ROOT / "docs" / "observability.md").read_text()
+        table = text[text.index("| `element`, `factory` |"):].split("\n\n")[0]
+        named = []
+        for row in table.splitlines():
+            names = re.findall(r"`([^`]+)`", row.split("|")[1])
+            for name in names:
+                # `call-time-p50`, `-p95`
+                named.append(named[-1].rsplit("-", 1)[0] + name if name.startswith("-") else name)
+        self.assertEqual(sorted(named), sorted(name for _, name, _, _ in _layout(gstrustaudio.Metrics)))
+
+    def test_the_tracer_and_this_package_make_the_same_document(self):
+        line = ("audiotestsrc num-buffers=20 ! rustaudioconvert name=c ! rustresample name=r ! "
+                "audio/x-raw,rate=16000 ! rustvad name=v ! pypipelinenode name=p class=Gain "
+                f"module={ROOT / 'examples' / 'nodes' / 'gain.py'} ! fakesink")
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "document.json"
+            output = subprocess.run(
+                ["gst-launch-1.0", "-m", *line.split()], check=True, capture_output=True, text=True, timeout=PATIENCE,
+                env={**environment(), "GST_TRACERS": f'rustaudiometrics(file="{file}")'}).stdout
+            traced = json.loads(file.read_text())["pipeline_execution"]["nodes"]
+        final = read_launch_output(output.splitlines()).latest.values()
+        made = pipeline_document(final, None)["pipeline_execution"]["nodes"]
+        self.assertEqual(sorted(node["id"] for node in made), ["c", "p", "r", "v"])
+        by_name = {node["id"]: node for node in traced}
+        for node in made:
+            # Names in the same order, too.
+            self.assertEqual(list(node.items()), list(by_name[node["id"]].items()))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ mod usage;
 
 pub use calls::CallFigures;
 pub use histogram::{Histogram, Summary};
-pub use recorder::{Closed, Counters, Recorder, Span, Status};
+pub use recorder::{Counters, Recorder, Span, Status, Window};
 pub use schema::{Field, MESSAGE_NAME, Report, SchemaError, Value};
 pub use stopwatch::Stopwatch;
 pub use usage::process_peak_rss;

@@ -70,9 +70,9 @@ pub struct Span {
     pub bytes: u64,
 }
 
-/// A window that ended, or what a query sees of the one that runs.
+/// A window of the work: one that ended, or what a query sees of the one that runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Closed {
+pub struct Window {
     /// Timestamp of its start, in ns, where known.
     pub start: Option<u64>,
     /// Media it covers, in ns.
@@ -81,7 +81,7 @@ pub struct Closed {
     pub times: Summary,
 }
 
-impl Closed {
+impl Window {
     /// Processing time over media time; 0 where no media passed.
     pub fn real_time_factor(&self) -> f64 {
         if self.duration == 0 {
@@ -93,21 +93,21 @@ impl Closed {
 }
 
 #[derive(Debug, Default)]
-struct Stretch {
+struct WindowSums {
     start: Option<u64>,
     end: Option<u64>,
     media: u64,
     times: Histogram,
 }
 
-impl Stretch {
+impl WindowSums {
     fn clear(&mut self) {
         self.times.clear();
         (self.start, self.end, self.media) = (None, None, 0);
     }
 
-    fn closed(&self) -> Closed {
-        Closed {
+    fn closed(&self) -> Window {
+        Window {
             start: self.start,
             duration: self.media,
             times: self.times.summary(),
@@ -123,16 +123,16 @@ impl Stretch {
 
 #[derive(Debug, Default)]
 struct Windows {
-    current: Stretch,
+    current: WindowSums,
     /// Windows that ended and were not told yet, as one; only where there are any.
-    untold: Option<Box<Stretch>>,
+    untold: Option<Box<WindowSums>>,
     /// All windows since READY, but for the current one.
-    run: Stretch,
+    run: WindowSums,
 }
 
 impl Windows {
     /// Ends the current window. Where `leave` is given, it is told with what was not told before.
-    fn close<L>(&mut self, leave: Option<L>) -> Option<(Closed, L)> {
+    fn close<L>(&mut self, leave: Option<L>) -> Option<(Window, L)> {
         self.run.absorb(&self.current);
         let told = match leave {
             Some(leave) => {
@@ -223,7 +223,7 @@ impl Recorder {
         ns: u64,
         interval: u64,
         leave: impl FnOnce() -> Option<L>,
-    ) -> Option<(Closed, L)> {
+    ) -> Option<(Window, L)> {
         self.count(span);
         bump(&self.processing, ns);
         let mut guard = lock(&self.windows);
@@ -266,12 +266,12 @@ impl Recorder {
     }
 
     /// Ends the window that runs now, however short it is; as [`record`](Self::record).
-    pub fn cut<L>(&self, leave: impl FnOnce() -> Option<L>) -> Option<(Closed, L)> {
+    pub fn cut<L>(&self, leave: impl FnOnce() -> Option<L>) -> Option<(Window, L)> {
         lock(&self.windows).close(leave())
     }
 
     /// What was not told yet of windows that ended, if `leave` gives leave to tell it.
-    pub fn take_untold<L>(&self, leave: impl FnOnce() -> Option<L>) -> Option<(Closed, L)> {
+    pub fn take_untold<L>(&self, leave: impl FnOnce() -> Option<L>) -> Option<(Window, L)> {
         let mut windows = lock(&self.windows);
         windows.untold.as_ref()?;
         let leave = leave()?;
@@ -285,12 +285,12 @@ impl Recorder {
     }
 
     /// The window that runs now.
-    pub fn current(&self) -> Closed {
+    pub fn current(&self) -> Window {
         lock(&self.windows).current.closed()
     }
 
     /// Everything since READY, as one window.
-    pub fn run(&self) -> Closed {
+    pub fn run(&self) -> Window {
         let mut guard = lock(&self.windows);
         let Windows { current, run, .. } = &mut *guard;
         run.absorb(current);
@@ -414,7 +414,7 @@ mod tests {
     }
 
     /// As [`Recorder::record`], where each window may be told at once.
-    fn record(r: &Recorder, span: &Span, ns: u64, interval: u64) -> Option<Closed> {
+    fn record(r: &Recorder, span: &Span, ns: u64, interval: u64) -> Option<Window> {
         r.record(span, ns, interval, || Some(()))
             .map(|(closed, ())| closed)
     }
@@ -523,7 +523,7 @@ mod tests {
         assert_eq!(r.status(), Status::Skipping);
         r.reset();
         assert_eq!(r.counters(), Counters::default());
-        assert_eq!(r.run(), Closed::default());
+        assert_eq!(r.run(), Window::default());
         assert_eq!((r.status(), r.last_error()), (Status::Ok, String::new()));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use super::{Closed, Counters, Recorder, Status, Summary, process_peak_rss};
+use super::{Counters, Recorder, Status, Window, process_peak_rss};
 
 /// Name of the element message and of its structure.
 pub const MESSAGE_NAME: &str = "rustaudio-metrics";
@@ -46,7 +46,7 @@ impl From<Field<'_>> for Value {
 }
 
 /// One metrics message.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     /// Name of the element.
     pub element: String,
@@ -59,7 +59,7 @@ pub struct Report {
     /// Start of the window as running time, in ns, where known.
     pub running_time: Option<u64>,
     /// The window: what it covers, and times of the work in it.
-    pub window: Closed,
+    pub window: Window,
     /// Totals since READY.
     pub counters: Counters,
     /// Total own work since READY, in ns.
@@ -85,7 +85,7 @@ pub struct Report {
 impl Report {
     /// What `recorder` has to say of `window`, by an element that has no name yet and knows no
     /// stream: `element`, `factory` and the fields of streams are left to be set.
-    pub fn of(recorder: &Recorder, window: Closed) -> Self {
+    pub fn of(recorder: &Recorder, window: Window) -> Self {
         Self {
             element: String::new(),
             factory: String::new(),
@@ -112,26 +112,22 @@ impl Report {
     /// # Errors
     /// Says which field is missing or has another type.
     pub fn read(field: impl Fn(&str) -> Option<Value>) -> Result<Self, SchemaError> {
-        let fields = Reader(field);
-        let window = fields.window()?;
-        Ok(Self {
-            element: fields.text("element")?,
-            factory: fields.text("factory")?,
-            timestamp: window.start,
-            stream_time: fields.time("stream-time")?,
-            running_time: fields.time("running-time")?,
-            window,
-            counters: fields.counters()?,
-            processing_time: fields.u64("processing-time")?,
-            latency: fields.u64("latency")?,
-            memory: fields.u64("memory")?,
-            process_peak_rss: fields.u64("process-peak-rss")?,
-            status: fields.status()?,
-            last_error: fields.text("last-error")?,
-            stalled: fields.bool("stalled")?,
-            is_final: fields.bool("final")?,
-            extra: fields.extra(),
-        })
+        let mut report = Self::default();
+        for entry in &COMMON {
+            let name = entry.name();
+            let value = field(name).ok_or(SchemaError::Field(name))?;
+            (entry.set)(&mut report, value).map_err(|wrong| wrong.at(name))?;
+        }
+        // The sum and count of a window are no fields; others give them away.
+        let times = &mut report.window.times;
+        if times.avg > 0 {
+            times.count = (times.sum as f64 / times.avg as f64).round() as u64;
+        }
+        report.extra = OF_CALLS
+            .into_iter()
+            .filter_map(|name| Some((name, field(name)?)))
+            .collect();
+        Ok(report)
     }
 
     /// The value of a field that not all elements have.
@@ -145,44 +141,9 @@ impl Report {
     /// Name and value of every field that all elements have, in the order they are shown. The
     /// names are C strings already, as GStreamer's structures want them.
     pub fn common(&self) -> [(&'static CStr, Field<'_>); 29] {
-        use Field::{Bool, F64, Str, U64};
-        let time = |t: Option<u64>| U64(t.unwrap_or(u64::MAX));
-        let (c, t) = (&self.counters, &self.window.times);
-        let rtf = self.window.real_time_factor();
-        [
-            (c"element", Str(&self.element)),
-            (c"factory", Str(&self.factory)),
-            (c"timestamp", time(self.timestamp)),
-            (c"stream-time", time(self.stream_time)),
-            (c"running-time", time(self.running_time)),
-            (c"duration", U64(self.window.duration)),
-            (c"num-buffers", U64(c.buffers)),
-            (c"num-samples", U64(c.samples)),
-            (c"num-bytes", U64(c.bytes)),
-            (c"num-dropped", U64(c.dropped)),
-            (c"num-errors", U64(c.errors)),
-            (c"num-retries", U64(c.retries)),
-            (c"num-timeouts", U64(c.timeouts)),
-            (c"num-skipped", U64(c.skipped)),
-            (c"processing-time", U64(self.processing_time)),
-            (c"processing-time-min", U64(t.min)),
-            (c"processing-time-avg", U64(t.avg)),
-            (c"processing-time-p50", U64(t.p50)),
-            (c"processing-time-p95", U64(t.p95)),
-            (c"processing-time-p99", U64(t.p99)),
-            (c"processing-time-max", U64(t.max)),
-            (
-                c"real-time-factor",
-                F64(if rtf.is_finite() { rtf } else { 0.0 }),
-            ),
-            (c"latency", U64(self.latency)),
-            (c"memory", U64(self.memory)),
-            (c"process-peak-rss", U64(self.process_peak_rss)),
-            (c"status", Str(self.status.as_str())),
-            (c"last-error", Str(&self.last_error)),
-            (c"stalled", Bool(self.stalled)),
-            (c"final", Bool(self.is_final)),
-        ]
+        COMMON
+            .each_ref()
+            .map(|entry| (entry.name, (entry.get)(self)))
     }
 
     /// Name and value of every field, in the order they are shown.
@@ -241,95 +202,140 @@ pub enum SchemaError {
     Status(String),
 }
 
-/// Reads fields by name.
-struct Reader<F>(F);
+/// A field that all elements have.
+struct Entry {
+    name: &'static CStr,
+    get: fn(&Report) -> Field<'_>,
+    set: fn(&mut Report, Value) -> Result<(), Wrong>,
+}
 
-impl<F: Fn(&str) -> Option<Value>> Reader<F> {
-    fn u64(&self, field: &'static str) -> Result<u64, SchemaError> {
-        match (self.0)(field) {
-            Some(Value::U64(v)) => Ok(v),
-            _ => Err(SchemaError::Field(field)),
-        }
-    }
-
-    fn time(&self, field: &'static str) -> Result<Option<u64>, SchemaError> {
-        Ok(Some(self.u64(field)?).filter(|t| *t != u64::MAX))
-    }
-
-    fn f64(&self, field: &'static str) -> Result<f64, SchemaError> {
-        match (self.0)(field) {
-            Some(Value::F64(v)) => Ok(v),
-            _ => Err(SchemaError::Field(field)),
-        }
-    }
-
-    fn bool(&self, field: &'static str) -> Result<bool, SchemaError> {
-        match (self.0)(field) {
-            Some(Value::Bool(v)) => Ok(v),
-            _ => Err(SchemaError::Field(field)),
-        }
-    }
-
-    fn text(&self, field: &'static str) -> Result<String, SchemaError> {
-        match (self.0)(field) {
-            Some(Value::Str(v)) => Ok(v),
-            _ => Err(SchemaError::Field(field)),
-        }
-    }
-
-    fn status(&self) -> Result<Status, SchemaError> {
-        let name = self.text("status")?;
-        Status::ALL
-            .into_iter()
-            .find(|known| known.as_str() == name)
-            .ok_or(SchemaError::Status(name))
-    }
-
-    /// The window; sum and count as well as the other fields give them away.
-    fn window(&self) -> Result<Closed, SchemaError> {
-        let mut window = Closed {
-            start: self.time("timestamp")?,
-            duration: self.u64("duration")?,
-            times: Summary {
-                count: 0,
-                sum: 0,
-                min: self.u64("processing-time-min")?,
-                avg: self.u64("processing-time-avg")?,
-                p50: self.u64("processing-time-p50")?,
-                p95: self.u64("processing-time-p95")?,
-                p99: self.u64("processing-time-p99")?,
-                max: self.u64("processing-time-max")?,
-            },
-        };
-        let rtf = self.f64("real-time-factor")?;
-        let times = &mut window.times;
-        times.sum = (rtf * window.duration as f64).round() as u64;
-        if times.avg > 0 {
-            times.count = (times.sum as f64 / times.avg as f64).round() as u64;
-        }
-        Ok(window)
-    }
-
-    fn counters(&self) -> Result<Counters, SchemaError> {
-        Ok(Counters {
-            buffers: self.u64("num-buffers")?,
-            samples: self.u64("num-samples")?,
-            bytes: self.u64("num-bytes")?,
-            dropped: self.u64("num-dropped")?,
-            errors: self.u64("num-errors")?,
-            retries: self.u64("num-retries")?,
-            timeouts: self.u64("num-timeouts")?,
-            skipped: self.u64("num-skipped")?,
-        })
-    }
-
-    fn extra(&self) -> Vec<(&'static str, Value)> {
-        let found = OF_CALLS
-            .into_iter()
-            .map(|name| Some((name, (self.0)(name)?)));
-        found.flatten().collect()
+impl Entry {
+    /// Names are ASCII.
+    fn name(&self) -> &'static str {
+        self.name.to_str().unwrap_or_default()
     }
 }
+
+/// What is wrong with a value.
+enum Wrong {
+    Type,
+    Status(String),
+}
+
+impl Wrong {
+    fn at(self, field: &'static str) -> SchemaError {
+        match self {
+            Self::Type => SchemaError::Field(field),
+            Self::Status(name) => SchemaError::Status(name),
+        }
+    }
+}
+
+/// An entry whose value lies in the report as it is.
+macro_rules! plain {
+    ($name:literal, $kind:ident, |$report:ident| $place:expr) => {
+        Entry {
+            name: $name,
+            get: |$report| plain!(get $kind, $place),
+            set: |$report, value| match value {
+                Value::$kind(v) => {
+                    $place = v;
+                    Ok(())
+                }
+                _ => Err(Wrong::Type),
+            },
+        }
+    };
+    (get Str, $place:expr) => { Field::Str(&$place) };
+    (get $kind:ident, $place:expr) => { Field::$kind($place) };
+}
+
+/// An entry of a time that need not be known.
+macro_rules! time {
+    ($name:literal, |$report:ident| $place:expr) => {
+        Entry {
+            name: $name,
+            get: |$report| Field::U64($place.unwrap_or(u64::MAX)),
+            set: |$report, value| match value {
+                Value::U64(v) => {
+                    $place = Some(v).filter(|t| *t != u64::MAX);
+                    Ok(())
+                }
+                _ => Err(Wrong::Type),
+            },
+        }
+    };
+}
+
+/// Every field that all elements have, in the order they are shown: what is written and read, in structures
+/// and in JSON, comes from here.
+static COMMON: [Entry; 29] = [
+    plain!(c"element", Str, |r| r.element),
+    plain!(c"factory", Str, |r| r.factory),
+    Entry {
+        name: c"timestamp",
+        get: |r| Field::U64(r.timestamp.unwrap_or(u64::MAX)),
+        set: |r, value| {
+            let Value::U64(v) = value else {
+                return Err(Wrong::Type);
+            };
+            r.timestamp = Some(v).filter(|t| *t != u64::MAX);
+            r.window.start = r.timestamp;
+            Ok(())
+        },
+    },
+    time!(c"stream-time", |r| r.stream_time),
+    time!(c"running-time", |r| r.running_time),
+    plain!(c"duration", U64, |r| r.window.duration),
+    plain!(c"num-buffers", U64, |r| r.counters.buffers),
+    plain!(c"num-samples", U64, |r| r.counters.samples),
+    plain!(c"num-bytes", U64, |r| r.counters.bytes),
+    plain!(c"num-dropped", U64, |r| r.counters.dropped),
+    plain!(c"num-errors", U64, |r| r.counters.errors),
+    plain!(c"num-retries", U64, |r| r.counters.retries),
+    plain!(c"num-timeouts", U64, |r| r.counters.timeouts),
+    plain!(c"num-skipped", U64, |r| r.counters.skipped),
+    plain!(c"processing-time", U64, |r| r.processing_time),
+    plain!(c"processing-time-min", U64, |r| r.window.times.min),
+    plain!(c"processing-time-avg", U64, |r| r.window.times.avg),
+    plain!(c"processing-time-p50", U64, |r| r.window.times.p50),
+    plain!(c"processing-time-p95", U64, |r| r.window.times.p95),
+    plain!(c"processing-time-p99", U64, |r| r.window.times.p99),
+    plain!(c"processing-time-max", U64, |r| r.window.times.max),
+    Entry {
+        name: c"real-time-factor",
+        get: |r| {
+            let rtf = r.window.real_time_factor();
+            Field::F64(if rtf.is_finite() { rtf } else { 0.0 })
+        },
+        // Of times of work, over the duration, which has been read.
+        set: |r, value| {
+            let Value::F64(rtf) = value else {
+                return Err(Wrong::Type);
+            };
+            r.window.times.sum = (rtf * r.window.duration as f64).round() as u64;
+            Ok(())
+        },
+    },
+    plain!(c"latency", U64, |r| r.latency),
+    plain!(c"memory", U64, |r| r.memory),
+    plain!(c"process-peak-rss", U64, |r| r.process_peak_rss),
+    Entry {
+        name: c"status",
+        get: |r| Field::Str(r.status.as_str()),
+        set: |r, value| {
+            let Value::Str(name) = value else {
+                return Err(Wrong::Type);
+            };
+            let known = Status::ALL.into_iter().find(|s| s.as_str() == name);
+            r.status = known.ok_or(Wrong::Status(name))?;
+            Ok(())
+        },
+    },
+    plain!(c"last-error", Str, |r| r.last_error),
+    plain!(c"stalled", Bool, |r| r.stalled),
+    plain!(c"final", Bool, |r| r.is_final),
+];
 
 #[cfg(test)]
 mod tests {

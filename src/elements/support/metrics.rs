@@ -11,7 +11,7 @@ use super::timeline::running_time;
 use super::unread::{self, Leave, Unread};
 use super::watch::{Watch, Watched};
 use crate::logging::object;
-use crate::metrics::{self, Closed, MESSAGE_NAME, Recorder, Report, ReportExt, Span, Value};
+use crate::metrics::{self, MESSAGE_NAME, Recorder, Report, ReportExt, Span, Value, Window};
 use crate::resilience::lock;
 
 /// Fields that one kind of element adds to the schema.
@@ -396,7 +396,7 @@ impl Watched for Shared {
 
 /// What is told: a window, where it lies, and the leave to tell it.
 type Told = (
-    Closed,
+    Window,
     (Leave, Option<gst::FormattedSegment<gst::ClockTime>>),
 );
 
@@ -466,7 +466,7 @@ impl Shared {
     fn report(
         &self,
         element: &gst::Element,
-        window: Closed,
+        window: Window,
         is_final: bool,
         segment: Option<gst::FormattedSegment<gst::ClockTime>>,
     ) -> Report {
