@@ -113,8 +113,8 @@ RULES = [
     Rule("docs/corpus.md", "--out corpus --ray ", "a folder of recordings", put={"recordings/": SOUNDS, "--out corpus": "--out target/ray"}),
     Rule("docs/corpus.md", "s3://", "wants an account of S3 and a cluster"),
     Rule("docs/corpus.md", "pip install fsspec", "in a virtualenv", before=VENV),
-    Rule("docs/corpus.md", "examples/soak_corpus.py", "a form; the prompts of above, few files", put={
-        "examples/soak_corpus.py": "venv/bin/python examples/soak_corpus.py /usr/share/asterisk 400 3"}),
+    Rule("docs/corpus.md", "tools/soak_corpus.py", "a form; the prompts of above, few files", put={
+        "tools/soak_corpus.py": "venv/bin/python tools/soak_corpus.py /usr/share/asterisk 400 3"}),
     Rule("docs/first-node.md", "class Louder", "a file, as the text says", save="louder.py"),
     Rule("docs/first-node.md", "-m gstrustaudio run", "in `python/`, as the text says", before=f"{GI} && export PYTHONPATH=$PWD/python"),
     Rule("docs/numpy.md", "examples/numpy_tour.py", "matplotlib and av, which its head names; `python` of the virtualenv",
