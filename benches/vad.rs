@@ -20,6 +20,27 @@ fn sound(rate: usize) -> Vec<u8> {
         .collect()
 }
 
+fn mono(rate: u32, detector: DetectorKind) -> Vad {
+    let config = Config {
+        format: SampleFormat::F32LE,
+        layout: Layout::Interleaved,
+        rate,
+        channels: 1,
+        detector,
+    };
+    Vad::new(config, Rules::default())
+}
+
+fn push(vad: &mut Vad, part: &[u8]) {
+    let planes = Planes {
+        data: part,
+        offsets: &[],
+    };
+    vad.push(planes, part.len() / 4, |o| {
+        std::hint::black_box(o);
+    });
+}
+
 fn frames(c: &mut Criterion) {
     let mut group = c.benchmark_group("vad per 10 ms");
     let spectral = DetectorKind::Spectral(LookAhead::Short);
@@ -48,26 +69,10 @@ fn frames(c: &mut Criterion) {
         ("neural, 8 kHz", 8000, neural, false),
         ("energy", 16_000, energy, false),
     ] {
-        let config = Config {
-            format: SampleFormat::F32LE,
-            layout: Layout::Interleaved,
-            rate,
-            channels: 1,
-            detector,
-        };
-        let mut vad = Vad::new(config, Rules::default());
+        let mut vad = mono(rate, detector);
         let mut data = sound(rate as usize);
         let hop = rate as usize / 100;
-        let mut push = |part: &[u8]| {
-            let planes = Planes {
-                data: part,
-                offsets: &[],
-            };
-            vad.push(planes, part.len() / 4, |o| {
-                std::hint::black_box(o);
-            });
-        };
-        push(&data);
+        push(&mut vad, &data);
         if silence {
             data.fill(0);
         }
@@ -75,11 +80,37 @@ fn frames(c: &mut Criterion) {
         group.bench_function(name, |b| {
             b.iter(|| {
                 let at = parts.next().unwrap_or(0) * hop * 4;
-                push(&data[at..at + hop * 4]);
+                push(&mut vad, &data[at..at + hop * 4]);
             })
         });
     }
     group.finish();
+}
+
+/// The costliest frames of a stream, each by the best of many streams: criterion tells means alone.
+fn costliest(_: &mut Criterion) {
+    const STREAMS: usize = 400;
+    let data = sound(16_000);
+    for (name, detector) in [
+        ("spectral", DetectorKind::Spectral(LookAhead::Short)),
+        ("silero", DetectorKind::Silero(LookAhead::Short)),
+        ("neural", DetectorKind::Neural(LookAhead::Short)),
+    ] {
+        let mut best = vec![f64::INFINITY; 100];
+        let mut vad = mono(16_000, detector);
+        for _ in 0..STREAMS {
+            vad.reset();
+            for (best, part) in best.iter_mut().zip(data.chunks(640)) {
+                let start = std::time::Instant::now();
+                push(&mut vad, part);
+                *best = best.min(start.elapsed().as_secs_f64() * 1e6);
+            }
+        }
+        best.sort_by(f64::total_cmp);
+        if let [.., next, most] = best[..] {
+            println!("{name}: the costliest frame {most:.1} us, the next {next:.1} us");
+        }
+    }
 }
 
 fn samples() -> Vec<f32> {
@@ -166,5 +197,7 @@ fn elements(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, frames, network, earshot, webrtc, elements);
+criterion_group!(
+    benches, frames, costliest, network, earshot, webrtc, elements
+);
 criterion_main!(benches);
