@@ -70,6 +70,13 @@ def _layout(cls: Type[Any]) -> _Layout:
     return layout
 
 
+def structure_of(owner: Any, *index: int) -> Any:
+    """The ``Gst.Structure`` of an event, or of caps at an index, which ``owner`` keeps alive; None if an event has none.
+    gst-python 1.26 hands out something else, which gives the structure to a ``with`` alone."""
+    found = owner.get_structure(*index)
+    return found.__enter__() if hasattr(found, "__enter__") else found
+
+
 def structure_fields(structure: Any) -> Dict[str, Any]:
     """Fields of a ``Gst.Structure``, by name."""
     names = [structure.nth_field_name(i) for i in range(structure.n_fields())]

@@ -1,4 +1,5 @@
 """The dataclasses, and both ways in which messages come: structures and text."""
+import contextlib
 import dataclasses
 import json
 import math
@@ -12,7 +13,7 @@ from support import METRICS, PATIENCE, ROOT, Gst, GObject, environment, structur
 
 import gstrustaudio
 from gstrustaudio.document import pipeline_document
-from gstrustaudio.messages import MESSAGES, SegmentJoiner, _layout
+from gstrustaudio.messages import MESSAGES, SegmentJoiner, _layout, structure_of
 from gstrustaudio.text import TextError, parse_structure, read_launch_output
 
 TIMES = {"timestamp": 5 * 10**8, "stream-time": 2**64 - 1, "running-time": 5 * 10**8}
@@ -237,6 +238,30 @@ class Schema(unittest.TestCase):
         for node in made:
             # Names in the same order, too.
             self.assertEqual(list(node.items()), list(by_name[node["id"]].items()))
+
+
+class Structures(unittest.TestCase):
+    """gst-python 1.26 gives structures of caps and events to a ``with`` alone."""
+
+    def test_caps_and_events_give_theirs_whatever_gst_python_makes_of_them(self):
+        caps = Gst.Caps.from_string("audio/x-raw,rate=8000; audio/x-raw,rate=16000")
+        event = Gst.Event.new_custom(Gst.EventType.CUSTOM_DOWNSTREAM, Gst.Structure.from_string("there, rate=(int)8000")[0])
+
+        class Wrapped:
+            def __init__(self, owner):
+                self.owner = owner
+
+            def get_structure(self, *index):
+                @contextlib.contextmanager
+                def lent():
+                    yield structure_of(self.owner, *index)
+
+                return lent()
+
+        for wrap in (lambda owner: owner, Wrapped):
+            self.assertEqual(structure_of(wrap(caps), 1).get_int("rate")[1], 16000)
+            self.assertEqual(structure_of(wrap(event)).get_value("rate"), 8000)
+            self.assertIsNone(structure_of(wrap(Gst.Event.new_eos())))
 
 
 if __name__ == "__main__":

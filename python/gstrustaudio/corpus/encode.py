@@ -11,6 +11,7 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstAudio", "1.0")
 from gi.repository import GLib, Gst, GstAudio  # noqa: E402
 
+from ..messages import structure_of  # noqa: E402
 from .names import file_id, shard  # noqa: E402
 from .options import AUDIO_FORMATS, Options, encoded_rate  # noqa: E402
 from .result import Result  # noqa: E402
@@ -145,7 +146,7 @@ class Written:
         os.mkdir(made)
         if self._encoder is None:
             self._encoder = Encoder(self._options.audio_format)
-        result.audio_rate = caps.get_structure(0).get_int("rate")[1]
+        result.audio_rate = structure_of(caps, 0).get_int("rate")[1]
         with open(self.path, "rb") as audio:
             for segment in result.segments:
                 name = f"{segment.index:05}{AUDIO_FORMATS[self._options.audio_format]}"

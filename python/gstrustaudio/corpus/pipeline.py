@@ -16,7 +16,7 @@ import gi
 gi.require_version("Gst", "1.0")
 from gi.repository import GLib, Gst  # noqa: E402
 
-from ..messages import Metrics, structure_fields  # noqa: E402
+from ..messages import Metrics, structure_fields, structure_of  # noqa: E402
 from ..plugin import find_plugin  # noqa: E402
 from .encode import EncodeError, Written, encoder_chain  # noqa: E402
 from .names import is_unicode  # noqa: E402
@@ -158,7 +158,8 @@ class FilePipeline:
 
     def _mark(self, _pad: Any, info: Any, node: Any) -> Any:
         """Says on the bus which utterance the node is about to get: what it posts next belongs to that."""
-        structure = info.get_event().get_structure()
+        event = info.get_event()
+        structure = structure_of(event)
         if structure is not None and structure.get_name() == "rustvad":
             mark = Gst.Structure.new_empty(_UTTERANCE)
             mark.set_value("segment", int(structure.get_value("segment")))
@@ -337,8 +338,9 @@ class _Play:
         result.codec = self._codec()
         if result.duration == 0:
             return failed("empty", "there is not one sample in it")
-        caps = self._into.get_current_caps().get_structure(0)
-        result.source_rate, result.source_channels = caps.get_int("rate")[1], caps.get_int("channels")[1]
+        caps = self._into.get_current_caps()
+        made = structure_of(caps, 0)
+        result.source_rate, result.source_channels = made.get_int("rate")[1], made.get_int("channels")[1]
         announced = source.announced()
         if announced > result.duration + max(_SHORT, announced // 20):
             self._warn(f"cut short: {result.duration / 1e9:.2f} s of the {announced / 1e9:.2f} s that it announces")

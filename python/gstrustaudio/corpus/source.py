@@ -13,6 +13,8 @@ import gi
 gi.require_version("Gst", "1.0")
 from gi.repository import Gst  # noqa: E402
 
+from ..messages import structure_of  # noqa: E402
+
 _BLOCK = 65536
 #: Format tags of .wav files that hold plain samples: integers, floats, and what says so further on.
 _PLAIN = (b"\x01\x00", b"\x03\x00", b"\xfe\xff")
@@ -97,7 +99,7 @@ class Source:
     def _stream(self, _: Any, pad: Any) -> None:
         """A stream of a container: the first one of audio is decoded, others go nowhere."""
         caps = pad.get_current_caps() or pad.query_caps(None)
-        kind = caps.get_structure(0).get_name() if caps.get_size() else ""
+        kind = structure_of(caps, 0).get_name() if caps.get_size() else ""
         if not kind.startswith("audio/") or len(self._elements) > 2 or self._into.is_linked():
             return
         if kind == "audio/x-raw":
