@@ -39,7 +39,7 @@ fn every_level_converts_alike() {
     ] {
         let plain = converted("portable", from, to);
         assert!(plain.iter().any(|b| *b != 0));
-        for level in ["avx2", "avx512", "neon", ""] {
+        for level in ["avx2", "avx2-vnni", "avx512", "avx512-vnni", "neon", ""] {
             let other = converted(level, from, to);
             assert_eq!(plain.len(), other.len());
             if lossless {

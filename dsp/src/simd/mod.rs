@@ -18,6 +18,8 @@ pub mod prefetch;
 pub mod resample;
 pub mod resample_fixed;
 #[cfg(target_arch = "x86_64")]
+mod resample_fixed_body;
+#[cfg(target_arch = "x86_64")]
 mod resample_fixed_x86;
 #[cfg(target_arch = "x86_64")]
 mod resample_groups_x86;
@@ -65,8 +67,8 @@ impl Level {
     /// What every machine runs that the program was compiled for.
     pub const PORTABLE: Self = Self(Isa::Portable);
 
-    /// The best this machine runs. `RUSTAUDIO_SIMD` = `portable`, `neon`, `avx2` or `avx512`
-    /// lowers it (never raises it), read once.
+    /// The best this machine runs. The environment variable `RUSTAUDIO_SIMD`, a [`name`](Self::name), lowers
+    /// it (never raises it), read once.
     pub fn best() -> Self {
         static BEST: OnceLock<Level> = OnceLock::new();
         *BEST.get_or_init(|| {
@@ -83,52 +85,47 @@ impl Level {
         #[cfg(target_arch = "aarch64")]
         levels.push(Self(Isa::Neon));
         #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                levels.push(Self(Isa::Avx2 {
-                    vnni: is_x86_feature_detected!("avxvnni"),
-                }));
-                if is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx512bw")
-                    && is_x86_feature_detected!("avx512dq")
-                    && is_x86_feature_detected!("avx512vl")
-                {
-                    levels.push(Self(Isa::Avx512 {
-                        vnni: is_x86_feature_detected!("avx512vnni"),
-                    }));
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            levels.push(Self(Isa::Avx2 { vnni: false }));
+            if is_x86_feature_detected!("avxvnni") {
+                levels.push(Self(Isa::Avx2 { vnni: true }));
+            }
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl")
+            {
+                levels.push(Self(Isa::Avx512 { vnni: false }));
+                if is_x86_feature_detected!("avx512vnni") {
+                    levels.push(Self(Isa::Avx512 { vnni: true }));
                 }
             }
         }
         levels
     }
 
-    /// As `RUSTAUDIO_SIMD` has it: `portable`, `neon`, `avx2` or `avx512`.
+    /// As `RUSTAUDIO_SIMD` has it: `portable`, `neon`, `avx2`, `avx2-vnni`, `avx512` or `avx512-vnni`. Only
+    /// sums of 16-bit words tell those with VNNI from those without.
     pub fn name(self) -> &'static str {
         match self.0 {
             Isa::Portable => "portable",
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => "neon",
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 { .. } => "avx2",
+            Isa::Avx2 { vnni: false } => "avx2",
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 { .. } => "avx512",
-        }
-    }
-
-    /// Whether it sums products of 16-bit words in one instruction, as VNNI does.
-    pub fn sums_words(self) -> bool {
-        match self.0 {
+            Isa::Avx2 { vnni: true } => "avx2-vnni",
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 { vnni } | Isa::Avx512 { vnni } => vnni,
-            _ => false,
+            Isa::Avx512 { vnni: false } => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 { vnni: true } => "avx512-vnni",
         }
     }
 }
 
 impl std::fmt::Debug for Level {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())?;
-        f.write_str(if self.sums_words() { " with VNNI" } else { "" })
+        f.write_str(self.name())
     }
 }
 

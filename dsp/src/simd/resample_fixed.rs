@@ -10,9 +10,13 @@ use super::resample_words::{self, Round, Sizes, UNIT, check};
 pub fn columns(level: Level) -> Columns<i16> {
     match level.0 {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 { vnni: true } => super::resample_fixed_x86::avx512(),
+        Isa::Avx512 { vnni: true } => super::resample_fixed_x86::avx512_vnni(),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 { vnni: true } => super::resample_fixed_x86::avx2(),
+        Isa::Avx512 { vnni: false } => super::resample_fixed_x86::avx512(),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 { vnni: true } => super::resample_fixed_x86::avx2_vnni(),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 { vnni: false } => super::resample_fixed_x86::avx2(),
         _ => Columns {
             windows: WINDOWS,
             group: portable::group,
@@ -33,10 +37,14 @@ pub fn rounding(level: Level) -> (Sizes, Round) {
     }
 }
 
-/// Whether sums of 16-bit words are faster at `level` than those of `f32`. Without VNNI each takes two
-/// instructions, which AVX2 has no room for.
+/// Whether sums of 16-bit words are faster at `level` than those of `f32`. Where vectors of 128 bits are
+/// multiplied, as many words are as numbers of `f32`, and there are up to twice as many.
 pub fn is_fast(level: Level) -> bool {
-    level.sums_words()
+    match level.0 {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 { .. } | Isa::Avx512 { .. } => true,
+        _ => false,
+    }
 }
 
 /// The plain form; the yardstick of the other.
