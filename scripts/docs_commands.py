@@ -42,7 +42,8 @@ class Command:
 class Rule:
     """For commands of documents whose name begins with `where` and in which `text` is found. Without anything but `why`
     they are not run. `put` replaces pieces of them, `before` runs before them; what still runs after `seconds` is
-    stopped, and is right if it ends with 124 then; `save` keeps the block in a file, as the text says."""
+    stopped, and is right if it ends with 124 then; `save` keeps the block in a file, as the text says; `code` is that of its
+    end where it is not to be 0."""
     where: str
     text: str
     why: str
@@ -50,11 +51,12 @@ class Rule:
     before: str = ""
     seconds: int = 0
     save: str = ""
+    code: int = 0
     used: bool = False
 
     @property
     def skips(self) -> bool:
-        return not (self.put or self.before or self.seconds or self.save)
+        return not (self.put or self.before or self.seconds or self.save or self.code)
 
 
 VENV = ("sudo apt install python3-venv python3-pip >/dev/null 2>&1 && python3 -m venv --system-site-packages target/docs-venv"
@@ -108,6 +110,8 @@ RULES = [
     Rule("docs/corpus.md", "corpus recordings/ more/", "the form; the worked example below it is run"),
     Rule("docs/corpus.md", "-m venv", "the package of venv", before="sudo apt install python3-venv >/dev/null 2>&1"),
     Rule("docs/corpus.md", "GST_PLUGIN_PATH=…", "the folder for …", put={"…": "$PWD/target/demo/plugins"}),
+    Rule("docs/corpus.md", "corpus /usr/share/asterisk --out prompts", "1: a prompt without a sample has failed, as the text says",
+         code=1),
     Rule("docs/corpus.md", "pyarrow.parquet", "pandas, in the virtualenv of above",
          before="venv/bin/pip install -q pandas && PATH=$PWD/venv/bin:$PATH"),
     Rule("docs/corpus.md", "--out corpus --ray ", "a folder of recordings", put={"recordings/": SOUNDS, "--out corpus": "--out target/ray"}),
@@ -232,7 +236,7 @@ def finished(file: Path, listed: list[Command]) -> dict[str, list[str]]:
     rows: dict[str, list[str]] = {}
     for row in file.read_text().splitlines()[2:]:
         rows.setdefault(row[2:].split(":")[0], []).append(row)
-    went_well = {d: all(re.search(r"` \| (0|not run) \| \d+ \| [^|]*\|$", r) for r in found) for d, found in rows.items()}
+    went_well = {d: all(re.search(r"` \| (0|not run|\d+ \(meant\)) \| \d+ \| [^|]*\|$", r) for r in found) for d, found in rows.items()}
     heads = {d: [f"| {d}:{c.line} | `{shown(c)}` |" for c in listed if c.document == d] for d in rows}
     return {d: found for d, found in rows.items()
             if went_well[d] and len(found) == len(heads[d]) and all(map(str.startswith, found, heads[d]))}
@@ -268,8 +272,9 @@ def main() -> int:
             start = time.monotonic()
             status = run(command, rules, folder, groups)
             took = time.monotonic() - start
-            code = str(status)
-            failed += status != 0
+            meant = max((r.code for r in rules), default=0)
+            code = f"{status} (meant)" if status == meant != 0 else str(status)
+            failed += status != meant
             print(f"== exit code {code} after {took:.0f} s", flush=True)
         rows.append(f"| {command.document}:{command.line} | `{shown(command)}` | {code} | {took:.0f} | {why} |")
         if asked.table:
