@@ -6,9 +6,9 @@
 
 They are the 16 kHz network's, rounded to words of 16 bits (biases stay float), as `weights.rs` reads
 them; `vad_train/words.py` says in which order. The STFT is left out: it is a Hann window and a Fourier
-transform. So are taps that only ever meet padding. The first layer's weights are of very different size
-from bin to bin, against that of the magnitudes: gains of the bins, which the magnitudes are multiplied
-by, make them alike.
+transform. So are taps that only ever meet padding. Weights of the first layer are nine times as large
+at the top of the spectrum as below, and words have one scale for all: so each bin has a gain, which its
+magnitude is multiplied by and its weights are divided by.
 
 The package's silero_vad_16k.safetensors holds other weights than its ONNX files, which are those of
 the model that the package runs by default."""

@@ -27,14 +27,12 @@ from words import blocks, words
 MATRICES = {"frame": True, "window": True, "input": False, "recurrent": True}
 
 
-def in_words(matrix: np.ndarray, signed: bool) -> np.ndarray:
-    """As the crate will read it."""
-    found, scale = words(matrix[:, :, None], signed)
-    return found[:, :, 0] * scale[:, None]
+#: Words of each matrix [outputs, inputs, 1], and what 1 in them stands for.
+Words = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
-def folded(net: Net) -> dict[str, np.ndarray]:
-    """All weights for features as they come, matrices rounded to words."""
+def folded(net: Net) -> tuple[Words, dict[str, np.ndarray]]:
+    """All weights for features as they come: the matrices as words, and all as the crate will read them."""
     weights = {k: v.numpy().astype(np.float64) for k, v in net.state_dict().items()}
     scale = np.concatenate([1 / weights["deviation"], np.ones(3)])
     mean = np.concatenate([weights["mean"], np.zeros(3)])
@@ -44,10 +42,11 @@ def folded(net: Net) -> dict[str, np.ndarray]:
         "input": weights["memory.weight_ih_l0"],
         "recurrent": weights["memory.weight_hh_l0"],
     }
-    matrices = {name: in_words(w, MATRICES[name]) for name, w in matrices.items()}
+    found = {name: words(w[:, :, None], MATRICES[name]) for name, w in matrices.items()}
+    matrices = {name: w[:, :, 0] * scale[:, None] for name, (w, scale) in found.items()}
     heads = weights["heads.weight"]
     of_inputs = heads[:, MEMORY:] * scale
-    return matrices | {
+    return found, matrices | {
         "dense": weights["dense.bias"] - matrices["frame"] @ mean,
         "gates": weights["memory.bias_ih_l0"] + weights["memory.bias_hh_l0"],
         "of_memory": heads[:, :MEMORY],
@@ -58,7 +57,7 @@ def folded(net: Net) -> dict[str, np.ndarray]:
 
 def rounded(net: Net) -> Net:
     """The network as it is after rounding."""
-    w = {k: torch.from_numpy(np.asarray(v, np.float32)) for k, v in folded(net).items()}
+    w = {k: torch.from_numpy(np.asarray(v, np.float32)) for k, v in folded(net)[1].items()}
     out = Net()
     out.load_state_dict({
         "mean": torch.zeros(FEATURES), "deviation": torch.ones(FEATURES),
@@ -70,19 +69,19 @@ def rounded(net: Net) -> Net:
     return out.eval()
 
 
-def packed(w: dict[str, np.ndarray]) -> bytes:
+def packed(found: Words, w: dict[str, np.ndarray]) -> bytes:
     """The file of what `folded` gives."""
     assert w["dense"].shape == (DENSE,)
-    matrices = [words(w[name][:, :, None], signed) for name, signed in MATRICES.items()]
+    matrices = [found[name] for name in MATRICES]
     floats = [w["dense"], w["gates"], *(scale for _, scale in matrices)]
     for memory, inputs, offset in zip(w["of_memory"], w["of_inputs"], w["offset"]):
         floats += [memory, inputs, np.array([offset])]
-    data = b"".join(blocks(found) for found, _ in matrices)
+    data = b"".join(blocks(matrix) for matrix, _ in matrices)
     return data + np.concatenate(floats).astype("<f4").tobytes()
 
 
 def main() -> None:
-    data = packed(folded(load(Path(sys.argv[1]))))
+    data = packed(*folded(load(Path(sys.argv[1]))))
     Path(sys.argv[2]).write_bytes(data)
     print(len(data), "bytes", hashlib.sha256(data).hexdigest())
 

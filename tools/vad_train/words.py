@@ -18,7 +18,10 @@ def words(weights: np.ndarray, signed: bool) -> tuple[np.ndarray, np.ndarray]:
     most = up + down if signed else np.maximum(up, down)
     # Each word may be off by a half.
     room = 2**31 - 1 - FULL * flat.shape[1] / 2
-    scale = np.minimum(room / (FULL * most), FULL / np.abs(flat).max(1))
+    # An output without weights may have any scale.
+    least = np.finfo(np.float32).tiny
+    scale = np.minimum(room / np.maximum(FULL * most, least), FULL / np.maximum(np.abs(flat).max(1), least))
+    scale = np.minimum(scale, 1e30)
     return np.round(w * scale[:, None, None]).astype(np.int16), 1 / scale
 
 

@@ -106,12 +106,12 @@ mod tests {
         let wanted = [[32_767, -16_384], [-32_767, 8192], [3277, 0]];
         assert!(found.eq(wanted), "{inputs:?}");
         assert_eq!(inputs.unit(), 1.0 / 32_767.0);
-        for nothing in [0.0, 1e-40, 1e-30] {
+        for nothing in [0.0, 1e-40, 1e-24] {
             inputs.set(&[nothing; 3], nothing);
             assert_eq!((inputs.len, inputs.unit()), (0, 0.0));
         }
         // The greatest one may be next to anything.
-        inputs.set(&[1e-29, -3e-30], 1e-29);
+        inputs.set(&[1e-23, -3e-24], 1e-23);
         assert_eq!(halves(inputs.pairs[0]), [32_767, -9830]);
         inputs.set(&[3e38, -3e38], 3e38);
         assert_eq!(halves(inputs.pairs[0]), [32_767, -32_767]);

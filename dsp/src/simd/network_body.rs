@@ -18,12 +18,12 @@ pub const BINS: usize = FRAME / 2 + 1;
 pub const BLOCK: usize = 64;
 /// Most pairs of inputs of a block.
 pub const PAIRS: usize = BINS.div_ceil(2);
-/// Room for them in a list: a power of two, by which places are cheaply bounded.
+/// Room for pairs in a list: a power of two, by which places are cheaply bounded.
 const ROOM: usize = PAIRS.next_power_of_two();
 /// The greatest word.
 const FULL: f32 = 32_767.0;
-/// What is no greater than this is nothing: its reciprocal must be a number.
-const NOTHING: f32 = 1e-30;
+/// What is no greater than this is nothing: its products with scales would be denormal.
+const NOTHING: f32 = 1e-24;
 
 /// Two words, the first in the lower half.
 pub type Pair = i32;
@@ -55,7 +55,8 @@ impl Default for Inputs {
 }
 
 impl Inputs {
-    /// Takes up `x`, at most 2 [`PAIRS`] numbers none of which exceeds `greatest` in magnitude.
+    /// Takes up `x`, at most 2 [`PAIRS`] numbers (those beyond are left out), none of which exceeds
+    /// `greatest` in magnitude.
     pub fn set(&mut self, x: &[f32], greatest: f32) {
         let mut words = [0; PAIRS];
         self.unit = generic::words(x, greatest, &mut words);
@@ -116,7 +117,7 @@ pub struct Kernels {
     /// a word stands for.
     pub magnitudes: Magnitudes,
     /// From the sums `z` of the gates i, f, g, o to the next state: `cell = sigmoid(f) cell +
-    /// sigmoid(i) tanh(g)`, `hidden = sigmoid(o) tanh(cell)`. All of one length.
+    /// sigmoid(i) tanh(g)`, `hidden = sigmoid(o) tanh(cell)`. All of one length, a multiple of 16.
     pub gates: Gates,
 }
 
@@ -139,7 +140,11 @@ pub mod generic {
     pub fn words(x: &[f32], greatest: f32, words: &mut [Pair; PAIRS]) -> f32 {
         // Adding this leaves the nearest whole number in the low bits of the mantissa.
         const WHOLE: f32 = 12_582_912.0;
-        if greatest <= NOTHING {
+        debug_assert!(
+            x.iter().all(|x| x.abs() <= greatest),
+            "{greatest} is not the greatest"
+        );
+        if !(greatest > NOTHING && greatest < f32::INFINITY) {
             *words = [0; PAIRS];
             return 0.0;
         }

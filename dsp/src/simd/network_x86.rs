@@ -90,6 +90,7 @@ lanes!(
 /// Safety: the machine has the instruction set of `L`, and `w` holds all rows that `x` names.
 #[inline(always)]
 unsafe fn add<L: Lanes, const N: usize>(w: *const i16, x: &Inputs, y: &mut Sums) {
+    const { assert!(BLOCK.is_multiple_of(L::LANES * N), "parts make up blocks") };
     // SAFETY: as the caller promises; parts are of whole blocks.
     unsafe {
         for part in (0..BLOCK).step_by(L::LANES * N) {
@@ -123,6 +124,7 @@ unsafe fn columns<L: Lanes, const N: usize>(
     rows: usize,
     mut y: [&mut Sums; 3],
 ) {
+    const { assert!(BLOCK.is_multiple_of(L::LANES * N), "parts make up blocks") };
     // SAFETY: as the caller promises; parts are of whole blocks.
     unsafe {
         for part in (0..BLOCK).step_by(L::LANES * N) {

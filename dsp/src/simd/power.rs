@@ -7,12 +7,13 @@ use rustfft::num_complex::Complex32;
 use super::Isa;
 use super::Level;
 
-/// `z` is the transform of pairs of samples as complex numbers, `turns[k] = exp(-i pi k / z.len())` up
-/// to a quarter of the turn, half of `z.len()`. `power[k] = scale (|X_k|^2 + TINY)` for the `z.len() + 1`
+/// `z` is the transform of pairs of samples as complex numbers, an even number of them, `turns[k] =
+/// exp(-i pi k / z.len())`, half as many as `z`. `power[k] = scale (|X_k|^2 + TINY)` for the `z.len() + 1`
 /// frequencies `X` of the samples. The bits are the same at every level.
 pub type Power = fn(z: &[Complex32], turns: &[Complex32], scale: f32, power: &mut [f32]);
 
-/// The products of rounding errors would be denormal.
+/// Keeps powers, and with them what is multiplied by them later, normal where only rounding errors are
+/// left.
 const TINY: f32 = 1e-24;
 
 /// The kernel at `level`.

@@ -1,6 +1,7 @@
 //! Weights of networks as their files hold them: matrices in 16-bit words, read where they lie, then
 //! what is kept in single precision, the scales of the words among it.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::simd::Level;
@@ -14,21 +15,28 @@ pub struct Aligned<T: ?Sized>(pub T);
 pub struct Model<F> {
     pub kernels: Kernels,
     pub floats: F,
-    words: &'static [i16],
+    words: Cow<'static, [i16]>,
 }
 
 impl<F> Model<F> {
     /// With `words`, little-endian and at an even address, as the matrices.
     pub fn new(level: Level, words: &'static [u8], floats: F) -> Self {
+        let words = if cfg!(target_endian = "little") {
+            Cow::Borrowed(bytemuck::cast_slice(words))
+        } else {
+            let words = words.as_chunks().0.iter();
+            words.map(|word| i16::from_le_bytes(*word)).collect()
+        };
         Self {
             kernels: network::kernels(level),
             floats,
-            words: bytemuck::cast_slice(words),
+            words,
         }
     }
 
     /// Adds what `inputs` give to all outputs of a tap of `matrix`, a block of them after the other.
     pub fn add(&self, matrix: Matrix, tap: usize, inputs: &Inputs, sums: &mut [i32]) {
+        debug_assert!(tap < matrix.taps && sums.len() == matrix.outputs);
         for (block, sums) in sums.as_chunks_mut().0.iter_mut().enumerate() {
             (self.kernels.add)(self.words(matrix, block, tap), inputs, sums);
         }
@@ -49,8 +57,32 @@ impl<F> Model<F> {
     }
 
     /// The words of tap `tap` for block `block` of the outputs.
-    pub fn words(&self, of: Matrix, block: usize, tap: usize) -> &'static [i16] {
+    pub fn words(&self, of: Matrix, block: usize, tap: usize) -> &[i16] {
         &self.words[of.place(block, tap)]
+    }
+}
+
+#[cfg(test)]
+impl<F> Model<F> {
+    /// Asserts that no sum of `matrix` over words of inputs, all taps of it, can end beyond 32 bits;
+    /// inputs that are not `signed` are never below zero. And that there are words to speak of.
+    pub fn assert_sums_fit(&self, matrix: Matrix, signed: bool) {
+        for output in 0..matrix.outputs {
+            let (block, lane) = (output / BLOCK, output % BLOCK);
+            let taps = (0..matrix.taps).map(|tap| self.words(matrix, block, tap));
+            let words = taps.flat_map(|w| w.chunks(2).skip(lane).step_by(BLOCK));
+            let (mut up, mut down) = (0i64, 0i64);
+            for word in words.flatten().map(|word| i64::from(*word)) {
+                up += word.max(0);
+                down -= word.min(0);
+            }
+            let most = if signed { up + down } else { up.max(down) };
+            assert!(
+                most * 32_767 <= i64::from(i32::MAX),
+                "{matrix:?}, output {output}"
+            );
+            assert!(most > 1000, "{matrix:?}, output {output}: {most}");
+        }
     }
 }
 
@@ -84,16 +116,16 @@ impl Matrix {
 
     /// Words up to the end of this.
     pub const fn end(self) -> usize {
-        self.at + self.outputs * self.taps * self.rows()
+        self.at + self.outputs * self.taps * self.words()
     }
 
-    /// Words of an output of a tap: inputs, and one that pairs with an odd one.
-    const fn rows(self) -> usize {
+    /// Words of an output of a tap: one for each input, and one that pairs with an odd one.
+    const fn words(self) -> usize {
         self.inputs.next_multiple_of(2)
     }
 
     fn place(self, block: usize, tap: usize) -> Range<usize> {
-        let len = self.rows() * BLOCK;
+        let len = self.words() * BLOCK;
         let at = self.at + (block * self.taps + tap) * len;
         at..at + len
     }

@@ -162,8 +162,9 @@ struct Tables {
     window: Vec<f32>,
     /// Of half the window's length: two samples are one complex number.
     fft: Arc<dyn Fft<f32>>,
-    /// What frequencies are turned by to tell those two apart, and what does it.
+    /// What the frequencies of odd samples are turned by against those of even ones.
     turns: Vec<Complex32>,
+    /// From the transform of pairs of samples to the power of each frequency.
     power: Power,
     scale: f32,
     mel: Bands,

@@ -86,3 +86,20 @@ pub fn model(level: Level) -> Arc<Model<Floats>> {
         Model::new(level, words, Floats::new(floats))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_sum_ends_beyond_32_bits() {
+        for (matrix, signed) in [
+            (OF_FRAME, true),
+            (OF_WINDOW, true),
+            (INPUT, false),
+            (RECURRENT, true),
+        ] {
+            model(Level::best()).assert_sums_fit(matrix, signed);
+        }
+    }
+}

@@ -11,9 +11,9 @@ static FILE: &Aligned<[u8]> = &Aligned(*include_bytes!("weights.bin"));
 
 pub const CONV1: Matrix = Matrix::first(128, BINS, 3);
 pub const CONV2: Matrix = CONV1.then(64, 128, 3);
-/// Without its first tap, which meets nothing but padding.
+/// The third convolution, without its first tap, which meets nothing but padding.
 pub const CONV3: Matrix = CONV2.then(64, 64, 2);
-/// The middle tap, for the same reason.
+/// The middle tap of the fourth convolution; the others meet nothing but padding.
 pub const CONV4: Matrix = CONV3.then(128, 64, 1);
 /// From inputs to gates i, f, g, o.
 pub const INPUT: Matrix = CONV4.then(512, 128, 1);
@@ -37,13 +37,14 @@ impl<const N: usize> Outputs<N> {
 
 /// What is not a matrix, in the order of the file.
 pub struct Rest {
-    /// Of the bins, so that the first layer's weights are of one size.
+    /// What the magnitude of each bin is multiplied by before it is rounded to a word; the first layer's
+    /// weights are divided by it, which makes them alike in size.
     pub gains: [f32; BINS],
     pub conv1: Outputs<128>,
     pub conv2: Outputs<64>,
     pub conv3: Outputs<64>,
     pub conv4: Outputs<128>,
-    /// The biases of the gates are with this.
+    /// From inputs to gates; its biases are all that the gates have.
     pub input: Outputs<512>,
     pub recurrent: [f32; 512],
     /// Weights of the output.
@@ -78,4 +79,23 @@ pub fn model(level: Level) -> Arc<Model<Rest>> {
         let (words, floats) = FILE.0.split_at(WORDS * 2);
         Model::new(level, words, Rest::new(floats))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_sum_ends_beyond_32_bits() {
+        for (matrix, signed) in [
+            (CONV1, false),
+            (CONV2, false),
+            (CONV3, false),
+            (CONV4, false),
+            (INPUT, false),
+            (RECURRENT, true),
+        ] {
+            model(Level::best()).assert_sums_fit(matrix, signed);
+        }
+    }
 }
