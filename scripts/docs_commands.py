@@ -188,13 +188,14 @@ def of_block(document: str, start: int, language: str, text: str) -> list[Comman
 def run(command: Command, rules: list[Rule], folder: Path, groups: list[int]) -> int:
     """Its exit code. Variables are handed on to the document's next command in a file."""
     text, limit, stops = command.text, LONGEST, False
+    for rule in rules:
+        for old, new in rule.put.items():
+            text = text.replace(old, new)
     if command.language == "python":
         program = folder / "program.py"
         program.write_text(text)
         text = f"python3 {program}"
     for rule in rules:
-        for old, new in rule.put.items():
-            text = text.replace(old, new)
         if rule.save:
             (ROOT / rule.save).write_text(command.text)
             text = f"test -s {rule.save}"
