@@ -11,7 +11,7 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::engine::{Engine, Surroundings};
+use super::engine::{Context, Engine};
 use super::messages;
 use super::settings::{Isolation, PROPERTIES, Settings};
 use super::stats::Stats;
@@ -115,12 +115,12 @@ impl PyPipelineNode {
     /// Runs `work` with the engine taken out; pushes what it gives with nothing held.
     fn with_engine<R>(
         &self,
-        work: impl FnOnce(&mut Engine, &Surroundings<'_>, &mut Vec<gst::Buffer>) -> R,
+        work: impl FnOnce(&mut Engine, &Context<'_>, &mut Vec<gst::Buffer>) -> R,
     ) -> Option<(R, Result<gst::FlowSuccess, gst::FlowError>)> {
         let mut engine = lock(&self.engine).take()?;
         let active = self.settings.get();
         let element = self.obj();
-        let env = Surroundings {
+        let env = Context {
             element: element.upcast_ref(),
             metrics: &self.metrics,
             stats: &self.stats,

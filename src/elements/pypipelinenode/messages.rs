@@ -12,14 +12,14 @@ pub const RELOAD: &str = "pypipelinenode-reload";
 
 /// Where in the stream something happened; `u64::MAX` where not known, as in all messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct StreamPosition {
     pub timestamp: u64,
     pub stream_time: u64,
     pub running_time: u64,
     pub duration: u64,
 }
 
-impl Default for Place {
+impl Default for StreamPosition {
     fn default() -> Self {
         Self {
             timestamp: u64::MAX,
@@ -30,7 +30,7 @@ impl Default for Place {
     }
 }
 
-impl Place {
+impl StreamPosition {
     fn add(&self, s: &mut gst::Structure) {
         s.set("timestamp", self.timestamp);
         s.set("stream-time", self.stream_time);
@@ -42,7 +42,7 @@ impl Place {
 /// What a failure message says beside the failure itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Circumstances<'a> {
-    pub place: &'a Place,
+    pub position: &'a StreamPosition,
     /// From 1.
     pub attempt: u32,
     pub max_attempts: u32,
@@ -65,7 +65,7 @@ pub fn failure(failure: &Failure, told: &Circumstances<'_>) -> gst::Structure {
         .field("line", failure.line.unwrap_or(0))
         .field("action", told.action)
         .build();
-    told.place.add(&mut s);
+    told.position.add(&mut s);
     s
 }
 
@@ -74,14 +74,14 @@ pub fn breaker(
     from: BreakerState,
     to: BreakerState,
     failures: u32,
-    place: &Place,
+    position: &StreamPosition,
 ) -> gst::Structure {
     let mut s = gst::Structure::builder(BREAKER)
         .field("state", to.as_str())
         .field("previous", from.as_str())
         .field("consecutive-failures", failures)
         .build();
-    place.add(&mut s);
+    position.add(&mut s);
     s
 }
 

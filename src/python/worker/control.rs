@@ -88,7 +88,7 @@ impl Control {
     }
 
     /// Packets that the worker has sent besides its answers.
-    pub fn asides(&self) -> u32 {
+    pub fn notices(&self) -> u32 {
         self.word(at::ASIDES).load(SeqCst)
     }
 

@@ -211,15 +211,15 @@ impl Worker {
             let mut told = false;
             if process.wait(left.map_or(slice, |l| l.min(slice))) {
                 match process.take(&mut self.packet) {
-                    Some(0) => return Err(self.epitaph()),
+                    Some(0) => return Err(self.exit_report()),
                     Some(1) if self.packet[0] == b'D' => told = true,
                     // A node that posts without end is still looked at below.
-                    Some(n) if self.is_aside(n) => {}
+                    Some(n) if self.is_notice(n) => {}
                     Some(n) => return Ok(Came::Packet(n)),
                     None => {}
                 }
             } else if ended {
-                return Err(self.epitaph());
+                return Err(self.exit_report());
             } else {
                 // Its socket does not say so where a process that it started has it too. What it
                 // sent last is looked for once more.
@@ -271,19 +271,19 @@ impl Worker {
     /// Handles what the worker sent before the answer that is in the page.
     fn catch_up(&mut self) {
         // As many as there are now: a thread that posts all the time must not keep this side here.
-        let Some(sent) = self.process.as_ref().map(|p| p.control.asides()) else {
+        let Some(sent) = self.process.as_ref().map(|p| p.control.notices()) else {
             return;
         };
         while let Some(process) = &self.process
-            && process.asides != sent
+            && process.notices != sent
             && let Some(n) = process.take(&mut self.packet).filter(|n| *n > 0)
         {
-            self.is_aside(n);
+            self.is_notice(n);
         }
     }
 
     /// A post or a log line; true if the packet was one.
-    fn is_aside(&mut self, n: usize) -> bool {
+    fn is_notice(&mut self, n: usize) -> bool {
         let parsed = |body: &[u8]| serde_json::from_slice::<serde_json::Value>(body);
         match self.packet[..n].split_first() {
             Some((b'P', body)) => {
@@ -304,17 +304,17 @@ impl Worker {
             _ => return false,
         }
         if let Some(process) = &mut self.process {
-            process.asides = process.asides.wrapping_add(1);
+            process.notices = process.notices.wrapping_add(1);
         }
         true
     }
 
     /// How the worker ended.
-    fn epitaph(&mut self) -> NoAnswer {
+    fn exit_report(&mut self) -> NoAnswer {
         let (how, stack) = self
             .process
             .take()
-            .map_or_else(|| (NOT_RUNNING.into(), String::new()), Process::epitaph);
+            .map_or_else(|| (NOT_RUNNING.into(), String::new()), Process::exit_report);
         NoAnswer::Died(how, stack)
     }
 
@@ -356,7 +356,7 @@ impl Worker {
     fn failure(&mut self, no: NoAnswer) -> Failure {
         let no = match no {
             // The socket may have said so before the process was gone.
-            NoAnswer::Died(..) if self.process.is_some() => self.epitaph(),
+            NoAnswer::Died(..) if self.process.is_some() => self.exit_report(),
             no => no,
         };
         let killed = self.process.take_if(|_| !matches!(no, NoAnswer::Failed(_)));

@@ -18,7 +18,7 @@ pub struct Process {
     /// Number of the last request.
     pub number: u32,
     /// Posts and log lines received.
-    pub asides: u32,
+    pub notices: u32,
     /// Both sides may run at the same time, so that watching for the other makes sense.
     pub parallel: bool,
     /// It was ended and waited for.
@@ -47,7 +47,7 @@ impl Process {
             socket,
             control,
             number: 0,
-            asides: 0,
+            notices: 0,
             parallel: is_parallel(),
             over: false,
         })
@@ -127,7 +127,7 @@ impl Process {
     }
 
     /// How it ended, after it did or its socket was closed; and what it wrote of that.
-    pub fn epitaph(mut self) -> (String, String) {
+    pub fn exit_report(mut self) -> (String, String) {
         let by_itself = self.wait_for_end();
         let status = self.server.end(self.pid, false);
         self.over = true;

@@ -80,7 +80,7 @@ def fit(said, room=TEXT, last=False):
     return said
 
 
-def aside(kind, body):
+def notice(kind, body):
     length = len(body.encode("utf-8", "replace"))
     if length >= PACKET:
         raise ValueError(f"a message of {length} bytes as JSON; there is room for {PACKET - 2} in a "
@@ -132,12 +132,12 @@ class Ctx:
         return {"rate": rate, **dict(zip(("start", "stop", "time", "base"), map(known, times)))}
 
     def post(self, name, **fields):
-        aside(b"P", f"[{json.dumps(name)}, {posted(name, fields)}]")
+        notice(b"P", f"[{json.dumps(name)}, {posted(name, fields)}]")
 
     def log(self, level, line):
         if level not in ("error", "warning", "info", "debug", "trace"):
             raise TypeError(f"log level {level!r}; expected error, warning, info, debug or trace")
-        aside(b"L", json.dumps([level, fit(clean(str(line)))]))
+        notice(b"L", json.dumps([level, fit(clean(str(line)))]))
 
 
 class Limits:

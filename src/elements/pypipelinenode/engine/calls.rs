@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use super::format::{abi_segment, shape};
 use super::report::fail;
-use super::state::{Engine, Surroundings};
+use super::state::{Context, Engine};
 use crate::elements::pypipelinenode::chunker::Chunk;
-use crate::elements::pypipelinenode::messages::{Circumstances, Place};
+use crate::elements::pypipelinenode::messages::{Circumstances, StreamPosition};
 use crate::elements::pypipelinenode::settings::OnFailure;
 use crate::elements::support::metrics::span;
 use crate::metrics::Status;
@@ -17,7 +17,7 @@ use crate::resilience::{Attempts, Next};
 /// A chunk that the breaker lets through to the node.
 pub(super) struct Admitted {
     pub chunk: Chunk,
-    pub place: Place,
+    pub position: StreamPosition,
     /// Of the buffer as it came.
     pub flags: gst::BufferFlags,
     /// The one call of a half-open breaker: it is not tried again.
@@ -48,7 +48,7 @@ impl Engine {
     pub(super) fn call(
         &mut self,
         mut work: Admitted,
-        env: &Surroundings<'_>,
+        env: &Context<'_>,
         out: &mut Vec<gst::Buffer>,
     ) -> Result<(), gst::FlowError> {
         let rate = self.stream.as_ref().map_or(1, |s| s.info.rate());
@@ -58,25 +58,25 @@ impl Engine {
         let stopwatch = env.metrics.begin();
         // Should this call fail for good, the node holds what it got before.
         let held = self.end;
-        self.fed(&work.place);
+        self.remember_input_end(&work.position);
         let (end, busy) = self.attempts(buffer, &work, env);
         // Waits between attempts and for the GIL are no work.
         let timed = stopwatch.is_running();
         let busy = if timed { busy } else { 0 };
         let result = match end {
             End::Done(product) => {
-                self.note_loss();
+                self.break_off_if_lost();
                 self.breaker.succeeded();
-                self.tell_breaker(before, &work.place, env);
+                self.tell_breaker(before, &work.position, env);
                 self.deliver(product, &work, env, out)
             }
             End::Failed(audio) => {
-                self.note_loss();
+                self.break_off_if_lost();
                 self.end = held;
                 // What it holds comes before what goes past it.
                 let drained = self.drain_node(env, out);
                 self.breaker.failed(Instant::now());
-                self.tell_breaker(before, &work.place, env);
+                self.tell_breaker(before, &work.position, env);
                 match audio {
                     _ if drained.is_err() => drained,
                     Some(lease) => {
@@ -106,7 +106,7 @@ impl Engine {
         &mut self,
         product: Product,
         work: &Admitted,
-        env: &Surroundings<'_>,
+        env: &Context<'_>,
         out: &mut Vec<gst::Buffer>,
     ) -> Result<(), gst::FlowError> {
         let Some(stream) = &mut self.stream else {
@@ -115,7 +115,7 @@ impl Engine {
         let gap = work.has(gst::BufferFlags::GAP);
         let (mut buffer, changed) = match product {
             Product::Replaced(returned) => {
-                let pts = gst::ClockTime::try_from(work.place.timestamp).ok();
+                let pts = gst::ClockTime::try_from(work.position.timestamp).ok();
                 let discont = work.has(gst::BufferFlags::DISCONT);
                 let frames = work.chunk.frames;
                 stream.outputs.buffers(pts, frames, discont, returned, out);
@@ -147,12 +147,7 @@ impl Engine {
     }
 
     /// Tries until it works or there is no point in going on; also the time in calls, in ns.
-    fn attempts(
-        &mut self,
-        buffer: gst::Buffer,
-        work: &Admitted,
-        env: &Surroundings<'_>,
-    ) -> (End, u64) {
+    fn attempts(&mut self, buffer: gst::Buffer, work: &Admitted, env: &Context<'_>) -> (End, u64) {
         let Some(stream) = &self.stream else {
             return (End::Broken(gst::FlowError::NotNegotiated), 0);
         };
@@ -192,7 +187,7 @@ impl Engine {
             let own = (took.as_nanos() as u64).saturating_sub(call.gil_wait);
             busy += own;
             env.stats.called(call.gil_wait, own);
-            self.check_time(took, &attempts, &work.place, env);
+            self.check_time(took, &attempts, &work.position, env);
             let (failure, mut audio) = match call.result {
                 Ok(product) => break End::Done(product),
                 Err(failed) => failed,
@@ -200,7 +195,7 @@ impl Engine {
             if undo && let Some(memory) = audio.as_mut().and_then(Lease::as_mut_slice) {
                 memory.copy_from_slice(&self.snapshot);
             }
-            match self.failed(&failure, audio, &mut attempts, &work.place, env) {
+            match self.failed(&failure, audio, &mut attempts, &work.position, env) {
                 Ok(again) => lease = again,
                 Err(end) => break end,
             }
@@ -215,8 +210,8 @@ impl Engine {
         failure: &Failure,
         audio: Option<Lease>,
         attempts: &mut Attempts,
-        place: &Place,
-        env: &Surroundings<'_>,
+        position: &StreamPosition,
+        env: &Context<'_>,
     ) -> Result<Lease, End> {
         if failure.closed {
             // The process is ending: nothing failed, and nobody is left to call.
@@ -225,7 +220,7 @@ impl Engine {
         }
         let on_failure = env.settings.on_failure;
         let mut told = Circumstances {
-            place,
+            position,
             attempt: attempts.number(),
             max_attempts: attempts.limit(),
             retryable: env.classifier.is_transient(&failure.fault),
@@ -266,10 +261,10 @@ impl Engine {
 
     fn moment(&self, work: &Admitted, attempt: u32) -> Moment {
         Moment {
-            pts: work.place.timestamp,
-            duration: work.place.duration,
-            stream_time: work.place.stream_time,
-            running_time: work.place.running_time,
+            pts: work.position.timestamp,
+            duration: work.position.duration,
+            stream_time: work.position.stream_time,
+            running_time: work.position.running_time,
             speech: work.chunk.speech.map_or(-1, i32::from),
             utterance: work.chunk.utterance,
             attempt,

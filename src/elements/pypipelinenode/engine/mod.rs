@@ -7,4 +7,4 @@ mod report;
 mod run;
 mod state;
 
-pub use state::{Engine, Surroundings};
+pub use state::{Context, Engine};

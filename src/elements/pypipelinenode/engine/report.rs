@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::state::{Engine, Surroundings};
-use crate::elements::pypipelinenode::messages::{self, Circumstances, Place};
+use super::state::{Context, Engine};
+use crate::elements::pypipelinenode::messages::{self, Circumstances, StreamPosition};
 use crate::elements::pypipelinenode::settings::OnFailure;
 use crate::elements::support::unread;
 use crate::logging::object;
@@ -15,7 +15,7 @@ use crate::resilience::{Attempts, BreakerState};
 /// time with a traceback, would fill the memory of a program that does not read its bus.
 const UNREAD_FAILURES: usize = 100;
 
-impl Surroundings<'_> {
+impl Context<'_> {
     pub(super) fn post(&self, structure: gst::Structure) {
         unread::post(self.element, structure);
     }
@@ -33,7 +33,7 @@ impl Surroundings<'_> {
 }
 
 /// Posts an error that ends the stream, with the traceback in its debug text.
-pub fn fail(env: &Surroundings<'_>, failure: &Failure) {
+pub fn fail(env: &Context<'_>, failure: &Failure) {
     env.metrics.set_status(Status::Failed);
     gst::element_error!(
         env.element,
@@ -48,7 +48,7 @@ impl Engine {
         &mut self,
         failure: &Failure,
         told: &Circumstances<'_>,
-        env: &Surroundings<'_>,
+        env: &Context<'_>,
     ) {
         let text = failure.to_string();
         env.metrics.add_error(&text);
@@ -67,8 +67,8 @@ impl Engine {
         &mut self,
         took: Duration,
         attempts: &Attempts,
-        place: &Place,
-        env: &Surroundings<'_>,
+        position: &StreamPosition,
+        env: &Context<'_>,
     ) {
         let limit = Duration::from_nanos(env.settings.timeout);
         if limit.is_zero() || took <= limit || self.node.enforces_timeout() {
@@ -83,7 +83,7 @@ impl Engine {
             target: "pypipelinenode", element = object(env.element), "{}", failure.message()
         );
         let told = Circumstances {
-            place,
+            position,
             attempt: attempts.number(),
             max_attempts: attempts.limit(),
             retryable: false,
@@ -94,7 +94,7 @@ impl Engine {
 
     /// Warns of the first failure for good since READY or since a reload: who reads nothing but
     /// warnings and errors would not know that the node does nothing.
-    pub(super) fn warn_of_first(&mut self, failure: &Failure, env: &Surroundings<'_>) {
+    pub(super) fn warn_of_first(&mut self, failure: &Failure, env: &Context<'_>) {
         if std::mem::replace(&mut self.warned, true) {
             return;
         }
@@ -119,8 +119,8 @@ impl Engine {
     pub(super) fn tell_breaker(
         &mut self,
         before: BreakerState,
-        place: &Place,
-        env: &Surroundings<'_>,
+        position: &StreamPosition,
+        env: &Context<'_>,
     ) {
         let now = self.breaker.state();
         env.stats.set_breaker(&self.breaker);
@@ -137,19 +137,14 @@ impl Engine {
             BreakerState::Open => env.metrics.set_status(Status::Skipping),
             BreakerState::HalfOpen => {}
         }
-        env.post(messages::breaker(before, now, failures, place));
+        env.post(messages::breaker(before, now, failures, position));
         if now == BreakerState::Open {
             warn_of_open_breaker(before, failures, env);
         }
     }
 
     /// Tells how a reload of `file` went.
-    pub(super) fn tell_reload(
-        &mut self,
-        file: &str,
-        failure: Option<&Failure>,
-        env: &Surroundings<'_>,
-    ) {
+    pub(super) fn tell_reload(&mut self, file: &str, failure: Option<&Failure>, env: &Context<'_>) {
         env.post(messages::reload(file, failure));
         let Some(failure) = failure else {
             tracing::info!(target: "pypipelinenode", element = object(env.element), file, "reloaded");
@@ -165,7 +160,7 @@ impl Engine {
     }
 }
 
-fn warn_of_open_breaker(before: BreakerState, failures: u32, env: &Surroundings<'_>) {
+fn warn_of_open_breaker(before: BreakerState, failures: u32, env: &Context<'_>) {
     let cooldown = Duration::from_nanos(env.settings.breaker_cooldown);
     // Without a cooldown nothing is skipped, and every buffer is a trial.
     if before == BreakerState::HalfOpen && cooldown.is_zero() {

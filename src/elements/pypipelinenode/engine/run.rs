@@ -7,9 +7,9 @@ use gst::prelude::*;
 use super::calls::Admitted;
 use super::format::{output_info, sample_type};
 use super::report::fail;
-use super::state::{Engine, Stream, Surroundings, stamp};
+use super::state::{Context, Engine, Stream, stamp};
 use crate::elements::pypipelinenode::chunker::{Chunk, Chunker};
-use crate::elements::pypipelinenode::messages::Place;
+use crate::elements::pypipelinenode::messages::StreamPosition;
 use crate::elements::pypipelinenode::output::Outputs;
 use crate::elements::pypipelinenode::planes::frames_of;
 use crate::elements::pypipelinenode::settings::Chunk as Cutting;
@@ -25,7 +25,7 @@ impl Engine {
         &mut self,
         info: &gst_audio::AudioInfo,
         caps: &gst::CapsRef,
-        env: &Surroundings<'_>,
+        env: &Context<'_>,
     ) -> Option<gst_audio::AudioInfo> {
         self.stream = None;
         // Caps that were not taken come again with each buffer, during a stop too.
@@ -48,7 +48,7 @@ impl Engine {
         &mut self,
         info: &gst_audio::AudioInfo,
         caps: &gst::CapsRef,
-        env: &Surroundings<'_>,
+        env: &Context<'_>,
     ) -> Result<gst_audio::AudioInfo, Failure> {
         let unsupported = |what: String| Failure::new("FormatError", what);
         let sample = sample_type(info)
@@ -87,7 +87,7 @@ impl Engine {
         at: Option<gst::ClockTime>,
         speech: bool,
         segment: u64,
-        env: &Surroundings<'_>,
+        env: &Context<'_>,
     ) {
         if std::mem::take(&mut self.unheard) {
             env.metrics.set_status(Status::Ok);
@@ -99,7 +99,7 @@ impl Engine {
     }
 
     /// Warns where the audio of `stream` would wait for speech for ever.
-    fn look_for_rustvad(&mut self, env: &Surroundings<'_>) {
+    fn look_for_rustvad(&mut self, env: &Context<'_>) {
         match &mut self.stream {
             Some(stream) if !stream.asked => stream.asked = true,
             _ => return,
@@ -126,7 +126,7 @@ impl Engine {
     }
 
     /// Drops what waits here and in the node.
-    pub fn flush(&mut self, env: &Surroundings<'_>) {
+    pub fn flush(&mut self, env: &Context<'_>) {
         if let Some(stream) = &mut self.stream {
             stream.chunker.flush();
             stream.outputs.break_off();
@@ -138,7 +138,7 @@ impl Engine {
     pub fn push(
         &mut self,
         buffer: gst::Buffer,
-        env: &Surroundings<'_>,
+        env: &Context<'_>,
         out: &mut Vec<gst::Buffer>,
     ) -> Result<(), gst::FlowError> {
         if self.unfit {
@@ -161,7 +161,7 @@ impl Engine {
     /// Lets the node have all that waits, and give all that it holds.
     pub fn drain(
         &mut self,
-        env: &Surroundings<'_>,
+        env: &Context<'_>,
         out: &mut Vec<gst::Buffer>,
     ) -> Result<(), gst::FlowError> {
         let Some(stream) = &mut self.stream else {
@@ -177,7 +177,7 @@ impl Engine {
         &mut self,
         cut: Result<(), gst::FlowError>,
         mut chunks: Vec<Chunk>,
-        env: &Surroundings<'_>,
+        env: &Context<'_>,
         out: &mut Vec<gst::Buffer>,
     ) -> Result<(), gst::FlowError> {
         let mut result = cut;
@@ -196,7 +196,7 @@ impl Engine {
     fn chunk(
         &mut self,
         chunk: Chunk,
-        env: &Surroundings<'_>,
+        env: &Context<'_>,
         out: &mut Vec<gst::Buffer>,
     ) -> Result<(), gst::FlowError> {
         // What it holds comes before what goes past it, and before a break at its own time.
@@ -221,7 +221,7 @@ impl Engine {
             env.metrics.end(env.element, work, &span);
             return Ok(());
         }
-        let place = self.place(&chunk.buffer, chunk.frames, rate);
+        let position = self.position(&chunk.buffer, chunk.frames, rate);
         let before = self.breaker.state();
         self.breaker.configure(
             env.settings.breaker_threshold,
@@ -229,7 +229,7 @@ impl Engine {
         );
         let now = Instant::now();
         let admit = self.breaker.admit(now);
-        self.tell_breaker(before, &place, env);
+        self.tell_breaker(before, &position, env);
         if admit == Admit::Skip {
             env.metrics.add_skipped(1);
             env.metrics.set_status(Status::Skipping);
@@ -242,7 +242,7 @@ impl Engine {
         let work = Admitted {
             flags: chunk.buffer.flags(),
             chunk,
-            place,
+            position,
             probe: admit == Admit::Probe,
             at: now,
         };
@@ -253,7 +253,7 @@ impl Engine {
     fn reload(
         &mut self,
         buffer: &gst::BufferRef,
-        env: &Surroundings<'_>,
+        env: &Context<'_>,
         out: &mut Vec<gst::Buffer>,
     ) -> Result<(), gst::FlowError> {
         let Some(file) = self.node.about().file.clone() else {
@@ -272,10 +272,13 @@ impl Engine {
             self.warned = false;
             let before = self.breaker.state();
             self.breaker.try_now();
-            let place = self.stream.as_ref().map_or_else(Place::default, |s| {
-                self.place(buffer, frames_of(buffer, &s.info), s.info.rate())
-            });
-            self.tell_breaker(before, &place, env);
+            let position = self
+                .stream
+                .as_ref()
+                .map_or_else(StreamPosition::default, |s| {
+                    self.position(buffer, frames_of(buffer, &s.info), s.info.rate())
+                });
+            self.tell_breaker(before, &position, env);
         }
         Ok(())
     }

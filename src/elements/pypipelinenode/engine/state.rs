@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::elements::pypipelinenode::chunker::{Chunk, Chunker};
-use crate::elements::pypipelinenode::messages::Place;
+use crate::elements::pypipelinenode::messages::StreamPosition;
 use crate::elements::pypipelinenode::output::Outputs;
 use crate::elements::pypipelinenode::settings::{OnFailure, Settings};
 use crate::elements::pypipelinenode::stats::Stats;
@@ -14,7 +14,7 @@ use crate::python::Node;
 use crate::python::abi::NO_TIME;
 use crate::resilience::{Breaker, Classifier, Interrupt};
 /// What the engine needs of the element.
-pub struct Surroundings<'a> {
+pub struct Context<'a> {
     pub element: &'a gst::Element,
     pub metrics: &'a ElementMetrics,
     pub stats: &'a Stats,
@@ -37,7 +37,7 @@ pub(super) struct Stream {
 
 impl Stream {
     /// Says at the first of a stream that `buffer` is no whole number of frames.
-    pub(super) fn tell_partial(&mut self, buffer: &gst::BufferRef, env: &Surroundings<'_>) {
+    pub(super) fn tell_partial(&mut self, buffer: &gst::BufferRef, env: &Context<'_>) {
         if let Err(partial) = Partial::check(buffer, self.info.bpf())
             && !std::mem::replace(&mut self.said_partial, true)
         {
@@ -69,7 +69,7 @@ pub struct Engine {
     pub(super) chunks: Vec<Chunk>,
     pub(super) file: Option<Stamp>,
     /// Where the audio ends that the node got since it was last drained.
-    pub(super) end: Option<Place>,
+    pub(super) end: Option<StreamPosition>,
     /// A start failed for good: there is none until READY.
     pub(super) unfit: bool,
     /// The first failure for good has been warned of.
@@ -120,10 +120,15 @@ impl Engine {
         }
     }
 
-    pub(super) fn place(&self, buffer: &gst::BufferRef, frames: u64, rate: u32) -> Place {
+    pub(super) fn position(
+        &self,
+        buffer: &gst::BufferRef,
+        frames: u64,
+        rate: u32,
+    ) -> StreamPosition {
         let pts = buffer.pts();
         let ns = |t: Option<gst::ClockTime>| t.map_or(NO_TIME, |t| t.nseconds());
-        Place {
+        StreamPosition {
             timestamp: ns(pts),
             stream_time: ns(self.segment.to_stream_time(pts)),
             running_time: ns(running_time(&self.segment, pts)),
@@ -135,7 +140,7 @@ impl Engine {
     pub(super) fn give_up(
         &mut self,
         chunk: Chunk,
-        env: &Surroundings<'_>,
+        env: &Context<'_>,
         out: &mut Vec<gst::Buffer>,
     ) -> Result<(), gst::FlowError> {
         let Some(stream) = &mut self.stream else {
