@@ -4,10 +4,10 @@
 //! reverse. So each element is charged for what it does itself.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
+
+use rustc_hash::FxHashMap;
 
 use crate::metrics::{Histogram, Status, Summary};
 
@@ -129,25 +129,6 @@ struct Frame {
     since: Option<u64>,
 }
 
-/// Pads are told apart by address; spreading its bits is all the hashing that takes.
-#[derive(Default)]
-struct AddressHasher(u64);
-
-impl Hasher for AddressHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for b in bytes {
-            self.write_usize(usize::from(*b));
-        }
-    }
-    fn write_usize(&mut self, address: usize) {
-        self.0 = (self.0 ^ address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        self.0 ^= self.0 >> 32;
-    }
-}
-
 /// What one thread knows of one tracer's elements.
 #[derive(Default)]
 struct Thread {
@@ -159,7 +140,8 @@ struct Thread {
     /// that one's next call is wanted.
     idle_since: Option<(u64, Index)>,
     accounts: Vec<Arc<Account>>,
-    links: HashMap<usize, Ends, BuildHasherDefault<AddressHasher>>,
+    /// By the address of a pad.
+    links: FxHashMap<usize, Ends>,
     epoch: u64,
     /// The accounts may be those of elements that are gone.
     stale: bool,

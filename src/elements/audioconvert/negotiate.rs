@@ -336,3 +336,138 @@ fn better(
     }
     next > best && best < given || alike && next == best
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+    use crate::elements::audioconvert::mixing::{ChannelsReorder, ChannelsReorderMode};
+
+    /// A field of caps, as caps are written; much of it makes no sense.
+    fn field(name: &'static str, values: &'static [&'static str]) -> impl Strategy<Value = String> {
+        let some = select(values).prop_map(move |value| format!(", {name}={value}"));
+        prop_oneof![1 => Just(String::new()), 4 => some]
+    }
+
+    fn structure() -> impl Strategy<Value = String> {
+        let format = field(
+            "format",
+            &[
+                "S16LE",
+                "F32LE",
+                "{ U8, S24_32BE, F64LE }",
+                "ENCODED",
+                "nonsense",
+                "(int)7",
+                "{ }",
+            ],
+        );
+        let layout = field(
+            "layout",
+            &[
+                "interleaved",
+                "non-interleaved",
+                "{ interleaved, non-interleaved }",
+                "odd",
+            ],
+        );
+        let rate = field(
+            "rate",
+            &["48000", "[ 1, 2147483647 ]", "0", "-1", "(string)fast"],
+        );
+        let channels = field(
+            "channels",
+            &[
+                "1",
+                "2",
+                "6",
+                "64",
+                "0",
+                "[ 1, 8 ]",
+                "{ 1, 3 }",
+                "[ 1, 2147483647 ]",
+                "-2",
+                "(string)two",
+            ],
+        );
+        let mask = field(
+            "channel-mask",
+            &[
+                "(bitmask)0x0",
+                "(bitmask)0x3",
+                "(bitmask)0x3f",
+                "(bitmask)0xffffffffffffffff",
+                "{ (bitmask)0x4, (bitmask)0x3 }",
+                "(int)3",
+                "(string)x",
+            ],
+        );
+        (format, layout, rate, channels, mask)
+            .prop_map(|(f, l, r, c, m)| format!("audio/x-raw{f}{l}{r}{c}{m}"))
+    }
+
+    fn caps() -> impl Strategy<Value = gst::Caps> {
+        let some = proptest::collection::vec(structure(), 1..4);
+        some.prop_filter_map("no caps", |all| {
+            gst::init().ok()?;
+            all.join("; ").parse::<gst::Caps>().ok()
+        })
+    }
+
+    fn mixing() -> impl Strategy<Value = Mixing> {
+        let gains = |(rows, columns)| vec![vec![0.5; columns]; rows];
+        let matrix = prop_oneof![
+            2 => Just(None),
+            1 => Just(Some(Vec::new())),
+            1 => (1..4usize, 1..4usize).prop_map(move |size| Some(gains(size))),
+        ];
+        let mode = select(
+            &[
+                ChannelsReorderMode::None,
+                ChannelsReorderMode::Unpositioned,
+                ChannelsReorderMode::Force,
+            ][..],
+        );
+        (matrix, mode).prop_map(|(matrix, reorder_mode)| Mixing {
+            matrix,
+            reorder: ChannelsReorder::Smpte,
+            reorder_mode,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_caps_lead_to_caps_of_the_template(
+            caps in caps(), other in caps(), mixing in mixing(), source in any::<bool>(),
+        ) {
+            let direction = if source { PadDirection::Src } else { PadDirection::Sink };
+            let mixes = Mixes::new(&mixing, None);
+            let (caps, other) = (caps.intersect(&template()), other.intersect(&template()));
+            let all = transform(&mixes, direction, &caps, None);
+            prop_assert!(all.can_intersect(&template()) || all.is_empty(), "{all}");
+            let met = transform(&mixes, direction, &caps, Some(&other));
+            prop_assert!(met.is_subset(&other), "{met} of {other}");
+            let _ = refusal(&mixes, direction, &caps, &other);
+            let mut given = caps;
+            if given.is_empty() || met.is_empty() {
+                return Ok(());
+            }
+            given.fixate();
+            let fixed = fixate(&mixes, direction, &given, met.clone());
+            prop_assert!(fixed.is_fixed(), "{given} to {met}: {fixed}");
+            prop_assert!(fixed.can_intersect(&template()), "{given} to {met}: {fixed}");
+        }
+
+        #[test]
+        fn caps_that_no_pad_would_take_panic_neither(
+            caps in caps(), other in caps(), mixing in mixing(), source in any::<bool>(),
+        ) {
+            let direction = if source { PadDirection::Src } else { PadDirection::Sink };
+            let mixes = Mixes::new(&mixing, None);
+            let _ = transform(&mixes, direction, &caps, Some(&other));
+            let _ = refusal(&mixes, direction, &caps, &other);
+        }
+    }
+}

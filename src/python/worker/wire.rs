@@ -93,6 +93,9 @@ pub fn moment(r: &mut Vec<u8>, moment: &Moment) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn read(bytes: &[u8]) -> Option<Answer> {
@@ -100,6 +103,40 @@ mod tests {
             let len = to.len().min(bytes.len());
             to[..len].copy_from_slice(&bytes[..len]);
         })
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_of_a_worker_are_an_answer_or_none(bytes in vec(any::<u8>(), 0..4096)) {
+            let kind = bytes.first().copied();
+            match read(&bytes) {
+                None => {}
+                Some(Answer::InPlace) => prop_assert_eq!(kind, Some(b'I')),
+                Some(Answer::Parts(parts)) => {
+                    prop_assert_eq!(kind, Some(b'R'));
+                    prop_assert!(parts.len() <= PARTS);
+                }
+            }
+        }
+
+        #[test]
+        fn parts_are_read_as_a_worker_writes_them(
+            parts in vec((any::<u32>(), any::<u32>(), any::<u32>()), 0..=PARTS),
+        ) {
+            let mut bytes = b"R\0\0\0".to_vec();
+            bytes.extend_from_slice(&(parts.len() as u32).to_le_bytes());
+            for (offset, len, frames) in &parts {
+                for v in [offset, len, frames] {
+                    bytes.extend_from_slice(&u64::from(*v).to_le_bytes());
+                }
+            }
+            let parts = parts.into_iter().map(|(offset, bytes, frames)| Part {
+                offset: offset as usize,
+                bytes: bytes as usize,
+                frames: frames as usize,
+            });
+            prop_assert_eq!(read(&bytes), Some(Answer::Parts(parts.collect())));
+        }
     }
 
     #[test]
