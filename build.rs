@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Builds the bridge to Python, which the plugin embeds.
 
 use std::path::{Path, PathBuf};

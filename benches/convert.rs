@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! `Converter` beside `GstAudioConverter`: the conversions that people use, 480 frames at a time.
 //!
 //! `GstAudioConverter` may work in its input, as audioconvert lets it wherever a buffer is its own.

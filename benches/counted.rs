@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! One second of work, 100 pushes of 10 ms, for `tools/count_instructions.py` to count the instructions of.
 //!
 //! `counted` names its cases, `counted CASE` runs one of them: set-up and warm-up first, then the second

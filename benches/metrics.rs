@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What metrics cost an element per buffer: `cargo bench --bench metrics`.
 
 use std::hint::black_box;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Cost per 480x2 F32 buffer over an empty Rust element, for a no-op and a gain, in this process
 //! and in a worker.
 //!

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The resampler against GStreamer's `GstAudioResampler` and libsoxr, in one run, with the quality
 //! of each measured beside its time: `cargo bench --bench resample`.
 //!

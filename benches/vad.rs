@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What a 10 ms frame of 16 kHz mono costs: `cargo bench --bench vad`.
 
 use criterion::{Criterion, criterion_group, criterion_main};

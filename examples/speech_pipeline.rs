@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Runs recorded speech through all four elements and prints what they say on the bus.
 //!
 //! `cargo run --release --example speech_pipeline [FILE]`; the elements are linked in, so nothing

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! GStreamer elements for speech and AI audio: `rustaudioconvert`, `rustresample`, `rustvad` and
 //! `pypipelinenode`.
 //!

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! `tracing` events of this plugin, forwarded to GStreamer's debug log.
 //!
 //! The target of an event is the name of a debug category: the factory name of an element, or

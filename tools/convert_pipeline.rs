@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! CPU time of whole pipelines: `rustaudioconvert` beside `audioconvert`.
 //!
 //! ```text

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A plugin file with one element that does nothing, written like any other in Rust: what the
 //! benchmarks of Python elements count from.
 //!

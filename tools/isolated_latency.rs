@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Latency of a node in a worker process, per 480x2 F32 buffer, back to back and at the pace of a
 //! live stream, and what both processes burn for it.
 //!

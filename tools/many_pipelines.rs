@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Many pipelines in one process: what an element costs a server.
 //!
 //! `cargo run --release --example many_pipelines [COUNT]` builds COUNT (500) pipelines of

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! CPU time of whole pipelines with `rustresample` and with `audioresample`, less that of the same
 //! pipeline with the capsfilter alone: `cargo run --release --example resample_pipelines`. A word after `--`
 //! chooses rows, as `S16LE`, `4096` or `48000>16000`.

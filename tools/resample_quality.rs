@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Measures the resampler's engines and qualities with an independent meter, beside GStreamer's
 //! resampler and libsoxr: Markdown tables on standard output, plots as SVG files into a folder.
 //!

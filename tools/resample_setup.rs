@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What a start costs with `rustresample` and with `audioresample`, in CPU time: the caps; all up to the
 //! first output buffer; all of the first quarter of a second of audio, in buffers of 10 ms.
 //! `cargo run --release --example resample_setup`. A word after `--` chooses rows, as `full`, `44100>48000`

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! One million buffers through a node whose every twentieth call fails, with retries: all arrive,
 //! in order and unharmed.
 //!

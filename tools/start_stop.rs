@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Starts and stops pipelines with a Python node again and again: what that leaves behind.
 //!
 //! `cargo run --release --example start_stop [CYCLES] [inprocess|isolated]` (1000, inprocess). A process of

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Finds the threshold for a wished rate of false alarms on recordings of one's own:
 //!
 //! ```text

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Fits the weights of the spectral detector, as in `dsp/src/vad/spectral.rs`:
 //!
 //! ```text

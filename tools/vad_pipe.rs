@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A detector as a filter: 16 kHz mono samples in F32LE from standard input; to standard output, for
 //! each 10 ms, four numbers in F32LE: probability of speech, level and noise floor in dBFS, number of
 //! the segment that the frame lies in at the default rules, 0 outside of any.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Draws waveform, probability and segments of a WAV file as SVG:
 //!
 //! ```text

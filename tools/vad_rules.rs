@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Draws what each property does to segments, on one made-up course of probability:
 //!
 //! ```text

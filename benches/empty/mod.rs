@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! `rustempty`: a transform in place that does nothing.
 
 use std::sync::LazyLock;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! An independent quality meter: sines in, least-squares sines out.
 //!
 //! Nothing of the converters is used but their input and output. A tone of known frequency is

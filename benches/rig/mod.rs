@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What the resampler bench and the quality meter share: the converters that are compared, all
 //! behind one trait, and the meter.
 #![allow(dead_code)]

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! This crate's resampler, GStreamer's and libsoxr's.
 
 use std::ffi::{c_char, c_double, c_int, c_uint, c_ulong, c_void};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! rubato's resamplers behind the rig's trait.
 
 use std::collections::HashMap;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The C ABI between the plugin and the bridge; compiled into both.
 //!
 //! What happens once per stream travels as JSON in [`Text`]; what happens once per buffer as plain

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Arrays over mapped buffers, and buffers over returned arrays: nothing is copied either way.
 
 use std::ffi::{CStr, c_int, c_void};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What a node learns about the audio it was given: `ctx`.
 
 use std::sync::Arc;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Runs what a node writes as `async def`: on an event loop and a thread of its own, kept from one
 call to the next, so that connections and tasks of the node live on in between.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What an exception says of itself: what retrying is decided on, and what is told of it.
 
 Nothing that an exception itself does, such as raising again when it is asked for its text, keeps the rest

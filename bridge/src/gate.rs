@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Entering and leaving the interpreter.
 //!
 //! Each streaming thread keeps one thread state from its first call to its end: making one per

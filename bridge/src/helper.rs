@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The Python side of the bridge: what nodes are made, called and described with.
 
 use std::ffi::{CStr, CString};

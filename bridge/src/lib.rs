@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The Python side of `pypipelinenode`: PyO3 and numpy behind a small C ABI.
 //!
 //! Built as an extension module, so it is not linked to libpython and loads into whatever

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Loads nodes and checks what they return.
 
 Runs in the pipeline's own interpreter and in worker processes alike, so that a node behaves the

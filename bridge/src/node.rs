@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The functions of the ABI: a node from its construction to its end.
 
 use std::ffi::c_void;

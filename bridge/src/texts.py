@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What leaves Python as text: exceptions, and what nodes post.
 
 One module with faults.py, which goes before it, and event_loop.py and node.py,

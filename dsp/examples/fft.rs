@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Times rustfft and realfft, which the Fourier engines of this crate stand on, at 1024 points: what
 //! `tools/bench_numpy` puts beside numpy's.
 //!

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Audio for speech and machine learning in plain Rust: exact and fast, on slices, without a sound
 //! server, a runtime or a C library.
 //!

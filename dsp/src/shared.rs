@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Tables that all users of one configuration share.
 
 use std::collections::HashMap;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 /* Plays a line as gst-launch-1.0 does and prints the messages of its elements. */
 #include <gst/gst.h>
 #include <stdio.h>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 /* A C program that loads the plugin from a file that it knows, wherever GStreamer looks for plugins.
  *
  *   cc examples/c/shared_host.c -o shared_host $(pkg-config --cflags --libs gstreamer-1.0)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 /* A C program with the plugin linked in, for servers that ship one file.
  *
  *   cargo rustc --release --lib --crate-type staticlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Audio in Rust: on numpy arrays, and what the elements of the GStreamer plugin ``rustaudio`` say.
 
 Functions on arrays (`resample`, `speech_timestamps`, …), `retry` and `CircuitBreaker` are in the compiled

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """``python3 -m gstrustaudio``: runs pipelines, reports on them, and says where the plugin is."""
 from __future__ import annotations
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What programs still need of the module that left Python with 3.13: the same names, the same bytes.
 
     from gstrustaudio import audioop"""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The pipeline document: what each element of a run cost, as one JSON object.
 
 The tracer ``rustaudiometrics`` writes the same one for every element of a pipeline."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Messages of a running pipeline, through PyGObject.
 
     for event in play(Gst.parse_launch("… ! rustvad ! fakesink")):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The plugin's bus messages as frozen dataclasses.
 
 Names are those of the messages with ``-`` as ``_``; times are integers in ns, ``None`` where the

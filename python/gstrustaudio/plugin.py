@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Where the GStreamer plugin is that came with this package."""
 from __future__ import annotations
 

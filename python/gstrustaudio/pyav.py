@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """PyAV's audio frames in and out of the functions on arrays; needs av.
 
     from gstrustaudio.pyav import process_frames

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What is kept of a run, for its document and its report."""
 from __future__ import annotations
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A run on one page: HTML without scripts and without anything from elsewhere."""
 from __future__ import annotations
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Plays a gst-launch line and keeps what it says."""
 from __future__ import annotations
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Where somebody speaks, in arrays: the detectors of the element ``rustvad``.
 
 Audio is ``(frames,)`` or ``(frames, channels)``, at any rate from 8 kHz, of int8, uint8, int16, uint16, int32,

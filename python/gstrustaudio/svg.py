@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The report's drawings, as SVG text. Colours come from the page's style sheet by class; times are
 in ns, x grows with them over `WIDTH` units."""
 from __future__ import annotations

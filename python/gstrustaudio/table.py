@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The short tables that the command line prints."""
 from __future__ import annotations
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Reads what ``gst-launch-1.0 -m`` prints, with nothing but Python."""
 from __future__ import annotations
 

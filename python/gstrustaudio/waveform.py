@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """An envelope of audio of any length in bounded memory."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Arrays as memory: inputs are read where they lie, outputs written where they stay.
 //!
 //! The GIL may be released while that memory is in use. As with numpy's own functions, a thread that

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What Python's module `audioop` did until 3.12, to the last bit.
 
 use pyo3::create_exception;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Conversion of samples, layouts and channels of arrays.
 
 use pyo3::exceptions::{PyTypeError, PyValueError};

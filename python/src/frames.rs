@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Signals of an array: where the samples of their frames lie, in whatever order and direction.
 
 use std::ops::Range;

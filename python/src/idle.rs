@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Streams between calls: planning one takes longer than converting a short signal.
 
 use std::sync::Mutex;

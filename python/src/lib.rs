@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! `gstrustaudio._native`: the signal processing of `rustaudio-dsp` on numpy arrays, and the retries
 //! of `rustaudio-resilience`.
 //!

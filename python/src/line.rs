@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Frames of PyAV on their way: converted, resampled and converted again, from their planes to those of
 //! the frames that come out.
 

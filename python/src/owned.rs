@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! State that one thread uses at a time: a second one gets an error rather than to wait, which it would
 //! do with the GIL held.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What callers say of a sample-rate conversion: rates, quality, engine.
 
 use pyo3::exceptions::{PyTypeError, PyValueError};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Sample-rate conversion of arrays.
 
 use std::sync::{Mutex, MutexGuard};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Retries and the breaker of `rustaudio-resilience`, for `gstrustaudio.resilience` to call and wait
 //! by.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A signal on its way through a resampler: what it was given, and what it gave.
 
 use rustaudio_dsp::resample::{ResampleError, Source, Spec, Stream};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Voice activity detection of arrays.
 
 use std::ops::Range;

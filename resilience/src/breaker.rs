@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Circuit breaker: after failures in a row it keeps calls away for a while, then tries one.
 
 use std::time::{Duration, Instant};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Calls of one function: retries, breaker and figures together.
 
 use std::sync::{Arc, Mutex};

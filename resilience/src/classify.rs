@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Which failures are transient.
 
 /// What is known of an exception.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A wait that others can end.
 
 use std::sync::{Condvar, Mutex, MutexGuard};

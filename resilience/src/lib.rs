@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What keeps work going that fails now and then, and says what it cost: retries with exponential
 //! backoff, a circuit breaker, classes of failures, and counters and percentiles in one schema.
 //!

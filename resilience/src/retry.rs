@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Exponential backoff.
 
 use std::time::{Duration, Instant};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A breaker that many threads go by.
 
 use std::sync::{Arc, Mutex};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Locks that outlive a panic.
 
 use std::sync::{Mutex, MutexGuard};

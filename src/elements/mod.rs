@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The elements: glue between GStreamer and the signal processing.
 
 pub mod audioconvert;

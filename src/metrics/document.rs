@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The pipeline document: one JSON object that says what each element of a run cost. What is in it is
 //! told at [`rustaudio_resilience::metrics::document`].
 

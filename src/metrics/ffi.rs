@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What messages need of GStreamer's C API that its bindings do not have.
 #![allow(unsafe_code)]
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The metrics of [`rustaudio_resilience::metrics`] as GStreamer has them: reports as structures, the
 //! document of a bin.
 

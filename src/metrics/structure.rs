@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A report as a `GstStructure`.
 
 use std::ffi::CStr;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What a node raised.
 
 use std::ops::{Deref, DerefMut};

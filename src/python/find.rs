@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Where an interpreter may be: directories, virtualenvs, names of libraries. Looks at files, loads
 //! nothing.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A node in this process's interpreter.
 
 use std::ffi::c_void;

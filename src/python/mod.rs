@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Finding and loading libpython, and the nodes that run in it.
 //!
 //! The plugin has no link to Python. The first node that is opened finds an interpreter

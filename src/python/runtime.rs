@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The interpreter of this process and the bridge into it, loaded once and never unloaded.
 
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Glue: GStreamer's tracing hooks feed the [ledger](super::ledger).
 
 use std::collections::HashMap;

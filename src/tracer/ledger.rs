@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Who worked how long: a stack of elements per thread, and an account per element.
 //!
 //! Within a thread, a push suspends the pusher and starts the receiver; its return does the

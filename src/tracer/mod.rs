@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! `rustaudiometrics`: what every element of a pipeline costs, stock ones included.
 //!
 //! ```text

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The element in pipelines and harnesses: data, flags, timestamps, properties while playing.
 
 use gst::prelude::*;

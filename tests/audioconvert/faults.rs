@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What `audioconvert` 1.22 gets wrong, right here.
 
 use gst::prelude::*;

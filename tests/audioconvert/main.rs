@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! `rustaudioconvert`, beside `audioconvert` where that is right.
 
 #[path = "../common/mod.rs"]

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Every format to every format in both layouts, against `GstAudioConverter`.
 
 use gst_audio::{AudioDitherMethod, AudioNoiseShapingMethod};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Channel mixes against a plain sum in `f64`.
 
 use gstrustaudio::dsp::convert::{

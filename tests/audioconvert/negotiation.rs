@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Caps: the same choice as `audioconvert` where that makes one, a clear error where it cannot be.
 
 use gst::prelude::*;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What the integration tests share.
 #![allow(dead_code)] // every test binary uses its own part
 

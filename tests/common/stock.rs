@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! GStreamer's own `GstAudioConverter`, to compare with.
 #![allow(dead_code)] // every binary uses its own part
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Streams that are played backwards.
 
 use gst::prelude::*;

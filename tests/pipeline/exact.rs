@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Samples, timestamps and metrics of the four elements in one pipeline.
 
 use gst::prelude::*;

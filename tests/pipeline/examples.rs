@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The runnable examples do what they say.
 
 use super::common::{root, tool};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! One buffer through each element by itself.
 
 use gst::prelude::*;

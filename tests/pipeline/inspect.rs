@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What gst-inspect-1.0 shows of the plugin file.
 
 use super::common::{self, tool};

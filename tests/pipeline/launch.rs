@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The demo's line through gst-launch-1.0 -m, on a recording with known speech.
 
 use std::path::PathBuf;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What the plugin logs: to GStreamer's debug log, and as JSON lines.
 
 use super::common::{plugin_dir, tool};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The four elements together: exact expectations, and the demo's line as a user runs it.
 
 #[path = "../common/mod.rs"]

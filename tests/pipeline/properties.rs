@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! `docs/properties.md`, which is made of what the elements say.
 
 use std::fmt::Write;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! One line at every level of SIMD that `RUSTAUDIO_SIMD` can ask for.
 
 use super::common::{plugin_dir, tool};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! An element that gets no data says so.
 
 use gst::prelude::*;

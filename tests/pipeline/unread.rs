@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A program that does not read its bus.
 
 use std::sync::mpsc;

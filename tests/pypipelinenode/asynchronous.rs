@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Nodes written as `async def`: an event loop of their own, kept, with cancellation.
 
 use crate::{STEREO, assert_same, common, run_ok};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Pieces of a duration and utterances.
 
 use crate::{STEREO, finish, pipeline, run_ok};

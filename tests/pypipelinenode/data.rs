@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Arrays in and out: addresses, shapes, types, times.
 
 use crate::{Run, STEREO, assert_same, common, finish, pipeline, run, run_ok};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Where audio ends: what waits and what a node holds comes out, or is dropped by a flush.
 
 use crate::{Rig, STEREO, common, node};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What the environment may be: locales, homes of Python that lead nowhere, modules of one name.
 
 use std::fs;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Failures: what is retried, what is told, and what becomes of the audio.
 
 use crate::{Run, assert_same, common, run_ok};

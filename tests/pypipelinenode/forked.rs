@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Worker processes: how they come to be, what they share, and what they leave when they crash.
 
 use std::collections::BTreeSet;

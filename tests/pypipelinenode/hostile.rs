@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What nodes do that they should not: to every hook, to memory, to the process.
 
 use crate::{Rig, Run, STEREO, assert_same, common, node, run_ok};

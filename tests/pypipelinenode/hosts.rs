@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The plugin file in the programs that people run it from.
 
 use std::process::Command;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Nodes in a process of their own.
 
 use crate::{Run, assert_same, run_ok};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Starting, stopping, reloading, and many at once.
 
 use crate::{STEREO, common, run_ok};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! pypipelinenode in whole pipelines: what a node may do, and what may go wrong.
 
 #[path = "../common/mod.rs"]

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What reaches the application of what a node raises and posts, whatever its texts and numbers are.
 
 use crate::{Run, run, run_ok};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What a user is told who reads warnings and errors alone, and what is told but once.
 
 use crate::{Run, STEREO, common, run_ok};

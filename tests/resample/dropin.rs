@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! At the defaults, all that can be asserted on is as with `audioresample`.
 
 use gst::prelude::*;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What `audioresample` (1.22) gets wrong, each with a test that it would fail.
 
 use super::common;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Events, caps changes, clipping, metas, errors.
 
 use gst::prelude::*;

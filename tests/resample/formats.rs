@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Every format and layout, against the F64 output.
 
 use gstrustaudio::dsp::convert::{Pack, SampleFormat, Unpack};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! `rustresample` as an element: against `audioresample`, and where that is wrong.
 
 #[path = "../common/mod.rs"]

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Properties that change while playing.
 
 use gst::prelude::*;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! An element between two pads of the test, with everything that it sends out recorded.
 
 use std::sync::{Arc, Mutex};

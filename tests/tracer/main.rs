@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The tracer `rustaudiometrics`, as a user runs it.
 
 #[path = "../common/mod.rs"]

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Segments whose data stops coming, and what is told of whole segments.
 
 use gst::ClockTime;

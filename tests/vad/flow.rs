@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Times, seeks, flushes, gaps, odd buffers: what surrounds the audio.
 
 use gst::ClockTime;

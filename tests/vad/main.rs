@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! `rustvad` in pipelines, against exact expectations: the energy detector tells tone from silence
 //! to the frame.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! `rustvad detector=neural`, on Debian's spoken channel names: real speech with known edges.
 
 use gst::ClockTime;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! One `rustvad` between a harness that pushes and a probe that keeps what comes out, in order.
 
 use std::sync::{Arc, Mutex};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Labelled recordings, and what is made of them: mixes with noise, one stream, half the rate.
 #![allow(dead_code)] // each example uses its own part
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! How good the detector is on labelled recordings, clean and in noise:
 //!
 //! ```text

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Noises to mix speech with, made from a seed: the same on every machine.
 
 use std::f32::consts::TAU;

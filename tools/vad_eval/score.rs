@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! ROC figures of scored frames.
 
 /// Area under the ROC curve and recall at two rates of false alarms.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! How good segments are, with and without what levels say.
 
 use gstrustaudio::dsp::vad::{DetectorKind, Frame, LevelClass, LevelMeter, Rules, Segmenter};

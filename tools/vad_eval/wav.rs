@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Just enough of WAV and of label files.
 #![allow(dead_code)] // each example uses its own part
 

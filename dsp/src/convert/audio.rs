@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Audio in memory, as conversions see it: what one side looks like, and where its samples lie.
 
 use super::SampleFormat;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Whole conversions: format, layout, channels, dither and shaping in one object.
 
 use super::audio::{ConvertError, Input, Side, Source};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The one table of sample formats.
 
 /// Byte order of a sample in memory.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Which input channels make up which output channel, and how loud.
 
 use super::position::Position::{self, *};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Sample formats, conversion kernels, channel mixing, dither and noise shaping.
 //!
 //! [`Unpack`] and [`Pack`] take samples of any format to native ones and back.

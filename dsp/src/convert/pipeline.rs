@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Unpack, remix, quantise, pack: block by block, leaving out what a conversion does not need.
 
 use super::audio::{ConvertError, Input, Side};

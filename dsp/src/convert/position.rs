@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Where the channels of a stream are heard.
 
 /// Loudspeaker position of a channel. Numbers are bits of GStreamer's channel mask.

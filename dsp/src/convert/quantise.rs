@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Dither and noise shaping: what is done about the bits that a shorter format loses.
 
 use super::SampleFormat;

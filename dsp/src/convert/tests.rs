@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The kernels against a plain reading of the format table, on every level of this machine.
 
 use super::*;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! From a plan to its engine.
 
 use super::design::Prototype;

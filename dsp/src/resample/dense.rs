@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Where the taps of many phases come from.
 
 use super::design::{Evaluator, Prototype};

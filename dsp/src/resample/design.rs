@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Filter design: what each `quality` and method means in taps, and the taps themselves, in `f64`.
 //!
 //! The parameters are those of GStreamer's `GstAudioResampler` (1.22), so that latency and frame

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Samples of any format in and out of a [`Resampler`], converted in the same pass.
 
 use super::build::Sample;

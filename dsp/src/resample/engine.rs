@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What every engine does.
 
 use super::fifo::View;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The frequency-domain engine: overlap-save with transforms of different sizes on the two sides.
 //!
 //! A window of `units * m` input frames is transformed, the spectrum below the lower Nyquist

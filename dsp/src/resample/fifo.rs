@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Input frames that are still needed, one plane per channel.
 
 use std::ops::Range;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Rows of integers, for 16-bit samples.
 //!
 //! Taps of 16 bits alone would be off by -84 to -88 dB in all. So the large ones around the peak of the

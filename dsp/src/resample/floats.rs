@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Rows of `f32` and `f64`.
 
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Where the outputs of a rational ratio lie.
 
 use super::ratio::{Position, Ratio};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A stretch of outputs from groups of rows.
 
 use std::ops::Range;

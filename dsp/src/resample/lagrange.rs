@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Polynomials through values at whole numbers: what each counts at `x`, from 0 to 1.
 
 /// Of the values at -1, 0, 1 and 2.

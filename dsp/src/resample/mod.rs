@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Sample-rate conversion: a planner, three engines of our own, and rubato's two.
 //!
 //! [`Resampler`] is a stream: frames go in with [`push`](Resampler::push), come out with

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! How the exact taps of a rational ratio are arranged in rows and groups.
 
 use super::dense::TapSource;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Which engine does the work: the cheapest that meets `quality` and `max-latency`.
 
 use super::design::{MAX_QUALITY, Method, Prototype};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The time-domain engine for rational ratios: the exact taps of every phase.
 
 use super::design::Prototype;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Rates in lowest terms, and positions in the input.
 
 use std::ops::RangeInclusive;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Outputs that are made by rounds, from windows at fixed places of the input, so that any chopping of
 //! it gives the same bits.
 

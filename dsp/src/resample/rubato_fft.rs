@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! rubato's `Fft` as an engine: blocks of input, each filtered as one, that overlap in their output.
 
 use rubato::audioadapter_buffers::direct::SequentialSliceOfVecs;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! rubato's `Async` as an engine: windowed sincs interpolated between phases, in pieces of a fixed
 //! number of outputs. They are counted from the last seek or change of the correction, so any chopping
 //! of the input gives the same bits.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The time-domain engine for any ratio, also a varying one: taps interpolated between phases.
 
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What is asked of a resampler.
 
 use super::design::Method;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The stream around an engine: input kept, outputs counted, the tail, changes on the way.
 
 use super::build::{Design, Sample};

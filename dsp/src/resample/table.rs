@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Filter tables: exact taps in groups of rows, single rows, or an oversampled prototype.
 
 use std::ops::{Add, Mul};

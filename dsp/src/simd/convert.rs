@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Kernels between the bytes of a sample format and native samples.
 //!
 //! One generic body per direction serves all formats; it is compiled once per instruction set and

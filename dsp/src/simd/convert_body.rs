@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The plain conversion between the bytes of a sample format and native samples, one generic body per
 //! direction, and the shape of its kernels.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Sample formats at compile time: the bytes of one sample to a native one and back. Kernels are built
 //! from these, inlined.
 #![allow(unsafe_code)]

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Kernels that mix interleaved channels, and that repeat or swap samples as they are.
 #![allow(unsafe_code)]
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Dither noise, from sixteen independent generators side by side.
 //!
 //! Each is a xoshiro128+ (D. Blackman, S. Vigna, "Scrambled linear pseudorandom number generators",

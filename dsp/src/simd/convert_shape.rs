@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Kernel of noise shaping: error feedback, one or two channels at a time.
 #![allow(unsafe_code)]
 

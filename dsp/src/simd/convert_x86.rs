@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! AVX2 kernels where the vectoriser falls short: packed three-byte containers, floats to 16 bits,
 //! triangular noise.
 #![allow(unsafe_code)]

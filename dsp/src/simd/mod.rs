@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Run-time choice of instruction set. Every kernel below has a portable twin that it is checked
 //! against; `unsafe` of the signal processing lives here and nowhere else.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Kernels of small neural networks at each level; [`network_body`](super::network_body) says what they
 //! do.
 

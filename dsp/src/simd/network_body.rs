@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What the kernels of small neural networks share, and their plain form: matrices of 16-bit words
 //! against one vector of inputs at a time, in whole numbers.
 //!

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Kernels of small neural networks for x86: SSE2, which every 64-bit machine has, AVX2 with FMA, and
 //! AVX-512 with VNNI.
 #![allow(unsafe_code)]

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The power spectrum of real samples from a complex transform of half their number.
 #![cfg_attr(target_arch = "x86_64", allow(unsafe_code))]
 

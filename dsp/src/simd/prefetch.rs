@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Memory that will be read soon.
 #![cfg_attr(target_arch = "x86_64", allow(unsafe_code))]
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Dot products of the resampler: several filter rows against one window of samples.
 //!
 //! The filters are symmetric, so a group taken *backwards*, from the last sample of a window to the

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The resampler's groups of rows for 16-bit samples: the plain form, and which form a level has.
 
 #[cfg(target_arch = "x86_64")]

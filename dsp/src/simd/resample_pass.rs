@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What the resampler's kernels work on: windows of samples against groups of rows of taps, and the
 //! shapes of the kernels themselves.
 //!

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The resampler's rows by themselves, and the taps in them, for AVX2+FMA and AVX-512.
 #![allow(unsafe_code)]
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Taps of windowed sincs, sixteen side by side.
 //!
 //! Products are rounded before they are added, at every level, so that tables do not depend on the

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Real windows as complex ones of half their length, for the resampler's transforms.
 //!
 //! A window of `2 n` samples becomes `n` complex ones, `z[i] = (x[i] + j x[i + n]) e^(j pi i / 2n)`.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The resampler's groups of rows for 16-bit samples, in integers.
 //!
 //! A sum of 16-bit words times 16-bit samples in 32 bits is exact, so it is the same in whatever order

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The resampler's dot products for AVX2+FMA and AVX-512.
 
 use super::resample_pass::{Columns, Kernels, REAL_WINDOWS, Weighted};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Interleaved 16-bit stereo to planes.
 #![cfg_attr(target_arch = "x86_64", allow(unsafe_code))]
 

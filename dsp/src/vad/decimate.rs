@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! From any rate to that of the plan, for the detector's ears only.
 //!
 //! A polyphase windowed sinc. Its transition band is wide and its stopband only 60 dB down: nothing

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What detectors that hear have in common.
 
 /// Scores that a detector gives at most.

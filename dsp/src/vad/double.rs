@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! From 8 to 16 kHz, for networks that were trained at 16.
 
 /// Doubles the rate on straight lines between the samples. They leave a faint mirror image of the

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Levels, and the detector that compares them with a fixed threshold.
 
 use super::math::decibel;

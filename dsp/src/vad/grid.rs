@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Where the 10 ms frames lie in the input.
 
 use super::spectrum::FRAME_RATE;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! How far ahead a detector hears.
 
 /// How many later frames decide about a frame.

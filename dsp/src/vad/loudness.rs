@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Levels and probabilities of whole segments.
 
 use std::collections::VecDeque;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Logarithm and exponential good to 1e-4 or better, which compilers vectorise.
 
 /// Natural logarithm of a positive normal number.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Voice activity detection: front end, noise floor, scores, network, decision, segments.
 //!
 //! [`Vad`] takes interleaved or planar samples of any format, rate and channel count and gives

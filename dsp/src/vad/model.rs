@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Weights of networks as their files hold them: matrices in 16-bit words, read where they lie, then
 //! what is kept in single precision, the scales of the words among it.
 

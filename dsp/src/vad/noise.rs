@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Noise floor per band: minimum statistics.
 //!
 //! R. Martin, "Noise power spectral density estimation based on optimal smoothing and minimum

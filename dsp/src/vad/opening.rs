@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The first moments of a recording.
 
 /// Samples of a hop, at the networks' 16 kHz.

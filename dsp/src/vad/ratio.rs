@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Log-likelihood ratio of speech over noise per band: two Gaussians over the level in dB, updated
 //! frame by frame.
 //!

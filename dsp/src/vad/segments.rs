@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! From probabilities to segments: thresholds, shortest speech and silence, padding, longest
 //! segment. A state machine over 10 ms frames.
 

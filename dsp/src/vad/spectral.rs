@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The spectral detector: scores from a spectrum, one probability per 10 ms frame.
 
 use super::detector::{Detector, Scores, scores};

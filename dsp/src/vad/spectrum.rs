@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! From samples to band energies: high-pass, window, FFT, mel bands.
 
 use std::sync::Arc;

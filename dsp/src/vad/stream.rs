@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! From samples as they come to frames and segment edges.
 
 use std::collections::VecDeque;

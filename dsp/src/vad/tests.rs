@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Tests of the detector as a whole, against signals that are known.
 
 use super::*;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Segments of a whole recording from its probabilities, by the rules of Silero's
 //! `get_speech_timestamps`: they look at all of it, where a [`Segmenter`](super::Segmenter) decides as
 //! it hears.

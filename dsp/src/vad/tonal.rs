@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! How long tones stay where they are: music holds its partials, a voice moves them.
 
 use super::spectrum::Spectrum;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Voicing: how periodic the spectrum above the noise is, and whether the period glides as that of
 //! a voice does.
 

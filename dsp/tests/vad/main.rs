@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The detector without GStreamer: what it allocates, and what hostile input does to it.
 
 use std::alloc::{GlobalAlloc, Layout as Memory, System};

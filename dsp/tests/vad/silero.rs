@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Silero's network beside the package that it is from, on Debian's spoken channel names.
 //! `tools/silero_expected.py` makes the sound in the same way, and `silero.csv` from it.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A sound that is speech to a detector.
 
 /// Gliding harmonics under two formants, swelling every 0.3 s in the second half of every 2 s, over

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Many files at once: ``python3 -m gstrustaudio corpus``.
 
 `options` says what is asked of each file, `inputs` which files there are, `ledger` what has become of them.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The same work on Ray: a task takes some files to wherever there is room, and a pool of one worker there does
 them. So a crash, a hang or a full disk is told as on one machine, and results are the same.
 

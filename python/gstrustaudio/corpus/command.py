@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """``gstrustaudio corpus``: the command line."""
 from __future__ import annotations
 

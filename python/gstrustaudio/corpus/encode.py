@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Audio that was asked for: of a file whole, or of its segments in files of their own."""
 from __future__ import annotations
 

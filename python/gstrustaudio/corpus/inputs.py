@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which files a run is about: what the user names, made into keys."""
 from __future__ import annotations
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What has become of each file: an SQLite database in the output folder.
 
 Each result is one transaction, so a run that is killed anywhere has each of its files either ended or not;

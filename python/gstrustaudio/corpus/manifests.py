@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Manifests that training tools read: NeMo's, Lhotse's and Kaldi's, an utterance for each segment."""
 from __future__ import annotations
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How files are called: keys, identifiers, and texts that show any bytes.
 
 A key is an absolute path or a URL as Python holds names of files: bytes that are not UTF-8 are lone

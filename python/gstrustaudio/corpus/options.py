@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a corpus run is asked to do with each file."""
 from __future__ import annotations
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A corpus on one page: HTML without scripts, and with nothing from elsewhere but the audio it plays."""
 from __future__ import annotations
 

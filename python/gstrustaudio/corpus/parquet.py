@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The tables of a corpus, by pyarrow: files, segments and times.
 
 ``files`` and ``segments`` depend on input and settings alone: two runs that end give the same bytes, however

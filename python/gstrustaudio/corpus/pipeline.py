@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One file through one pipeline: decode, convert, resample, detect, and what else was asked for.
 
 The second half of the pipeline, from ``rustaudioconvert`` to the sink, is made once and goes to READY

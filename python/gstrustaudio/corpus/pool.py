@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Worker processes on this machine.
 
 Each has one file at a time. One that dies is replaced and its file tried again; a file that kills its worker

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a run says while it goes on: a bar on a terminal, nothing elsewhere."""
 from __future__ import annotations
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """From the ledger to what users read: tables, manifests, document and page, each whole or not at all."""
 from __future__ import annotations
 

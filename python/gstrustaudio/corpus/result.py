@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What comes of one file."""
 from __future__ import annotations
 

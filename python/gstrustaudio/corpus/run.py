@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A run: inputs into the ledger, what is missing through an engine, and the results published."""
 from __future__ import annotations
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What reads one file and decodes its first audio stream.
 
 Files of the containers that corpora are mostly of go straight from demuxer to decoder. decodebin takes all else: it

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Files that are not on this machine, through fsspec: s3, gs, http and what else it knows."""
 from __future__ import annotations
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The figures of a corpus: what its page, its document and the last line of a run tell."""
 from __future__ import annotations
 

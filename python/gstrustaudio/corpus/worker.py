@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A worker process: takes keys from its driver over a socket, one at a time, and answers with results.
 
 ``python -m gstrustaudio.corpus.worker FD STACKS``: the socket, and a file for the stack of Python when it

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Retries and a circuit breaker for functions of your own: the state machines, the classes of failures and
 the metrics of the element ``pypipelinenode``, without a pipeline.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The circuit breaker."""
 from __future__ import annotations
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Calls of one function, as Rust counts them and decides on them."""
 from __future__ import annotations
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Functions, sync and async, called by way of a `Caller`."""
 from __future__ import annotations
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How often and how long to try, and how it ended."""
 from __future__ import annotations
 

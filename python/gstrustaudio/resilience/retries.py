@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Retries: of a function, and of a block."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Figures of what is called by name: a Python node, a function.
 
 use std::sync::Mutex;

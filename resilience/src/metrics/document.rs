@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The pipeline document: one JSON object that says what each element of a run cost.
 //!
 //! `{"pipeline_execution": {"pipeline", "total_time_ms", "process_peak_rss_mb", "nodes": [{"id",

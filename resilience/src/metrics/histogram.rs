@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Fixed-size histogram of durations.
 //!
 //! Log-linear, as HdrHistogram: each octave is cut into [`STEPS`] equal buckets, so a percentile is

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Counters, percentiles of windows, and the one schema that they are published in.
 //!
 //! A [`Recorder`] counts and times pieces of work; a [`Report`] is what it has to say, as named fields

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Collects what an element does: totals that never go backwards, and windows of media time.
 
 use std::sync::Mutex;

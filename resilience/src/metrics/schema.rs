@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The published form of the metrics: one list of fields, and its JSON.
 
 use std::ffi::CStr;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Times short work at the cost of two instructions.
 //!
 //! A reading of the monotonic clock takes 25 ns and waits for all loads before it, which together is

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What the process uses.
 
 use std::sync::LazyLock;

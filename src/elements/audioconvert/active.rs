@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A negotiated conversion, from one buffer to another.
 
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Glue between `BaseTransform` and the converter.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What the properties say of channels, and the mix that they make between two sides.
 
 use gst::glib;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! `rustaudioconvert`: any raw audio format, layout and channel set to any other.
 //!
 //! ```text

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Caps: what can be converted to what, and what is preferred. As `audioconvert` does it.
 
 use gst::PadDirection;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Properties, and the conversion that they and the caps ask for.
 
 use std::sync::LazyLock;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Cuts the stream into what one call gets: buffers, equal durations, or utterances.
 
 use std::collections::VecDeque;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Glue: pads, events, queries, states.
 
 use std::sync::atomic::{

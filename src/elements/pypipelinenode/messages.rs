@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What the element tells about failures on the bus.
 
 use crate::python::{Failure, without_nul};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! `pypipelinenode`: a Python class or function as a pipeline element.
 //!
 //! ```text

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What a node gave back, as buffers with timestamps.
 
 use crate::elements::support::timeline::{Timeline, frames_to_time};

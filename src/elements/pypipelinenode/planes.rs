@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Where the samples of a buffer lie: one plane where channels alternate, else one for each.
 
 use crate::python::Failure;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The properties.
 
 use std::sync::LazyLock;

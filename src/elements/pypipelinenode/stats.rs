@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Figures that only this element has.
 
 use std::sync::Mutex;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Glue between the resampler and `GstBaseTransform`.
 
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};

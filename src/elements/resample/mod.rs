@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! `rustresample`: sample-rate conversion, a drop-in for `audioresample`.
 //!
 //! ```text

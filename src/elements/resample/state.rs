@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The stream between two caps: buffers in, buffers out, and the time they lie at.
 
 use gst::prelude::*;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! GStreamer's sample formats as those of the signal processing.
 
 use super::timeline::frames_to_time;

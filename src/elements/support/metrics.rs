@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The metrics of an element: its four shared properties and its bus messages.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};

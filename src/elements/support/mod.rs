@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What all elements share: metrics, messages, timelines, format mapping.
 
 pub mod format;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Pads of elements with one input and one output, and the latency in between.
 
 use gst::prelude::*;

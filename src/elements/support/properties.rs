@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The table of an element's properties, in which each has one entry: what it is called and may be, and
 //! which setting it is. [`Live`] is how the streaming thread takes up what was set.
 

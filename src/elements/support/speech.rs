@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Whether speech is announced in band: a query upstream, which rustvad answers.
 //!
 //! Its events alone do not tell that before the first word. Queries pass through tees, queues and

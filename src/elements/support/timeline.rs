@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Timestamps of a stream that is counted in frames.
 
 use std::borrow::Cow;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A shorter way through `BaseTransform` for elements that make one output of one input.
 //!
 //! gstreamer-rs sets every virtual function of the class, overridden or not, and looks at the

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Messages that nobody has read yet: how many of one kind an element may have on the bus.
 
 use std::sync::{Arc, Mutex};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Looks after something now and then, on the system clock's thread: a watch takes no thread.
 
 use std::sync::{Arc, Mutex};

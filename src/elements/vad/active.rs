@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A negotiated stream: the detector, what waits for it, and how its words become messages.
 
 use std::sync::Arc;

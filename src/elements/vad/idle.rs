@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Notices that no more data comes while somebody speaks.
 
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Glue between pads and the detector.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

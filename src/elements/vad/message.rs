@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What `rustvad` posts on the bus and sends in band.
 
 use gst::glib;

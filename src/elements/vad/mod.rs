@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! `rustvad`: voice activity detection on raw audio of any format, rate and channel count.
 //!
 //! ```text

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Audio and events on their way through, until it is known what they are.
 //!
 //! Buffers pass whole, except where a segment starts or ends inside one.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What the read-only properties show; written by the streaming thread.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};

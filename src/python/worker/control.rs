@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A page that the plugin and a worker map: the request, its answer, and who watches for them.
 //!
 //! Whoever watches is woken by the number alone; whoever sleeps, by a packet on the socket. Waking

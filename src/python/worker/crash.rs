@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The stack that a worker wrote when it crashed or was killed, as `faulthandler` writes it.
 
 /// What is known of the end of a worker.

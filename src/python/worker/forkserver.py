@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Forks workers: Python and numpy are started once for all nodes that want the same.
 
 Started with `python -c`, with the descriptor of a socket, the time for which workers watch for

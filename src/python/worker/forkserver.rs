@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The process that workers are forked from: what all of them need is imported once.
 //!
 //! A worker is this process's grandchild, so its parent is asked how it does, and ends it. One

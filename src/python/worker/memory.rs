@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Memory that the plugin and a worker share.
 
 use std::ffi::CStr;

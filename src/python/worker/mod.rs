@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A node in a worker process: crashes and endless calls end the worker, not the pipeline.
 //!
 //! Audio goes through shared memory, calls through a page of it, and all else through a socket that

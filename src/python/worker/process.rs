@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The worker's process: its start, its end, and packets to and from it.
 
 use std::io;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Requests and answers as bytes; the formats are those of worker.py.
 
 use crate::python::Shape;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A node in a process of its own: takes requests from the pipeline's end of a socket.
 
 Audio is in shared memory. Calls and their answers are in a page of it (see control.rs); all else is

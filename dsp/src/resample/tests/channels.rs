@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What is in one channel never reaches another.
 
 use super::*;

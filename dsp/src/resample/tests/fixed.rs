@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! 16-bit samples in integers, beside the same in floating point.
 
 use super::edge::Stream;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! All engines together.
 
 use std::f64::consts::PI;

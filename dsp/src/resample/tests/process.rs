@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Input that is read where it lies gives what input that is copied gives.
 
 use super::*;

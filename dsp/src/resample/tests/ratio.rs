@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The arithmetic of ratios against exact fractions, and the counts that come of it.
 
 use num_rational::BigRational;

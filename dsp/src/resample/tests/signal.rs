@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What comes out for what goes in: instants, sums, bands, precision.
 
 use super::*;

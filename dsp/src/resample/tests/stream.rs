@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What goes on over time: chopping, silence, resets, takeovers, corrections, counts, limits.
 
 use super::*;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What the network hears by itself, per 10 ms: levels of 16 bands over a tracked level, likelihood
 //! ratios of speech over noise, change, height over the noise. None of it depends on the level of
 //! the input.

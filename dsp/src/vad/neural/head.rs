@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The network that joins what we hear with what Silero's network makes of it: a dense layer, a long
 //! short-term memory, a sum.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Brings quiet speech up to where Silero's network hears it best, and takes offsets away.
 
 use crate::vad::math::exp;

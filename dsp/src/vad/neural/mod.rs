@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The neural detector: Silero's network behind a level tracker, joined by a small network of our
 //! own with what the spectrum tells every 10 ms.
 //!

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The head's weights: `weights.bin`, made by `tools/vad_train/export.py`.
 
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! From logits of 32 ms windows to frames of 10 ms.
 
 use crate::vad::opening::Opening;

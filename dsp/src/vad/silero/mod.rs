@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Silero's voice activity detector: its network in plain Rust, its weights in `weights.bin`.
 //!
 //! Network and weights are of <https://github.com/snakers4/silero-vad>, MIT, notice in `LICENSE`

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Silero's network (version 6, 16 kHz), streaming: four frames of a short-time Fourier transform,
 //! four convolutions, a long short-term memory.
 

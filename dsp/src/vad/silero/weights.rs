@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The network's weights: `weights.bin`, made by `tools/silero_weights.py`.
 
 use std::sync::Arc;

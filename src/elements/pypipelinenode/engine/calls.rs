@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The attempts at one chunk, and what comes of them.
 
 use std::time::Instant;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What a node still holds when the audio ends: its `drain` hook.
 
 use std::time::Instant;

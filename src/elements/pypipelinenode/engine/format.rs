@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! From GStreamer's description of audio to that of nodes, and back.
 
 use crate::elements::pypipelinenode::planes::contradiction;

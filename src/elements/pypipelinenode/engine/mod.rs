@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Runs a node on the stream.
 
 mod calls;

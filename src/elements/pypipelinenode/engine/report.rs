@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! What the user is told: failures, changes of the breaker, reloads.
 
 use std::time::Duration;

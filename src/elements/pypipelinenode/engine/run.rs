@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! One chunk after another: to the node, past it, or to what becomes of audio that fails.
 
 use std::time::{Duration, Instant};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! A node, and the stream through it.
 
 use std::time::{Duration, SystemTime};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 use super::*;
 
 /// An element, its metrics, and the bus that they are posted on.
