@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The resampler's groups of rows for 16-bit samples over whatever sums words: the form that all
 //! architectures share.
 #![allow(unsafe_code)]

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! The resampler's groups of rows for 16-bit samples: sums in vectors of 256 and 512 bits, by the dot
 //! products of VNNI and without.
 //!
