@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 //! Many live pipelines in one process: what a stream costs a media server, and when it is full.
 //!
 //! `cargo run --release --example live_pipelines [SECONDS] [COUNT...]` plays 1, 10, 100 and 400 live
