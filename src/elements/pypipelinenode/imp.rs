@@ -401,7 +401,9 @@ impl ObjectSubclass for PyPipelineNode {
                 )
             })
             .event_function(|_, parent, event| {
-                Self::catch_panic_pad_function(parent, || false, |this| this.sink_event(event))
+                // What a stop keeps from passing is no fault, which the source would tell.
+                let event = |this: &Self| this.sink_event(event) || this.stopping.load(SeqCst);
+                Self::catch_panic_pad_function(parent, || false, event)
             })
             .query_function(|_, parent, query| {
                 Self::catch_panic_pad_function(parent, || false, |this| this.sink_query(query))
