@@ -37,7 +37,7 @@ pub enum ResampleError {
     },
     /// A [`Resampler`](super::Resampler) of `i16` would be asked for more than it does.
     #[error(
-        "16-bit samples are filtered in integers only by exact taps, up to quality {}, 512 phases and a \
+        "16-bit samples are filtered in integers only by exact taps, up to quality {}, 320 phases and a \
          table of 1 MiB; use f32",
         INTEGER_QUALITY
     )]
