@@ -14,7 +14,7 @@ use gst::prelude::*;
 
 use crate::resilience::lock;
 
-/// A field of the settings `S`; of [`field!`](crate::elements::support::properties::field).
+/// A field of the settings `S`; of the macro `field`.
 pub struct Field<S, T> {
     pub get: fn(&S) -> &T,
     pub get_mut: fn(&mut S) -> &mut T,
