@@ -123,11 +123,13 @@ pub struct Kernels {
     pub gates: Gates,
 }
 
-/// What is the same at all levels but for the compiler's choice of instructions. With `FUSED`, products are added
-/// without rounding; only where the instruction set has that.
+/// What is the same at all levels but for the compiler's choice of instructions. With `FUSED`, products
+/// are added without rounding; only where the instruction set has that.
 pub mod generic {
     use super::{BINS, Complex32, FRAME, FULL, NOTHING, PAIRS, Pair, greatest};
 
+    /// Adding this leaves the nearest whole number in the low bits of the mantissa.
+    const WHOLE: f32 = 12_582_912.0;
     /// Units of a pass over gates.
     const LANES: usize = 16;
 
@@ -140,8 +142,6 @@ pub mod generic {
     /// stands for.
     #[inline(always)]
     pub fn words(x: &[f32], greatest: f32, words: &mut [Pair; PAIRS]) -> f32 {
-        // Adding this leaves the nearest whole number in the low bits of the mantissa.
-        const WHOLE: f32 = 12_582_912.0;
         debug_assert!(
             x.iter().all(|x| x.abs() <= greatest),
             "{greatest} is not the greatest"
@@ -193,8 +193,6 @@ pub mod generic {
     /// e^x to 2e-7, for `x` between -30 and 30 (beyond: of those).
     #[inline(always)]
     fn exp<const FUSED: bool>(x: f32) -> f32 {
-        // Adding this leaves the nearest whole number in the low bits of the mantissa.
-        const WHOLE: f32 = 12_582_912.0;
         let x = x.clamp(-30.0, 30.0);
         let shifted = mul_add::<FUSED>(x, std::f32::consts::LOG2_E, WHOLE);
         let n = shifted - WHOLE;

@@ -47,22 +47,16 @@ fn plain(z: &[Complex32], turns: &[Complex32], scale: f32, power: &mut [f32]) {
     let (low, high) = power[..half].split_at_mut(middle);
     let (low, high) = (&mut low[1..], &mut high[1..]);
     let (up, turns, down) = (&z[1..middle], &turns[1..middle], &z[middle + 1..]);
-    let whole = up.len() / LANES * LANES;
-    let (low, low_rest) = low.split_at_mut(whole);
-    let (high_rest, high) = high.split_at_mut(high.len() - whole);
-    let (down_rest, down) = down.split_at(down.len() - whole);
-    let up_rest = &up[whole..];
-    let blocks = up.as_chunks().0.iter().zip(turns.as_chunks().0);
-    let blocks = blocks.zip(down.as_chunks().0.iter().rev());
-    let to = low.as_chunks_mut().0.iter_mut();
-    let to = to.zip(high.as_chunks_mut().0.iter_mut().rev());
+    let ((up, up_rest), (turns, turns_rest)) = (up.as_chunks(), turns.as_chunks());
+    let (down_rest, down) = down.as_rchunks();
+    let (low, low_rest) = low.as_chunks_mut();
+    let (high_rest, high) = high.as_rchunks_mut();
+    let blocks = up.iter().zip(turns).zip(down.iter().rev());
+    let to = low.iter_mut().zip(high.iter_mut().rev());
     for (((up, turns), down), (low, high)) in blocks.zip(to) {
         block::<LANES>(up, turns, down, 0.25 * scale, low, high);
     }
-    let rest = up_rest
-        .iter()
-        .zip(&turns[whole..])
-        .zip(down_rest.iter().rev());
+    let rest = up_rest.iter().zip(turns_rest).zip(down_rest.iter().rev());
     let to = low_rest.iter_mut().zip(high_rest.iter_mut().rev());
     for (((up, turn), down), (low, high)) in rest.zip(to) {
         let [low, high] = [low, high].map(std::array::from_mut);
