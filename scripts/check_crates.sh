@@ -40,6 +40,11 @@ echo "\$@" >>"$work/compiled"
 exec "$(command -v rustc)" "\$@"
 EOF
 chmod +x "$work/rustc"
+# Cargo takes a published version for unchanging, and so keeps what an earlier commit unpacked and compiled of
+# the same version, in this folder or for another checkout at this path.
+for crate in "${below[@]}"; do
+  rm -rf "${CARGO_HOME:-$HOME/.cargo}"/registry/src/-*/"$crate-$version" "$work/debug/.fingerprint/$crate"-*
+done
 # The bridge is built anew, or nothing could be noted.
 rm -rf "$work/compiled" "$work/bridge/workspace"
 RUSTC=$work/rustc CARGO_TARGET_DIR=$work CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=false \
