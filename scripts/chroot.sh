@@ -156,14 +156,15 @@ in_user_namespace() {
   return "$status"
 }
 
-# copy_sources DIR: what git knows of this folder, as it is now.
+# copy_sources DIR: what git knows of this folder, as it is now, in place of what was copied there before; whatever
+# else is there stays. Sources get the date of now: one that was changed before the last build there began, and is
+# copied after it, would be taken for built.
 copy_sources() {
-  mkdir -p "$1"
-  if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
-    git ls-files -z --cached --others --exclude-standard | tar --null --ignore-failed-read -T - -c 2>/dev/null | tar -C "$1" -x
-  else
-    tar --exclude=./target -c . | tar -C "$1" -x
-  fi
+  local list=$1/target/copied-sources
+  mkdir -p "$1/target"
+  [ ! -e "$list" ] || (cd "$1" && xargs -0 rm -f --) <"$list"
+  list_sources >"$list"
+  tar --null --ignore-failed-read -T "$list" -c 2>/dev/null | tar -C "$1" -xm
 }
 
 # copy_tools DIR: programs of others that scripts compile once, below the target folder of the sources there: what

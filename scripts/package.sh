@@ -34,6 +34,7 @@ need_space 3 "$target"
   SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y Cargo.toml)}
   export SOURCE_DATE_EPOCH
   for_others
+  sources=$(sources_id)
   cargo build --locked --workspace --profile dist "${cargo_for[@]}"
 
   version=$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' Cargo.toml)
@@ -51,5 +52,6 @@ EOF
       --maintainer "$maintainer" --multiarch "$multiarch" -p "$crate" -o "$out/"
   done <<<"gst-plugin-rustaudio gstreamer1.0-rustaudio same
 rustaudio-python python3-gstrustaudio none"
+  echo "$sources" >"$out/sources"
 } >&2
 ls "$out"/*.*deb

@@ -19,6 +19,7 @@ need_space 6 "$target"
   set_up
   root=$chroots/cross-arm64
   make_chroot bookworm "$root"
+  sources=$(sources_id)
   copy_sources "$root/src"
   copy_tools "$root/src"
   say "Packages and wheel for arm64, in $root"
@@ -32,6 +33,8 @@ need_space 6 "$target"
   rm -rf "$target/packages-arm64" "$target/wheels/dist-arm64"
   mkdir -p "$target/wheels"
   cp -r "$root/src/target/packages-arm64" "$target/"
+  # Git is not in there, so that it may count files otherwise.
+  echo "$sources" >"$target/packages-arm64/sources"
   cp -r "$root/src/target/wheels/dist-arm64" "$target/wheels/"
   remove_chroot "$root"
 } >&2

@@ -191,6 +191,43 @@ need_cargo_tool() {
     || fail "$1 cannot be installed: run this again with a network, or install version $2 by hand."
 }
 
+# need_venv DIR [--system-site-packages] [PIP_ARGUMENTS]...: a virtualenv of the system's Python, into which pip has
+# installed what each of PIP_ARGUMENTS names, a word for each call. One that another Python or other requirements have
+# left there, or that lay elsewhere when it was made, is made anew.
+need_venv() {
+  local dir=$1 options=() wanted arguments word
+  shift
+  if [ "${1-}" = --system-site-packages ]; then options=("$1") && shift; fi
+  wanted=$(
+    realpath -m "$dir"
+    /usr/bin/python3 --version
+    printf '%s\n' "${options[@]}" "$@"
+    for word in $*; do [ ! -f "$word" ] || cat "$word"; done
+  )
+  [ "$wanted" != "$(cat "$dir/wanted" 2>/dev/null)" ] || return 0
+  rm -rf "$dir"
+  /usr/bin/python3 -m venv "${options[@]}" "$dir" || return
+  for arguments in "$@"; do
+    "$dir/bin/pip" -q --disable-pip-version-check install $arguments || return
+  done
+  echo "$wanted" >"$dir/wanted"
+}
+
+# list_sources: what git knows of this folder, or all there is but what was built, each name ended by a zero byte.
+list_sources() {
+  if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
+    git ls-files -z --cached --others --exclude-standard
+  else
+    find . -path ./target -prune -o ! -type d -print0
+  fi
+}
+
+# sources_id: another word for each state of the sources, to keep with what is built of them.
+sources_id() {
+  # Files that git still knows may be gone.
+  { list_sources | xargs -0 sha256sum 2>/dev/null || true; } | sha256sum | cut -d' ' -f1
+}
+
 # for_others: what is compiled from now on has no path of this machine in it.
 for_others() {
   local separator=$'\x1f'

@@ -30,26 +30,15 @@ env -u GST_PLUGIN_PATH_1_0 GST_PLUGIN_PATH="$plugins" GST_REGISTRY="$plugins.reg
 
 say "Many files at once: survival, tables, manifests for Lhotse and NeMo, Ray, S3"
 corpus=$target/python-corpus
-if ! cat tests/corpus/{requirements,alone}.txt | cmp -s - "$corpus/requirements.txt"; then
-  rm -rf "$corpus"
-  # PyGObject is the system's.
-  /usr/bin/python3 -m venv --system-site-packages "$corpus"
-  "$corpus/bin/pip" -q --disable-pip-version-check install -r tests/corpus/requirements.txt
-  "$corpus/bin/pip" -q --disable-pip-version-check install --no-deps -r tests/corpus/alone.txt
-  cat tests/corpus/{requirements,alone}.txt >"$corpus/requirements.txt"
-fi
+# PyGObject is the system's.
+need_venv "$corpus" --system-site-packages "-r tests/corpus/requirements.txt" "--no-deps -r tests/corpus/alone.txt"
 env -u GST_PLUGIN_PATH_1_0 GST_PLUGIN_PATH="$plugins" GST_REGISTRY="$plugins.registry" \
   G_DEBUG=fatal-warnings PYTHONDONTWRITEBYTECODE=1 \
   "$corpus/bin/python" -m unittest discover -s tests/corpus || status=$?
 
 say "Exceptions of HTTP and gRPC clients, in a virtualenv of their own"
 clients=$target/python-clients
-if ! cmp -s tests/clients/requirements.txt "$clients/requirements.txt"; then
-  rm -rf "$clients"
-  /usr/bin/python3 -m venv "$clients"
-  "$clients/bin/pip" -q --disable-pip-version-check install -r tests/clients/requirements.txt
-  cp tests/clients/requirements.txt "$clients/"
-fi
+need_venv "$clients" "-r tests/clients/requirements.txt"
 env -u GST_PLUGIN_PATH_1_0 GST_PLUGIN_PATH="$plugins" GST_REGISTRY="$plugins.registry" \
   G_DEBUG=fatal-warnings PYTHONDONTWRITEBYTECODE=1 PYTHON_HOME="$clients" \
   /usr/bin/python3 -m unittest discover -s tests/clients || status=$?
@@ -59,12 +48,7 @@ wheel=$(scripts/wheel.sh) || { status=$?; wheel=; }
 for numpy in newest oldest; do
   [ -n "$wheel" ] || break
   venv=$target/python-$numpy
-  if ! cmp -s "tests/numpy/$numpy.txt" "$venv/requirements.txt"; then
-    rm -rf "$venv"
-    /usr/bin/python3 -m venv "$venv"
-    "$venv/bin/pip" -q --disable-pip-version-check install -r "tests/numpy/$numpy.txt"
-    cp "tests/numpy/$numpy.txt" "$venv/requirements.txt"
-  fi
+  need_venv "$venv" "-r tests/numpy/$numpy.txt"
   "$venv/bin/pip" -q --disable-pip-version-check install --no-deps --force-reinstall "$wheel"
   env -u GST_PLUGIN_PATH_1_0 -u GST_PLUGIN_PATH -u PYTHONPATH G_DEBUG=fatal-warnings PYTHONDONTWRITEBYTECODE=1 \
     "$venv/bin/python" -m unittest discover -s tests/numpy || status=$?
@@ -72,8 +56,8 @@ done
 
 say "Tensors: the wheel beside the system's torch"
 if [ -n "$wheel" ]; then
-  venv=${CARGO_TARGET_DIR:-$PWD/target}/python-torch
-  [ -x "$venv/bin/python" ] || /usr/bin/python3 -m venv --system-site-packages "$venv"
+  venv=$target/python-torch
+  need_venv "$venv" --system-site-packages
   "$venv/bin/pip" -q --disable-pip-version-check install --no-deps --force-reinstall "$wheel"
   env -u GST_PLUGIN_PATH_1_0 -u GST_PLUGIN_PATH -u PYTHONPATH PYTHONDONTWRITEBYTECODE=1 \
     "$venv/bin/python" -m unittest discover -s tests/torch || status=$?

@@ -4,8 +4,8 @@
 #
 #   scripts/test_packages.sh [--arch arm64] SUITE...     bookworm (12), trixie (13), sid; as root
 #
-# The packages are those that scripts/package.sh made last; it is run if there are none. Those for 64-bit Arm
-# are what scripts/package_arm64.sh made, and run in an emulator where there is no such processor. The systems
+# The packages are made by scripts/package.sh unless those that it made last are of these sources. Those for
+# 64-bit Arm are made by scripts/package_arm64.sh, and run in an emulator, where there is no such processor. The systems
 # are chroots made by debootstrap (from the mirror of this machine's apt, or DEBIAN_MIRROR) below target/debian.
 set -euo pipefail
 . "$(dirname "$0")/setup.sh"
@@ -24,7 +24,9 @@ set_up
 
 packages=${CARGO_TARGET_DIR:-$PWD/target}/packages
 [ "$arch" = "$(dpkg --print-architecture)" ] || packages+=-$arch
-[ -d "$packages" ] || scripts/package.sh --arch "$arch"
+if [ "$(cat "$packages/sources" 2>/dev/null)" != "$(sources_id)" ]; then
+  if [ "$arch" = "$(dpkg --print-architecture)" ]; then scripts/package.sh; else scripts/package_arm64.sh; fi
+fi
 debs=("$packages"/*.deb)
 
 say "Lintian"

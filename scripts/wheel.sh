@@ -18,7 +18,7 @@ need_packages python3-venv binutils
   set_up_cross
   fetch_crates
   tools=$target/wheel-tools
-  [ -x "$tools/bin/maturin" ] || { python3 -m venv "$tools" && "$tools/bin/pip" -q install 'maturin>=1.9,<2'; }
+  need_venv "$tools" 'maturin>=1.9,<2'
 
   # As scripts/package.sh builds it: what that compiled is there.
   whole=()

@@ -9,7 +9,8 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOLS = ["awk", "basename", "bash", "cat", "cut", "dirname", "env", "grep", "head", "mktemp", "rm", "sed", "sort"]
+TOOLS = ["awk", "basename", "bash", "cat", "cut", "dirname", "env", "find", "grep", "head", "mkdir", "mktemp", "realpath", "rm",
+         "sed", "sha256sum", "sort", "tar", "xargs"]
 
 # Notes each call; knows the candidates of a suite; finds what ONLINE says.
 APT_GET = """#!/bin/sh
@@ -169,6 +170,89 @@ class Setup(unittest.TestCase):
                 text, code, _, _ = self.set_up(needs, ONLINE="1", LACKING="", ASKED=asked)
                 self.assertEqual(code, 1)
                 self.assertIn(told, text)
+
+    def test_a_virtualenv_is_kept_for_the_same_python_requirements_and_place_alone(self):
+        stand_in = """
+/usr/bin/python3() {
+  case $1 in
+    --version) echo "Python ${PYTHON-3.11.2}" ;;
+    *) mkdir -p "${@: -1}/bin" && echo "made $*" >>"$CALLS"
+       printf '#!/bin/bash\necho "pip $*" >>"$CALLS"; [ -z "${OFFLINE-}" ]\n' >"${@: -1}/bin/pip" && chmod +x "${@: -1}/bin/pip" ;;
+  esac
+}
+PATH=$PATH:/usr/bin:/bin
+"""
+        (self.folder / "wanted.txt").write_text("numpy==1\n")
+        (self.folder / "moved").mkdir()
+
+        def calls(folder="venv", packages=f"'-r {self.folder}/wanted.txt' '--no-deps one two'", code=0, **variables):
+            self.calls.write_text("")
+            text, status, made, _ = self.set_up(f"{stand_in} need_venv {self.folder}/{folder} --system-site-packages {packages}", **variables)
+            self.assertEqual(status, code, text)
+            return made
+
+        new = [f"made -m venv --system-site-packages {self.folder}/venv",
+               f"pip -q --disable-pip-version-check install -r {self.folder}/wanted.txt",
+               "pip -q --disable-pip-version-check install --no-deps one two"]
+        # What a network cut short is not taken for whole.
+        self.assertEqual(calls(OFFLINE="1", code=1), new[:2])
+        self.assertEqual(calls(), new)
+        (self.folder / "venv" / "left").touch()
+        self.assertEqual(calls(), [])
+        self.assertEqual(calls(PYTHON="3.13.5"), new)
+        self.assertFalse((self.folder / "venv" / "left").exists())
+        self.assertEqual(calls(), new)
+        (self.folder / "wanted.txt").write_text("numpy==2\n")
+        self.assertEqual(calls(), new)
+        self.assertEqual(calls(packages="maturin==2"), [new[0], "pip -q --disable-pip-version-check install maturin==2"])
+        self.assertEqual(calls(packages="maturin==2"), [])
+        (self.folder / "venv").rename(self.folder / "moved" / "venv")
+        self.assertEqual(len(calls("moved/venv", "maturin==2")), 2)
+
+    def test_sources_that_are_copied_anew_are_newer_than_what_was_built_of_earlier_ones(self):
+        project, there = self.folder / "project", self.folder / "there"
+        (project / "src").mkdir(parents=True)
+        (project / "target").mkdir()
+        (project / "target" / "built").touch()
+        for name in ("a.rs", "gone.rs"):
+            (project / "src" / name).write_text("1")
+        copy = f". scripts/chroot.sh; cd {project}; copy_sources {there}"
+        self.assertEqual(self.set_up(copy)[:2], ("", 0))
+        self.assertEqual(sorted(str(p.relative_to(there)) for p in there.rglob("*.rs")), ["src/a.rs", "src/gone.rs"])
+        self.assertFalse((there / "target" / "built").exists())
+        # Built there after the change here, of what was there before it.
+        (project / "src" / "a.rs").write_text("2")
+        (project / "src" / "gone.rs").unlink()
+        built = [there / "target" / "a", there / "report.html"]
+        for path in built:
+            path.write_text("1")
+        since = built[0].stat().st_mtime
+        self.assertEqual(self.set_up(copy)[:2], ("", 0))
+        self.assertEqual((there / "src" / "a.rs").read_text(), "2")
+        self.assertGreaterEqual((there / "src" / "a.rs").stat().st_mtime, since)
+        self.assertFalse((there / "src" / "gone.rs").exists())
+        self.assertEqual([p.read_text() for p in built], ["1", "1"])
+
+    def test_each_state_of_the_sources_has_a_word_of_its_own(self):
+        for folder in ("project/src", "project/target"):
+            (self.folder / folder).mkdir(parents=True)
+        source = self.folder / "project" / "src" / "a.rs"
+
+        def word():
+            text, code, *_ = self.set_up(f"cd {self.folder}/project; sources_id")
+            self.assertEqual((code, len(text)), (0, 65), text)
+            return text
+
+        words = [word()]
+        for text in ("1", "2"):
+            source.write_text(text)
+            words.append(word())
+        self.assertEqual(len(set(words)), 3)
+        (self.folder / "project" / "target" / "built").touch()
+        os.utime(source, (1, 1))
+        self.assertEqual(word(), words[2])
+        source.unlink()
+        self.assertEqual(word(), words[0])
 
     def test_the_commands_of_the_documents_are_known_to_the_script_that_runs_them(self):
         done = subprocess.run([f"{ROOT}/scripts/docs_commands.py", "--list"], text=True, stdout=subprocess.PIPE,
