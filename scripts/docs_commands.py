@@ -26,8 +26,9 @@ DOCUMENTS = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "doc
 # What a command begins with, in a fence that names no language and between backticks.
 PROGRAMS = (r"(?:sudo |[A-Z_]+=\S+ )*(?:(?:apt|cargo|gst-launch-1\.0|gst-inspect-1\.0|pip|python3?|/usr/bin/python3)(?= )"
             r"|scripts/\w+\.(?:sh|py)|tools/[\w/]+\.py|examples/\w+\.py|\.ci/run)")
-# s, after which a command that has not ended is stopped.
-LONGEST = 2400
+# s, after which a command that has not ended hangs: what compiles for twenty minutes takes an hour and more on a
+# machine with much else to do.
+LONGEST = 7200
 
 
 @dataclass
@@ -59,7 +60,7 @@ class Rule:
         return not (self.put or self.before or self.seconds or self.save or self.code)
 
 
-VENV = ("sudo apt install python3-venv python3-pip >/dev/null 2>&1 && python3 -m venv --system-site-packages target/docs-venv"
+VENV = ("sudo apt install python3-venv python3-pip >/dev/null 2>&1 && python3 -m venv --clear --system-site-packages target/docs-venv"
         " && . target/docs-venv/bin/activate")
 LINE = "audiotestsrc num-buffers=100 ! audio/x-raw,format=F32LE ! rustaudioconvert ! fakesink"
 SOUNDS = "/usr/share/sounds/alsa"

@@ -33,9 +33,11 @@ status=0
 # What the documents take for granted: sudo where one is not root, an interpreter for this script, a yes for apt.
 echo 'APT::Get::Assume-Yes "true";' >"$root/etc/apt/apt.conf.d/99yes"
 WORKDIR=/src in_chroot "$root" env DEBIAN_FRONTEND=noninteractive bash -euc '
+  # An earlier run may have been stopped while it installed.
+  dpkg --configure -a >/dev/null
   apt-get update -qq
-  apt-get install -qq --no-install-recommends sudo python3 >/dev/null 2>&1
+  log=$(apt-get install -qq --no-install-recommends sudo python3 2>&1) || { echo "$log"; exit 1; }
   scripts/docs_commands.py --table target/docs-commands.md $2 --only "$1"' bash "${2-}" "$resume" || status=$?
-cp "$root/src/target/docs-commands.md" "${CARGO_TARGET_DIR:-target}/docs-commands.md" || true
+[ ! -e "$root/src/target/docs-commands.md" ] || cp "$root/src/target/docs-commands.md" "${CARGO_TARGET_DIR:-target}/"
 [ "$status" -eq 0 ] || fail "Not all is as it should be; the system is in $root as it was left."
 remove_chroot "$root"
