@@ -24,8 +24,7 @@ mkdir -p "$work"
 of() { PKG_CONFIG_PATH=$work/$1/lib/pkgconfig pkg-config "${@:2}" gstrustaudio; }
 
 if [ $# -gt 0 ]; then
-  cargo build --locked --lib
-  cargo rustc --locked --lib --crate-type staticlib
+  cargo rustc --locked --lib --crate-type cdylib,staticlib
   static=("$target/debug/libgstrustaudio.a"
     $(pkg-config --cflags --libs gstreamer-1.0 gstreamer-base-1.0 gstreamer-audio-1.0 gio-2.0) -lm -ldl)
   shared=$target/debug/libgstrustaudio.so

@@ -2,6 +2,8 @@
 
 //! The runnable examples do what they say.
 
+use std::process::Command;
+
 use super::common::{root, tool};
 
 #[test]
@@ -36,15 +38,33 @@ fn the_pygobject_example_prints_segments_and_metrics() {
 
 /// What an example of this project prints, which is to succeed.
 fn example(name: &str, args: &[&str]) -> String {
-    let output = tool(env!("CARGO"))
+    // .../debug/deps/pipeline-..., say.
+    let own = std::env::current_exe().unwrap();
+    let built = own.ancestors().nth(2).unwrap();
+    let profile = match built.file_name().unwrap().to_str().unwrap() {
+        "debug" => "dev",
+        other => other,
+    };
+    // Of the workspace, as the tests are: alone, the package asks for other features of its dependencies, and
+    // nearly everything is compiled anew.
+    let cargo = ["build", "--quiet", "--locked", "--workspace"];
+    let mut build = tool(env!("CARGO"));
+    build
         .current_dir(root())
-        .args(["run", "--quiet", "--locked", "--example", name, "--"])
-        .args(args)
-        .output()
-        .unwrap();
+        .args(cargo)
+        .args(["--profile", profile, "--example", name]);
+    succeed(build);
+    let mut run = tool(built.join("examples").join(name).to_str().unwrap());
+    run.current_dir(root()).args(args);
+    succeed(run)
+}
+
+/// What `command` prints.
+fn succeed(mut command: Command) -> String {
+    let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}{errors}");
+    assert!(output.status.success(), "{command:?}: {text}{errors}");
     text
 }
 
