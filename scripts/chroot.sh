@@ -157,14 +157,25 @@ in_user_namespace() {
 }
 
 # copy_sources DIR: what git knows of this folder, as it is now, in place of what was copied there before; whatever
-# else is there stays. Sources get the date of now: one that was changed before the last build there began, and is
-# copied after it, would be taken for built.
+# else is there stays. What has changed gets the date of now: one that was changed before the last build there began,
+# and is copied after it, would be taken for built. What has not changed need not be built again.
 copy_sources() {
-  local list=$1/target/copied-sources
-  mkdir -p "$1/target"
-  [ ! -e "$list" ] || (cd "$1" && xargs -0 rm -f --) <"$list"
-  list_sources >"$list"
-  tar --null --ignore-failed-read -T "$list" -c 2>/dev/null | tar -C "$1" -xm
+  local list=$1/target/copied-sources new=$1/target/new-sources file
+  mkdir -p "$new"
+  list_sources | sort -z >"$list.new"
+  [ ! -e "$list" ] || comm -z -23 "$list" "$list.new" | (cd "$1" && xargs -0 rm -f --)
+  mv "$list.new" "$list"
+  tar --null --ignore-failed-read -T "$list" -c 2>/dev/null | tar -C "$new" -xm
+  while IFS= read -r -d '' file; do
+    if cmp -s "$new/$file" "$1/$file"; then
+      # Git knows of a file's mode whether it is a program.
+      if [ -x "$new/$file" ]; then chmod a+x "$1/$file"; elif [ -x "$1/$file" ]; then chmod a-x "$1/$file"; fi
+    elif [ -e "$new/$file" ]; then
+      mkdir -p "$(dirname "$1/$file")"
+      mv -f "$new/$file" "$1/$file"
+    fi
+  done <"$list"
+  rm -rf "$new"
 }
 
 # copy_tools DIR: programs of others that scripts compile once, below the target folder of the sources there: what

@@ -9,8 +9,8 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOLS = ["awk", "basename", "bash", "cat", "cut", "dirname", "env", "find", "grep", "head", "mkdir", "mktemp", "realpath", "rm",
-         "sed", "sha256sum", "sort", "tar", "xargs"]
+TOOLS = ["awk", "basename", "bash", "cat", "chmod", "cmp", "comm", "cut", "dirname", "env", "find", "grep", "head", "mkdir",
+         "mktemp", "mv", "realpath", "rm", "sed", "sha256sum", "sort", "tar", "xargs"]
 
 # Notes each call; knows the candidates of a suite; finds what ONLINE says.
 APT_GET = """#!/bin/sh
@@ -214,7 +214,7 @@ PATH=$PATH:/usr/bin:/bin
         (project / "src").mkdir(parents=True)
         (project / "target").mkdir()
         (project / "target" / "built").touch()
-        for name in ("a.rs", "gone.rs"):
+        for name in ("a.rs", "gone.rs", "same.sh"):
             (project / "src" / name).write_text("1")
         copy = f". scripts/chroot.sh; cd {project}; copy_sources {there}"
         self.assertEqual(self.set_up(copy)[:2], ("", 0))
@@ -223,6 +223,8 @@ PATH=$PATH:/usr/bin:/bin
         # Built there after the change here, of what was there before it.
         (project / "src" / "a.rs").write_text("2")
         (project / "src" / "gone.rs").unlink()
+        (project / "src" / "same.sh").chmod(0o755)
+        same = (there / "src" / "same.sh").stat().st_mtime_ns
         built = [there / "target" / "a", there / "report.html"]
         for path in built:
             path.write_text("1")
@@ -232,6 +234,8 @@ PATH=$PATH:/usr/bin:/bin
         self.assertGreaterEqual((there / "src" / "a.rs").stat().st_mtime, since)
         self.assertFalse((there / "src" / "gone.rs").exists())
         self.assertEqual([p.read_text() for p in built], ["1", "1"])
+        kept = (there / "src" / "same.sh").stat()
+        self.assertEqual((kept.st_mtime_ns, kept.st_mode & 0o777), (same, 0o755))
 
     def test_each_state_of_the_sources_has_a_word_of_its_own(self):
         for folder in ("project/src", "project/target"):
