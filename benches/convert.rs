@@ -8,8 +8,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gst_audio::{AudioDitherMethod as Dithering, AudioNoiseShapingMethod as Shaping};
 use gstrustaudio::dsp::convert::{
     Channels, Converter, Dither, Matrix, NoiseShaping, Position, Quantisation, SampleFormat, Side,
-    Source,
 };
+use gstrustaudio::dsp::{Frames, Layout};
 
 #[path = "../tests/common/stock.rs"]
 mod stock;
@@ -88,7 +88,7 @@ fn side(format: &str, channels: u32) -> (Side, Channels) {
     let side = Side {
         format: SampleFormat::from_name(format).unwrap(),
         channels: channels as usize,
-        planar: false,
+        layout: Layout::Interleaved,
     };
     (side, Channels::Positioned(positions))
 }
@@ -134,11 +134,8 @@ fn bench(c: &mut Criterion) {
         group.throughput(Throughput::Elements((FRAMES * from.channels) as u64));
         group.bench_function("rustaudio", |b| {
             b.iter(|| {
-                let source = Source {
-                    data: std::hint::black_box(&src),
-                    offsets: &[],
-                };
-                ours.convert(source, &mut dst, FRAMES).unwrap();
+                let source = Frames::interleaved(std::hint::black_box(&src), FRAMES);
+                ours.convert(source, &mut dst).unwrap();
                 std::hint::black_box(&mut dst);
             });
         });

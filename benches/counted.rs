@@ -10,10 +10,10 @@ use std::hint::black_box;
 use gst::prelude::*;
 use gstrustaudio::dsp::convert::{
     Channels, Converter, Dither, Matrix, Position, Quantisation, SampleFormat, Side,
-    Source as Input,
 };
-use gstrustaudio::dsp::resample::{EngineChoice, Layout as Lie, Source, Spec, Stream};
-use gstrustaudio::dsp::vad::{Config, DetectorKind, Layout, LookAhead, Planes, Rules, Vad};
+use gstrustaudio::dsp::resample::{EngineChoice, Spec, Stream};
+use gstrustaudio::dsp::vad::{Config, DetectorKind, Layout as Lie, LookAhead, Planes, Rules, Vad};
+use gstrustaudio::dsp::{Frames, Layout};
 
 /// Pushes that are counted, and before them those that are not.
 const PUSHES: usize = 100;
@@ -162,7 +162,7 @@ fn convert(from: (&str, usize), to: (&str, usize), dither: Dither) -> Push {
     let side = |(name, channels)| Side {
         format: format(name),
         channels,
-        planar: false,
+        layout: Layout::Interleaved,
     };
     let channels = |channels| match channels {
         1 => Channels::Positioned(vec![Position::Mono]),
@@ -178,12 +178,9 @@ fn convert(from: (&str, usize), to: (&str, usize), dither: Dither) -> Push {
     let input = sound(from.format, 48_000, from.channels);
     let mut output = vec![0; 480 * to.frame_size()];
     Box::new(move |n| {
-        let source = Input {
-            data: &input[n % input.len()],
-            offsets: &[],
-        };
+        let source = Frames::interleaved(&input[n % input.len()], 480);
         converter
-            .convert(source, &mut output, 480)
+            .convert(source, &mut output)
             .expect("room for all");
         black_box(&mut output);
     })
@@ -198,13 +195,14 @@ fn engine(engine: EngineChoice, spec: Spec) -> Spec {
 }
 
 fn resample(name: &str, spec: &Spec) -> Push {
-    let mut stream = Stream::new(spec, format(name), Lie::Interleaved, false).expect("a stream");
+    let mut stream = Stream::new(spec, format(name), Layout::Interleaved, false).expect("a stream");
     let input = sound(format(name), spec.in_rate as usize, spec.channels);
     let frame = spec.channels * format(name).size();
     let mut output = vec![0; 8192 * frame];
     Box::new(move |n| {
         let part = &input[n % input.len()];
-        stream.push(part.len() / frame, Source::Interleaved(part));
+        let part = Frames::interleaved(part, part.len() / frame);
+        stream.push(part).expect("all of them");
         let frames = stream.available();
         stream.pull(frames, &mut output[..frames * frame]);
         black_box(&mut output);
@@ -214,7 +212,7 @@ fn resample(name: &str, spec: &Spec) -> Push {
 fn detect(detector: DetectorKind) -> Push {
     let config = Config {
         format: SampleFormat::F32LE,
-        layout: Layout::Interleaved,
+        layout: Lie::Interleaved,
         rate: 16_000,
         channels: 1,
         detector,

@@ -6,7 +6,8 @@ use std::ffi::{c_char, c_double, c_int, c_uint, c_ulong, c_void};
 
 use gstrustaudio::dsp::Level;
 use gstrustaudio::dsp::convert::SampleFormat;
-use gstrustaudio::dsp::resample::{EngineChoice, Layout, Output, Resampler, Source, Spec, Stream};
+use gstrustaudio::dsp::resample::{EngineChoice, Output, Resampler, Spec, Stream};
+use gstrustaudio::dsp::{Frames, Layout};
 
 use super::Converter;
 
@@ -128,7 +129,8 @@ impl Converter for OwnS16 {
         let samples = to_s16(input);
         let bytes: Vec<u8> = samples.iter().flat_map(|v| v.to_le_bytes()).collect();
         let frames = input.len() / self.channels;
-        self.stream.push(frames, Source::Interleaved(&bytes));
+        let input = Frames::interleaved(&bytes, frames);
+        self.stream.push(input).expect("all of them");
         let frames = self.stream.available();
         let mut bytes = vec![0; frames * self.channels * 2];
         self.stream.pull(frames, &mut bytes);

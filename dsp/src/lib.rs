@@ -16,17 +16,18 @@
 //! # Convert
 //!
 //! ```
-//! use rustaudio_dsp::convert::{Converter, Matrix, Quantisation, SampleFormat, Side, Source};
+//! use rustaudio_dsp::convert::{Converter, Matrix, Quantisation, SampleFormat, Side};
+//! use rustaudio_dsp::{Frames, Layout};
 //!
 //! // 16-bit stereo to mono f32.
-//! let stereo = Side { format: SampleFormat::S16, channels: 2, planar: false };
-//! let mono = Side { format: SampleFormat::F32, channels: 1, planar: false };
+//! let stereo = Side { format: SampleFormat::S16, channels: 2, layout: Layout::Interleaved };
+//! let mono = Side { format: SampleFormat::F32, channels: 1, layout: Layout::Interleaved };
 //! let mix = Matrix::from_rows(&[vec![0.5, 0.5]])?;
 //! let mut converter = Converter::new(stereo, mono, &mix, Quantisation::default(), 0)?;
 //!
 //! let input: Vec<u8> = [16_384i16, 0, -32_768, -32_768].iter().flat_map(|s| s.to_ne_bytes()).collect();
 //! let mut output = vec![0; 2 * mono.frame_size()];
-//! converter.convert(Source { data: &input, offsets: &[] }, &mut output, 2)?;
+//! converter.convert(Frames::interleaved(&input, 2), &mut output)?;
 //! let samples: Vec<f32> = output.chunks(4).map(|b| f32::from_ne_bytes(b.try_into().unwrap())).collect();
 //! assert_eq!(samples, [0.25, -1.0]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -86,10 +87,12 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+mod audio;
 pub mod convert;
 pub mod resample;
 mod shared;
 mod simd;
 pub mod vad;
 
+pub use audio::{Frames, Layout, Outside};
 pub use simd::Level;

@@ -6,12 +6,12 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use rustaudio_dsp::convert::{
     Channels, Converter, Dither, Matrix, NoiseShaping, Position, Quantisation, SampleFormat, Side,
-    Source,
 };
+use rustaudio_dsp::{Frames, Layout};
 
 use crate::array::{Array, dtype_name, format_named, tuple};
-use crate::frames::Frames;
 use crate::rates::one_of;
+use crate::signal::Signal;
 
 const DITHERS: [(&str, Dither); 4] = [
     ("none", Dither::None),
@@ -178,7 +178,7 @@ fn convert<'py>(
     let to = Side {
         format,
         channels: matrix.outputs(),
-        planar,
+        layout: layout(planar),
     };
     let (input, output) = (x.memory(), y.memory_mut());
     py.detach(|| from.convert(to, &matrix, quantisation, seed, input, output))
@@ -286,10 +286,10 @@ impl Audio {
         if self.frames * self.channels * to.channels == 0 {
             return Ok(());
         }
-        let mut side = Side {
+        let side = Side {
             format: self.format,
             channels: self.channels,
-            planar: self.planar,
+            layout: layout(self.planar),
         };
         let mut copy = Vec::new();
         let mut offsets = Vec::new();
@@ -303,14 +303,13 @@ impl Audio {
             self.copy(input, &mut copy);
             &copy
         };
-        side.planar &= self.channels > 1;
-        let source = Source {
-            data,
-            offsets: &offsets,
+        let source = match self.planar {
+            true => Frames::planar(data, &offsets, self.frames),
+            false => Frames::interleaved(data, self.frames),
         };
         Converter::new(side, to, matrix, quantisation, seed)
             .map_err(|e| e.to_string())?
-            .convert(source, output, self.frames)
+            .convert(source, output)
             .map_err(|e| e.to_string())
     }
 
@@ -325,14 +324,14 @@ impl Audio {
     }
 
     /// Its frames, if it has one or two axes.
-    fn signal(&self) -> Frames {
+    fn signal(&self) -> Signal {
         let (time, channel) = match *self.strides {
             [channel, time] if self.planar => (time, channel),
             [time, channel] => (time, channel),
             [time] => (time, 0),
             _ => (0, 0),
         };
-        Frames {
+        Signal {
             first: self.first,
             frames: self.frames,
             channels: self.channels,
@@ -345,7 +344,7 @@ impl Audio {
     /// All samples side by side, in the order of the array.
     fn copy(&self, input: &[u8], to: &mut Vec<u8>) {
         let last = self.shape.len() - 1;
-        let row = Frames {
+        let row = Signal {
             first: self.first,
             frames: self.shape[last],
             channels: 1,
@@ -355,7 +354,7 @@ impl Audio {
         };
         let mut rows = vec![row];
         for axis in 0..last {
-            let step = |row: &Frames, i: usize| Frames {
+            let step = |row: &Signal, i: usize| Signal {
                 first: row
                     .first
                     .wrapping_add_signed(i as isize * self.strides[axis]),
@@ -464,5 +463,13 @@ fn carrier(format: SampleFormat) -> SampleFormat {
             ..format
         },
         _ => format,
+    }
+}
+
+/// How channels lie, as Python tells it.
+pub fn layout(planar: bool) -> Layout {
+    match planar {
+        true => Layout::Planar,
+        false => Layout::Interleaved,
     }
 }

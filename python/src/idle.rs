@@ -4,8 +4,9 @@
 
 use std::sync::Mutex;
 
+use rustaudio_dsp::Layout;
 use rustaudio_dsp::convert::SampleFormat;
-use rustaudio_dsp::resample::{Layout, ResampleError, Spec, Stream};
+use rustaudio_dsp::resample::{ResampleError, Spec, Stream};
 
 /// How many are kept.
 const MOST: usize = 8;

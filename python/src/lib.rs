@@ -8,7 +8,6 @@
 mod array;
 mod audioop;
 mod convert;
-mod frames;
 mod idle;
 mod line;
 mod owned;
@@ -16,6 +15,7 @@ mod rates;
 mod resample;
 mod resilience;
 mod running;
+mod signal;
 mod speech;
 
 use pyo3::prelude::*;

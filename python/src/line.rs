@@ -7,13 +7,12 @@ use std::sync::Mutex;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use rustaudio_dsp::convert::{
-    ConvertError, Converter, Matrix, Quantisation, SampleFormat, Side, Source as Samples,
-};
-use rustaudio_dsp::resample::{Layout, Source, Spec, Stream};
+use rustaudio_dsp::convert::{ConvertError, Converter, Matrix, Quantisation, SampleFormat, Side};
+use rustaudio_dsp::resample::Spec;
+use rustaudio_dsp::{Frames, Layout};
 
 use crate::array::{Array, dtype_name, format_named, native};
-use crate::convert::{matrix, quantisation};
+use crate::convert::{layout, matrix, quantisation};
 use crate::idle;
 use crate::owned::owned;
 use crate::rates::{Wanted, error};
@@ -89,17 +88,17 @@ impl Line {
         }
         .spec()?;
         let format = native(format_named(&work)?);
-        let resampled = |planar| Side {
+        let resampled = |layout| Side {
             format,
             channels: target.channels,
-            planar,
+            layout,
         };
-        let taken = resampled(source.planar);
+        let taken = resampled(source.layout);
         let before = match taken == source && matrix.is_identity() {
             true => None,
             false => Some(converter(source, taken, &matrix, noise, 1)?),
         };
-        let resampling = Resampling::new(spec, resampled(target.planar), target, noise)?;
+        let resampling = Resampling::new(spec, resampled(target.layout), target, noise)?;
         Ok(Self::of(source, target, before, Some(resampling)))
     }
 
@@ -122,7 +121,7 @@ impl Line {
         let State { before, resampling } = &mut *state;
         match (before, resampling) {
             (Some(before), None) => py
-                .detach(|| before.convert_planes(&planes, output, frames))
+                .detach(|| before.convert(view(self.source, &planes, frames), output))
                 .map_err(short),
             _ => Err(PyValueError::new_err("rates are given: push and pull")),
         }
@@ -178,7 +177,7 @@ impl Line {
 
 impl Resampling {
     fn new(spec: Spec, work: Side, target: Side, noise: Quantisation) -> PyResult<Self> {
-        let stream = idle::take(&spec, work.format, layout(work)).map_err(error)?;
+        let stream = idle::take(&spec, work.format, work.layout).map_err(error)?;
         let same = Matrix::identity(work.channels, work.channels);
         let after = match work.format == target.format {
             true => None,
@@ -199,7 +198,7 @@ impl Resampling {
         mut before: Option<&mut Converter>,
         planes: &[&[u8]],
     ) -> Result<(), ConvertError> {
-        let size = match source.planar {
+        let size = match source.is_planar() {
             true => source.format.size(),
             false => source.frame_size(),
         };
@@ -208,18 +207,16 @@ impl Resampling {
             let frames = BLOCK.min(all - start);
             let bytes = start * size..(start + frames) * size;
             let block: Vec<&[u8]> = planes.iter().map(|plane| &plane[bytes.clone()]).collect();
+            let block = view(source, &block, frames);
+            let stream = &mut self.running.stream;
             let Some(before) = &mut before else {
-                feed(&mut self.running.stream, source.planar, frames, &block);
+                stream.push(block)?;
                 continue;
             };
             let [scratch, _] = &mut self.scratch;
             scratch.resize(frames * self.work.frame_size(), 0);
-            before.convert_planes(&block, scratch, frames)?;
-            let converted: Vec<&[u8]> = match source.planar {
-                true => scratch.chunks(frames * self.work.format.size()).collect(),
-                false => vec![scratch],
-            };
-            feed(&mut self.running.stream, source.planar, frames, &converted);
+            before.convert(block, scratch)?;
+            stream.push(Frames::packed(source.layout, scratch, frames))?;
         }
         Ok(())
     }
@@ -230,7 +227,7 @@ impl Resampling {
             return Ok(());
         };
         // Planes of the output have no gaps where a block could end.
-        let most = if self.work.planar { frames } else { BLOCK };
+        let most = if self.work.is_planar() { frames } else { BLOCK };
         let [_, scratch] = &mut self.scratch;
         for start in (0..frames).step_by(most.max(1)) {
             let block = most.min(frames - start);
@@ -238,11 +235,7 @@ impl Resampling {
             self.running.pull(block, scratch);
             let size = output.len() / frames;
             let to = &mut output[start * size..(start + block) * size];
-            let source = Samples {
-                data: scratch,
-                offsets: &[],
-            };
-            after.convert(source, to, block)?;
+            after.convert(Frames::packed(self.work.layout, scratch, block), to)?;
         }
         Ok(())
     }
@@ -253,23 +246,16 @@ impl Drop for State {
         if let Some(Resampling { running, work, .. }) = self.resampling.take() {
             let (mut stream, spec) = (running.stream, running.spec);
             stream.restart();
-            idle::keep(&spec, work.format, layout(work), stream);
+            idle::keep(&spec, work.format, work.layout, stream);
         }
     }
 }
 
-/// Has `stream` take a block.
-fn feed(stream: &mut Stream, planar: bool, frames: usize, block: &[&[u8]]) {
-    match (planar, block) {
-        (false, [all]) => stream.push(frames, Source::Interleaved(all)),
-        _ => stream.push(frames, Source::Planar(&|channel| block[channel])),
-    }
-}
-
-fn layout(side: Side) -> Layout {
-    match side.planar {
-        true => Layout::Planar,
-        false => Layout::Interleaved,
+/// `count` frames of `side`, of which each channel is a plane, or all are one.
+fn view<'a>(side: Side, planes: &'a [&'a [u8]], count: usize) -> Frames<'a> {
+    match (side.layout, planes) {
+        (Layout::Interleaved, [all]) => Frames::interleaved(all, count),
+        _ => Frames::planes(planes, count),
     }
 }
 
@@ -300,13 +286,13 @@ fn side((dtype, channels, planar): &Told<'_>) -> PyResult<Side> {
     Ok(Side {
         format: native(format_named(dtype)?),
         channels: *channels,
-        planar: *planar && *channels > 1,
+        layout: layout(*planar && *channels > 1),
     })
 }
 
 /// The planes of a frame, or the one array of packed samples: as many of the right kind, equally long.
 fn arrays<'py>(planes: &[Bound<'py, PyAny>], side: Side) -> PyResult<Vec<Array<'py>>> {
-    let expected = if side.planar { side.channels } else { 1 };
+    let expected = if side.is_planar() { side.channels } else { 1 };
     let planes: Vec<_> = planes
         .iter()
         .map(|plane| samples(Array::input(plane, "planes")?, "planes", side.format))

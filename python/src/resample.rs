@@ -8,14 +8,15 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use rustaudio_dsp::convert::{SampleFormat, SampleKind};
-use rustaudio_dsp::resample::{Layout, Source, Spec, Stream};
+use rustaudio_dsp::resample::{ResampleError, Spec, Stream};
+use rustaudio_dsp::{Frames, Layout, Outside};
 
 use crate::array::{Array, dtype_name, native, tuple};
-use crate::frames::{Frames, axis, signals};
 use crate::idle;
 use crate::owned::owned;
 use crate::rates::{Wanted, correction, error, output_frames};
 use crate::running::{Running, block, end};
+use crate::signal::{Signal, axis, signals};
 
 /// Adds the functions and classes of this file.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -136,15 +137,15 @@ fn check_format(format: SampleFormat) -> PyResult<()> {
 fn convert_all(
     spec: &Spec,
     format: SampleFormat,
-    (from, to): (Vec<Frames>, Vec<Frames>),
+    (from, to): (Vec<Signal>, Vec<Signal>),
     input: &[u8],
     output: &mut [u8],
-) -> Result<(), rustaudio_dsp::resample::ResampleError> {
+) -> Result<(), ResampleError> {
     let mut stream = idle::take(spec, format, Layout::Interleaved)?;
     let mut scratch = Scratch::default();
     for (from, to) in from.iter().zip(&to) {
         if from.channels > 0 {
-            convert_signal(&mut stream, from, to, input, output, &mut scratch);
+            convert_signal(&mut stream, from, to, input, output, &mut scratch)?;
             stream.restart();
         }
     }
@@ -161,12 +162,12 @@ struct Scratch {
 
 fn convert_signal(
     stream: &mut Stream,
-    from: &Frames,
-    to: &Frames,
+    from: &Signal,
+    to: &Signal,
     input: &[u8],
     output: &mut [u8],
     scratch: &mut Scratch,
-) {
+) -> Result<(), Outside> {
     let mut done = 0;
     if from.is_interleaved() && to.is_interleaved() {
         done = stream.process(from.bytes(input), to.bytes_mut(output));
@@ -174,46 +175,41 @@ fn convert_signal(
         let block = block(from.channels);
         for start in (0..from.frames).step_by(block) {
             let range = start..from.frames.min(start + block);
-            push(stream, from, range, input, &mut scratch.input);
+            push(stream, from, range, input, &mut scratch.input)?;
             done = pull(stream, to, done, output, &mut scratch.output);
         }
     }
     end(stream, to.frames - done);
     pull(stream, to, done, output, &mut scratch.output);
+    Ok(())
 }
 
 /// Takes frames where they lie, or by way of `scratch`.
 fn push(
     stream: &mut Stream,
-    from: &Frames,
+    from: &Signal,
     range: std::ops::Range<usize>,
     input: &[u8],
     scratch: &mut Vec<u8>,
-) {
+) -> Result<(), Outside> {
     let frames = range.len();
-    let frame_size = from.channels * from.size;
     if from.is_interleaved() {
-        let at = from.first + range.start * frame_size;
-        stream.push(
-            frames,
-            Source::Interleaved(&input[at..at + frames * frame_size]),
-        );
+        let at = from.first + range.start * from.channels * from.size;
+        stream.push(Frames::interleaved(&input[at..], frames))
     } else if from.is_planar() {
-        let plane = |channel| {
-            let at = from.at(range.start, channel);
-            &input[at..at + frames * from.size]
-        };
-        stream.push(frames, Source::Planar(&plane));
+        let plane = |channel| from.at(range.start, channel);
+        let planes: Vec<_> = (0..from.channels).map(plane).collect();
+        stream.push(Frames::planar(input, &planes, frames))
     } else {
         from.gather(input, range, scratch);
-        stream.push(frames, Source::Interleaved(scratch));
+        stream.push(Frames::interleaved(scratch, frames))
     }
 }
 
 /// Makes what can be made of the rest of `to`; how many of its frames are made then.
 fn pull(
     stream: &mut Stream,
-    to: &Frames,
+    to: &Signal,
     done: usize,
     output: &mut [u8],
     scratch: &mut Vec<u8>,
@@ -365,7 +361,7 @@ impl ResampleStream {
     ) -> PyResult<Bound<'py, PyAny>> {
         let x = Array::input(x, "x")?.native()?;
         self.check(&x)?;
-        let from = Frames {
+        let from = Signal {
             first: x.first(),
             frames: x.shape()[0],
             channels: self.channels,
@@ -381,7 +377,9 @@ impl ResampleStream {
             ));
         }
         let input = x.memory();
-        let available = py.detach(|| state.take(&from, input, last));
+        let available = py
+            .detach(|| state.take(&from, input, last))
+            .map_err(|outside| error(outside.into()))?;
         let mut shape = x.shape().to_vec();
         shape[0] = available;
         let mut y = Array::empty(py, self.format, &shape)?;
@@ -472,14 +470,14 @@ impl ResampleStream {
 
 impl State {
     /// Takes a chunk; how many output frames to pull then.
-    fn take(&mut self, from: &Frames, input: &[u8], last: bool) -> usize {
+    fn take(&mut self, from: &Signal, input: &[u8], last: bool) -> Result<usize, Outside> {
         let stream = &mut self.running.stream;
         if from.frames > 0 {
-            push(stream, from, 0..from.frames, input, &mut self.scratch);
+            push(stream, from, 0..from.frames, input, &mut self.scratch)?;
         }
-        match last {
+        Ok(match last {
             true => self.running.end(),
             false => self.running.stream.available(),
-        }
+        })
     }
 }

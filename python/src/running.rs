@@ -2,7 +2,8 @@
 
 //! A signal on its way through a resampler: what it was given, and what it gave.
 
-use rustaudio_dsp::resample::{ResampleError, Source, Spec, Stream};
+use rustaudio_dsp::Frames;
+use rustaudio_dsp::resample::{ResampleError, Spec, Stream};
 
 use crate::rates::output_frames;
 
@@ -19,7 +20,8 @@ pub fn block(channels: usize) -> usize {
 /// Has `stream` take silence until `frames` can be pulled.
 pub fn end(stream: &mut Stream, frames: usize) {
     while stream.available() < frames {
-        stream.push(SILENCE, Source::Silence);
+        // Silence lies nowhere, so that it cannot lie outside.
+        let _ = stream.push(Frames::silence(SILENCE));
     }
 }
 

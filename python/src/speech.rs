@@ -15,8 +15,8 @@ use rustaudio_dsp::vad::{
 };
 
 use crate::array::{Array, dtype_name, tuple};
-use crate::frames::{Frames, signals};
 use crate::owned::owned;
+use crate::signal::{Signal, signals};
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Detector>()?;
@@ -89,7 +89,7 @@ fn dimensions(x: &Array<'_>) -> PyResult<(usize, usize)> {
 /// The samples of an array, which can be read without the GIL.
 struct Recording<'a> {
     memory: &'a [u8],
-    frames: Frames,
+    signal: Signal,
     format: SampleFormat,
 }
 
@@ -99,14 +99,14 @@ impl<'a> Recording<'a> {
         let mut all = signals(array, 0);
         Ok(Self {
             memory: array.memory(),
-            frames: all.remove(0),
+            signal: all.remove(0),
             format: array.format(),
         })
     }
 
     /// How a detector is to read it: where it lies, or else copied piece by piece.
     fn layout(&self) -> Layout {
-        if !self.frames.is_interleaved() && self.frames.is_planar() {
+        if !self.signal.is_interleaved() && self.signal.is_planar() {
             Layout::Planar
         } else {
             Layout::Interleaved
@@ -122,7 +122,7 @@ impl<'a> Recording<'a> {
         copy: &mut Vec<u8>,
         give: impl FnMut(Output),
     ) {
-        let (samples, frames) = (range.len(), &self.frames);
+        let (samples, frames) = (range.len(), &self.signal);
         if self.layout() == Layout::Planar {
             let starts = (0..frames.channels).map(|channel| frames.at(range.start, channel));
             let offsets: Vec<_> = starts.collect();
@@ -158,10 +158,10 @@ fn hear(
         format: recording.format,
         layout: recording.layout(),
         rate,
-        channels: recording.frames.channels,
+        channels: recording.signal.channels,
         detector,
     };
-    let (piece, all) = (rate as usize * PIECE, recording.frames.frames);
+    let (piece, all) = (rate as usize * PIECE, recording.signal.frames);
     let mut vad = py.detach(|| Vad::new(config, Rules::default()));
     let mut heard = Vec::with_capacity(all / (rate / FRAMES_PER_SECOND) as usize + 1);
     let mut copy = Vec::new();
@@ -236,7 +236,7 @@ fn speech_times(
     };
     let grid = FrameGrid::new(rate);
     let frames = (0..).map(|n| grid.start(n)).zip(heard);
-    let length = recording.frames.frames as u64;
+    let length = recording.signal.frames as u64;
     let frame = u64::from(rate / FRAMES_PER_SECOND);
     let found = timestamps(frames, frame, length, &rules);
     Ok((
@@ -456,12 +456,12 @@ impl Detector {
             }
             hearing.fresh &= frames == 0;
             let mut told = Told::default();
-            if recording.frames.is_interleaved() {
+            if recording.signal.is_interleaved() {
                 hearing.push(recording.memory, size, &mut told);
             } else {
                 let mut copy = Vec::new();
                 let all = 0..frames;
-                recording.frames.gather(recording.memory, all, &mut copy);
+                recording.signal.gather(recording.memory, all, &mut copy);
                 hearing.push(&copy, size, &mut told);
             }
             Ok(told)

@@ -4,8 +4,9 @@
 
 use gst_audio::{AudioDitherMethod, AudioNoiseShapingMethod};
 use gstrustaudio::dsp::convert::{
-    Converter, Matrix, Pack, Quantisation, SampleFormat, SampleKind, Side, Source, Unpack,
+    Converter, Matrix, Pack, Quantisation, SampleFormat, SampleKind, Side, Unpack,
 };
+use gstrustaudio::dsp::{Frames, Layout};
 
 use crate::stock::{Stock, info};
 
@@ -99,10 +100,14 @@ fn every_pair_agrees_with_audioconvert_to_the_last_bit_of_the_output() {
             for (from_planar, to_planar) in
                 [(false, false), (false, true), (true, false), (true, true)]
             {
+                let layout = |planar| match planar {
+                    true => Layout::Planar,
+                    false => Layout::Interleaved,
+                };
                 let side = |format, planar| Side {
                     format,
                     channels: CHANNELS,
-                    planar,
+                    layout: layout(planar),
                 };
                 let mut ours = Converter::new(
                     side(from, from_planar),
@@ -114,8 +119,8 @@ fn every_pair_agrees_with_audioconvert_to_the_last_bit_of_the_output() {
                 .unwrap();
                 let data = if from_planar { &taken_apart } else { &frames };
                 let mut got = vec![0; reference.len()];
-                ours.convert(Source { data, offsets: &[] }, &mut got, FRAMES)
-                    .unwrap();
+                let source = Frames::packed(layout(from_planar), data, FRAMES);
+                ours.convert(source, &mut got).unwrap();
                 if to_planar {
                     got = interleaved(&got, to.size());
                 }

@@ -3,8 +3,9 @@
 //! Channel mixes against a plain sum in `f64`.
 
 use gstrustaudio::dsp::convert::{
-    Channels, Converter, Matrix, Pack, Position, Quantisation, SampleFormat, Side, Source, Unpack,
+    Channels, Converter, Matrix, Pack, Position, Quantisation, SampleFormat, Side, Unpack,
 };
+use gstrustaudio::dsp::{Frames, Layout};
 
 const FRAMES: usize = 700;
 
@@ -35,10 +36,14 @@ fn worst(from: SampleFormat, to: SampleFormat, matrix: &Matrix, layouts: (bool, 
     // What is in memory, whichever way it lies there.
     let mut x = vec![0.0; FRAMES * ins];
     Unpack::<f64>::new(from).run(&raw, &mut x);
+    let layout = |planar| match planar {
+        true => Layout::Planar,
+        false => Layout::Interleaved,
+    };
     let side = |format, channels, planar| Side {
         format,
         channels,
-        planar,
+        layout: layout(planar),
     };
     let mut converter = Converter::new(
         side(from, ins, layouts.0),
@@ -49,11 +54,8 @@ fn worst(from: SampleFormat, to: SampleFormat, matrix: &Matrix, layouts: (bool, 
     )
     .unwrap();
     let mut out = vec![0; FRAMES * outs * to.size()];
-    let source = Source {
-        data: &raw,
-        offsets: &[],
-    };
-    converter.convert(source, &mut out, FRAMES).unwrap();
+    let source = Frames::packed(layout(layouts.0), &raw, FRAMES);
+    converter.convert(source, &mut out).unwrap();
     let mut y = vec![0.0; FRAMES * outs];
     Unpack::<f64>::new(to).run(&out, &mut y);
     let at = |planar, channels: usize, f: usize, c: usize| {

@@ -2,11 +2,12 @@
 
 //! Whole conversions: format, layout, channels, dither and shaping in one object.
 
-use super::audio::{ConvertError, Input, Side, Source};
 use super::matrix::{Matrix, MatrixError};
 use super::pipeline::{Pipeline, Remix, Shared};
 use super::quantise::{Dither, Quantisation};
+use super::side::{ConvertError, Side};
 use super::{Endianness, SampleFormat};
+use crate::audio::Frames;
 use crate::simd::Level;
 use crate::simd::convert_mix::{Double, Mix, Swap};
 
@@ -21,6 +22,17 @@ enum Engine {
     I32(Box<Pipeline<i32>>),
     F32(Box<Pipeline<f32>>),
     F64(Box<Pipeline<f64>>),
+}
+
+impl Engine {
+    /// Samples of one plane, where they do not change but in the order or number of their bytes.
+    fn copy(&self, src: &[u8], dst: &mut [u8]) {
+        match self {
+            Self::Swap(swap) => swap.copy(src, dst),
+            Self::Double(double) => double.run(src, dst),
+            _ => dst.copy_from_slice(src),
+        }
+    }
 }
 
 /// Converts a stream; keeps the state of dither and noise shaping.
@@ -83,51 +95,42 @@ impl Converter {
         }
     }
 
-    /// Converts `frames` frames of `src` to the start of `dst`, planes of the output one after the
-    /// other.
-    pub fn convert(
-        &mut self,
-        src: Source<'_>,
-        dst: &mut [u8],
-        frames: usize,
-    ) -> Result<(), ConvertError> {
-        self.run(Input::Together(src), dst, frames)
-    }
-
-    /// The same of planes that lie in different places, one per channel; interleaved data is one plane.
-    pub fn convert_planes(
-        &mut self,
-        planes: &[&[u8]],
-        dst: &mut [u8],
-        frames: usize,
-    ) -> Result<(), ConvertError> {
-        self.run(Input::Apart(planes), dst, frames)
-    }
-
-    fn run(&mut self, src: Input<'_>, dst: &mut [u8], frames: usize) -> Result<(), ConvertError> {
+    /// Converts `src` to the start of `dst`, planes of the output one after the other. Silence is
+    /// exact: no dither.
+    ///
+    /// # Errors
+    /// `dst` is too short, or samples of `src` lie outside of their memory or in another layout than
+    /// that of the input.
+    pub fn convert(&mut self, src: Frames<'_>, dst: &mut [u8]) -> Result<(), ConvertError> {
+        let frames = src.count();
         let dst = dst
-            .get_mut(..frames * self.output.frame_size())
+            .get_mut(..frames.saturating_mul(self.output.frame_size()))
             .ok_or(ConvertError::Short)?;
         if frames == 0 {
             return Ok(());
         }
+        let Some(got) = src.layout() else {
+            self.silence(dst);
+            return Ok(());
+        };
+        let expected = self.input.layout;
+        if got != expected && self.input.channels > 1 {
+            return Err(ConvertError::Layout { got, expected });
+        }
         match &mut self.engine {
-            Engine::I32(p) => p.run(src, dst, frames),
-            Engine::F32(p) => p.run(src, dst, frames),
-            Engine::F64(p) => p.run(src, dst, frames),
-            simple => {
-                // One stream, or one after the other.
-                let planar = self.input.is_planar();
-                let planes = if planar { self.input.channels } else { 1 };
-                let bytes = frames * self.input.frame_size() / planes;
-                for (c, dst) in dst.chunks_exact_mut(dst.len() / planes).enumerate() {
-                    let src = src.plane(c, bytes)?;
-                    match simple {
-                        Engine::Swap(swap) => swap.copy(src, dst),
-                        Engine::Double(double) => double.run(src, dst),
-                        _ => dst.copy_from_slice(src),
-                    }
+            Engine::I32(p) => p.run(&src, dst),
+            Engine::F32(p) => p.run(&src, dst),
+            Engine::F64(p) => p.run(&src, dst),
+            simple if self.input.is_planar() => {
+                let width = self.input.format.size();
+                let bytes = dst.len() / self.input.channels;
+                for (c, dst) in dst.chunks_exact_mut(bytes).enumerate() {
+                    simple.copy(src.plane(c, width)?, dst);
                 }
+                Ok(())
+            }
+            simple => {
+                simple.copy(src.plane(0, self.input.frame_size())?, dst);
                 Ok(())
             }
         }

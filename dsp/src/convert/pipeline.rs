@@ -2,9 +2,10 @@
 
 //! Unpack, remix, quantise, pack: block by block, leaving out what a conversion does not need.
 
-use super::audio::{ConvertError, Input, Side};
 use super::quantise::{Dither, Noise};
+use super::side::{ConvertError, Side};
 use super::{Pack, SampleFormat, Unpack, Work};
+use crate::audio::Frames;
 use crate::simd::Level;
 use crate::simd::convert_mix::Mix;
 use crate::simd::convert_shape::{Filter, Shape};
@@ -160,25 +161,19 @@ impl<W: Blend> Pipeline<W> {
         (self.unpacked.len() + self.remixed.len() + self.plane.len()) * size_of::<W>() + noise
     }
 
-    /// `dst` is as long as `frames` need; `src` is checked.
-    pub fn run(
-        &mut self,
-        src: Input<'_>,
-        dst: &mut [u8],
-        frames: usize,
-    ) -> Result<(), ConvertError> {
+    /// `dst` is as long as `src` needs.
+    pub fn run(&mut self, src: &Frames<'_>, dst: &mut [u8]) -> Result<(), ConvertError> {
         if !self.flat {
-            return self.run_frames(src, dst, frames);
+            return self.run_frames(src, dst);
         }
-        let planes = if self.input.is_planar() {
-            self.input.channels
-        } else {
-            1
-        };
-        let bytes = frames * self.input.frame_size() / planes;
-        let out = dst.len() / planes;
-        for (c, dst) in dst.chunks_exact_mut(out).enumerate() {
-            self.run_flat(src.plane(c, bytes)?, dst);
+        if !self.input.is_planar() {
+            self.run_flat(src.plane(0, self.input.frame_size())?, dst);
+            return Ok(());
+        }
+        let width = self.input.format.size();
+        let bytes = dst.len() / self.input.channels;
+        for (c, dst) in dst.chunks_exact_mut(bytes).enumerate() {
+            self.run_flat(src.plane(c, width)?, dst);
         }
         Ok(())
     }
@@ -226,18 +221,14 @@ impl<W: Blend> Pipeline<W> {
     }
 
     /// Whole frames: unpacked and interleaved, remixed, shaped, packed.
-    fn run_frames(
-        &mut self,
-        src: Input<'_>,
-        dst: &mut [u8],
-        frames: usize,
-    ) -> Result<(), ConvertError> {
+    fn run_frames(&mut self, src: &Frames<'_>, dst: &mut [u8]) -> Result<(), ConvertError> {
+        let frames = src.count();
         let (from, ins) = (self.input.format.size(), self.input.channels);
         let (to, outs) = (self.output.format.size(), self.output.channels);
         let identity = matches!(self.remix, Remix::Identity);
         let shapes = matches!(self.quantise, Quantise::Shape(..));
         let interleaved = match self.input.is_planar() {
-            false => Some(src.plane(0, frames * ins * from)?),
+            false => Some(src.plane(0, ins * from)?),
             true => None,
         };
         // Shaping works in place, which must not be on the input itself.
@@ -254,7 +245,7 @@ impl<W: Blend> Pipeline<W> {
                     .run(&all[at * ins * from..(at + n) * ins * from], unpacked),
                 (None, None) => {
                     for c in 0..ins {
-                        let plane = src.plane(c, frames * from)?;
+                        let plane = src.plane(c, from)?;
                         let plane = &plane[at * from..(at + n) * from];
                         self.unpack.run(plane, &mut self.plane[..n]);
                         interleave(&self.plane[..n], unpacked, c, ins);

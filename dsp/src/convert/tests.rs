@@ -3,6 +3,7 @@
 //! The kernels against a plain reading of the format table, on every level of this machine.
 
 use super::*;
+use crate::audio::{Frames, Layout, Outside};
 use crate::simd::Level;
 
 /// Left-aligned 32-bit value or float of one sample, read bit by bit.
@@ -247,38 +248,77 @@ fn noise_is_added_before_rounding() {
 
 #[test]
 fn planes_may_lie_apart() {
-    let side = |format, channels, planar| Side {
+    let side = |format, channels, layout| Side {
         format,
         channels,
-        planar,
+        layout,
     };
     let planes: Vec<Vec<u8>> = (0..2)
         .map(|c| (0..3000u32).map(|i| (i * 7 + c) as u8).collect())
         .collect();
     let apart: Vec<&[u8]> = planes.iter().map(Vec::as_slice).collect();
     let together = planes.concat();
-    let input = side(SampleFormat::S16LE, 2, true);
+    let input = side(SampleFormat::S16LE, 2, Layout::Planar);
     for (output, matrix) in [
-        (side(SampleFormat::F32LE, 2, false), Matrix::identity(2, 2)),
-        (side(SampleFormat::S32LE, 2, true), Matrix::identity(2, 2)),
-        (side(SampleFormat::S16LE, 2, true), Matrix::identity(2, 2)),
         (
-            side(SampleFormat::F32LE, 1, false),
+            side(SampleFormat::F32LE, 2, Layout::Interleaved),
+            Matrix::identity(2, 2),
+        ),
+        (
+            side(SampleFormat::S32LE, 2, Layout::Planar),
+            Matrix::identity(2, 2),
+        ),
+        (
+            side(SampleFormat::S16LE, 2, Layout::Planar),
+            Matrix::identity(2, 2),
+        ),
+        (
+            side(SampleFormat::F32LE, 1, Layout::Interleaved),
             Matrix::from_rows(&[vec![0.5, 0.5]]).unwrap(),
         ),
     ] {
         let new = || Converter::new(input, output, &matrix, Quantisation::default(), 1).unwrap();
         let room = vec![0; 1500 * output.frame_size()];
         let (mut expected, mut got) = (room.clone(), room);
-        let source = Source {
-            data: &together,
-            offsets: &[],
-        };
-        new().convert(source, &mut expected, 1500).unwrap();
-        new().convert_planes(&apart, &mut got, 1500).unwrap();
+        let source = Frames::planar(&together, &[], 1500);
+        new().convert(source, &mut expected).unwrap();
+        let source = Frames::planes(&apart, 1500);
+        new().convert(source, &mut got).unwrap();
         assert_eq!(got, expected, "{output:?}");
         assert_ne!(got, vec![0; got.len()]);
-        let short = new().convert_planes(&apart[..1], &mut got, 1500);
+        let short = new().convert(source, &mut got[1..]);
         assert_eq!(short, Err(ConvertError::Short));
+        let outside = new().convert(Frames::planes(&apart[..1], 1500), &mut got);
+        assert_eq!(outside, Err(Outside { frames: 1500 }.into()));
+        let mixed = new().convert(Frames::interleaved(&together, 1500), &mut got);
+        let (got, expected) = (Layout::Interleaved, Layout::Planar);
+        assert_eq!(mixed, Err(ConvertError::Layout { got, expected }));
+    }
+}
+
+#[test]
+fn silence_is_no_dither() {
+    let side = |format| Side {
+        format,
+        channels: 2,
+        layout: Layout::Interleaved,
+    };
+    for (format, silence) in [(SampleFormat::S16LE, 0), (SampleFormat::U8, 128)] {
+        let (input, matrix) = (side(SampleFormat::F32LE), Matrix::identity(2, 2));
+        let dithered = Quantisation {
+            dither: Dither::Tpdf,
+            ..Quantisation::default()
+        };
+        let mut converter = Converter::new(input, side(format), &matrix, dithered, 1).unwrap();
+        let mut out = vec![7; 10 * side(format).frame_size()];
+        let (whole, rest) = out.split_at_mut(9 * side(format).frame_size());
+        converter.convert(Frames::silence(9), whole).unwrap();
+        assert!(whole.iter().all(|b| *b == silence));
+        assert!(rest.iter().all(|b| *b == 7));
+        let loud = vec![0; 9 * input.frame_size()];
+        converter
+            .convert(Frames::interleaved(&loud, 9), whole)
+            .unwrap();
+        assert!(whole.iter().any(|b| *b != silence), "dither of zeros");
     }
 }

@@ -7,31 +7,12 @@ use super::engine::Output;
 use super::planner::Plan;
 use super::spec::{EngineKind, ResampleError, Spec};
 use super::stream::Resampler;
+use crate::audio::{Frames, Layout, Outside};
 use crate::convert::{Endianness, Pack, SampleFormat, Unpack, Work};
 use crate::simd::Level;
 use crate::simd::convert_noise::{Generators, LANES};
 use crate::simd::resample_fixed::is_fast;
 use crate::simd::split::{Split, Split16};
-
-/// How the channels of a buffer lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Layout {
-    /// Frame after frame.
-    Interleaved,
-    /// One channel after another.
-    Planar,
-}
-
-/// Input of a stretch of frames.
-#[derive(Clone, Copy)]
-pub enum Source<'a> {
-    /// Frame after frame.
-    Interleaved(&'a [u8]),
-    /// Gives the samples of a channel.
-    Planar(&'a dyn Fn(usize) -> &'a [u8]),
-    /// No samples: silence.
-    Silence,
-}
 
 /// A [`Resampler`] between bytes: `f32` inside for formats up to 20 bits and `f32`, `f64` for all
 /// others; integers come out with triangular dither of two last bits peak to peak. 16-bit samples are
@@ -149,8 +130,9 @@ struct Edge<T: Input> {
 const PIECE: usize = 1 << 17;
 
 impl Stream {
-    /// A stream of `format` samples in `layout`. With `reversed`, time runs backwards from buffer
-    /// to buffer: each is consumed from its end, and each output stretch is written from its end.
+    /// A stream of `format` samples whose output lies in `layout`; how its input lies, each
+    /// [`push`](Self::push) says. With `reversed`, time runs backwards from buffer to buffer: each is
+    /// consumed from its end, and each output stretch is written from its end.
     pub fn new(
         spec: &Spec,
         format: SampleFormat,
@@ -260,18 +242,23 @@ impl Stream {
     }
 
     /// Takes `frames` of input.
-    pub fn push(&mut self, frames: usize, source: Source<'_>) {
-        either!(&mut self.inner, e => e.push(frames, source));
-        if !matches!(source, Source::Silence) {
+    ///
+    /// # Errors
+    /// Samples lie outside of their memory; nothing is taken.
+    pub fn push(&mut self, frames: Frames<'_>) -> Result<(), Outside> {
+        either!(&mut self.inner, e => e.push(frames))?;
+        if !frames.is_silence() {
             self.quiet_from = self.frames_in() as i64;
         }
+        Ok(())
     }
 
     /// Makes `frames` of output, no more than [`available`](Self::available), into `out`, which is
-    /// exactly that long. Silence is exact: no dither.
-    pub fn pull(&mut self, frames: usize, out: &mut [u8]) {
+    /// exactly that long; whether they are [silent](Self::is_silent). Silence is exact: no dither.
+    pub fn pull(&mut self, frames: usize, out: &mut [u8]) -> bool {
         let silent = self.is_silent();
         either!(&mut self.inner, e => e.pull(frames, out, silent));
+        silent
     }
 
     /// Takes interleaved `input` and makes what outputs there are then, as many as fit into `out`; how many.
@@ -290,7 +277,8 @@ impl Stream {
         }
         let mut done = 0;
         for piece in input.chunks(PIECE.next_multiple_of(size)) {
-            self.push(piece.len() / size, Source::Interleaved(piece));
+            // A piece is as long as its frames.
+            let _ = self.push(Frames::interleaved(piece, piece.len() / size));
             let rest = &mut out[done * size..];
             let made = self.available().min(rest.len() / size);
             self.pull(made, &mut rest[..made * size]);
@@ -408,54 +396,55 @@ impl<T: Input> Edge<T> {
             + self.noise_scratch.capacity() * size_of::<f32>()
     }
 
-    fn push(&mut self, frames: usize, source: Source<'_>) {
+    fn push(&mut self, source: Frames<'_>) -> Result<(), Outside> {
         let channels = self.resampler.spec().channels;
-        let reversed = self.reversed;
-        match source {
-            Source::Silence => self
+        let (frames, reversed) = (source.count(), self.reversed);
+        match source.layout() {
+            None => self
                 .resampler
                 .push(frames, |_, plane| plane.fill(T::default())),
-            Source::Planar(planes) => {
-                let reader = self.reader;
-                self.resampler.push(frames, |c, plane| {
-                    T::read(reader, planes(c), plane);
-                    if reversed {
-                        plane.reverse();
-                    }
-                });
+            Some(Layout::Interleaved) if channels > 1 => {
+                let bytes = source.plane(0, channels * self.format.size())?;
+                if channels > 2 || reversed || !self.push_pairs(frames, bytes) {
+                    self.push_interleaved(frames, bytes);
+                }
             }
-            Source::Interleaved(bytes) if channels == 1 => {
-                let reader = self.reader;
-                self.resampler.push(frames, |_, plane| {
-                    T::read(reader, bytes, plane);
-                    if reversed {
-                        plane.reverse();
-                    }
-                });
-            }
-            Source::Interleaved(bytes)
-                if channels == 2 && !reversed && self.push_pairs(frames, bytes) => {}
-            Source::Interleaved(bytes) => {
-                // Native samples are read where they lie.
-                let native = T::is_native(self.format)
-                    .then(|| bytemuck::try_cast_slice(bytes).ok())
-                    .flatten();
-                let samples: &[T] = match native {
-                    Some(samples) => samples,
-                    None => {
-                        self.unpacked.resize(frames * channels, T::default());
-                        T::read(self.reader, bytes, &mut self.unpacked);
-                        &self.unpacked
-                    }
-                };
+            Some(_) => {
+                let (reader, width) = (self.reader, self.format.size());
+                (0..channels).try_for_each(|c| source.plane(c, width).map(drop))?;
                 self.resampler.push(frames, |c, plane| {
-                    deinterleave(samples, channels, c, plane);
+                    // Looked for above.
+                    T::read(reader, source.plane(c, width).unwrap_or_default(), plane);
                     if reversed {
                         plane.reverse();
                     }
                 });
             }
         }
+        Ok(())
+    }
+
+    /// Takes interleaved frames of any number of channels.
+    fn push_interleaved(&mut self, frames: usize, bytes: &[u8]) {
+        let (channels, reversed) = (self.resampler.spec().channels, self.reversed);
+        // Native samples are read where they lie.
+        let native = T::is_native(self.format)
+            .then(|| bytemuck::try_cast_slice(bytes).ok())
+            .flatten();
+        let samples: &[T] = match native {
+            Some(samples) => samples,
+            None => {
+                self.unpacked.resize(frames * channels, T::default());
+                T::read(self.reader, bytes, &mut self.unpacked);
+                &self.unpacked
+            }
+        };
+        self.resampler.push(frames, |c, plane| {
+            deinterleave(samples, channels, c, plane);
+            if reversed {
+                plane.reverse();
+            }
+        });
     }
 
     /// Takes one channel and makes what outputs there are then, if neither needs to be converted; how many.

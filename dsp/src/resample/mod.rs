@@ -36,7 +36,7 @@ mod table;
 
 pub use build::Sample;
 pub use design::{MAX_QUALITY, Method};
-pub use edge::{Layout, Source, Stream};
+pub use edge::Stream;
 pub use engine::Output;
 pub use planner::Plan;
 pub use ratio::{CORRECTIONS, Ratio};

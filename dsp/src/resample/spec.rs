@@ -4,13 +4,14 @@
 
 use super::design::Method;
 use super::ratio::CORRECTIONS;
+use crate::audio::Outside;
 
 /// Largest table of taps, in bytes.
 pub const MAX_TABLE_BYTES: u64 = 512 << 20;
 /// Highest quality that 16-bit integers are good enough for.
 pub const INTEGER_QUALITY: u8 = 4;
 
-/// Why rates cannot be converted.
+/// Why samples or rates cannot be converted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResampleError {
@@ -35,6 +36,9 @@ pub enum ResampleError {
         /// What it would take.
         bytes: u64,
     },
+    /// Frames have samples where there is no memory.
+    #[error(transparent)]
+    Outside(#[from] Outside),
     /// A [`Resampler`](super::Resampler) of `i16` would be asked for more than it does.
     #[error(
         "16-bit samples are filtered in integers only by exact taps, up to quality {}, 320 phases and a \

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use gst::glib;
 
 use super::settings::Settings;
-use crate::dsp::convert::{ConvertError, Converter, MatrixError, Source};
-use crate::elements::support::format::Partial;
-use crate::elements::support::transform::{with_bytes, with_bytes_mut};
+use crate::dsp::convert::{ConvertError, Converter, MatrixError};
+use crate::elements::support::frames::{AudioBuffer, Partial, add_planes};
+use crate::elements::support::transform::with_bytes_mut;
 
 /// A negotiated conversion.
 pub struct Active {
@@ -20,7 +20,6 @@ pub struct Active {
     waiting: Option<Waiting>,
     pub input: gst_audio::AudioInfo,
     pub output: gst_audio::AudioInfo,
-    planar: bool,
 }
 
 /// A mix for caps that are still to come.
@@ -56,34 +55,24 @@ impl Active {
             settings,
             converter,
             waiting: reason.map(|reason| Waiting { reason, frames: 0 }),
-            planar: output.layout() == gst_audio::AudioLayout::NonInterleaved,
             input,
             output,
         }
     }
 
-    /// Writes what `inbuf`, of so many frames, becomes to `out`, which is as large as that.
+    /// Writes what `input` becomes to `out`, which is as large as that.
     pub fn write(
         &mut self,
-        inbuf: &gst::BufferRef,
+        input: &AudioBuffer,
         out: &mut gst::BufferRef,
-        frames: usize,
     ) -> Result<(), BufferError> {
-        if inbuf.flags().contains(gst::BufferFlags::GAP) {
-            with_bytes_mut(out, |dst| self.converter.silence(dst))?;
-        } else {
-            let meta = inbuf.meta::<gst_audio::AudioMeta>();
-            let offsets = meta.as_ref().map_or(&[][..], |m| m.offsets());
-            with_bytes(inbuf, |data| {
-                let source = Source { data, offsets };
-                with_bytes_mut(out, |dst| self.converter.convert(source, dst, frames))??;
-                Ok::<_, BufferError>(())
-            })??;
-        }
-        if self.planar && frames > 0 {
-            gst_audio::AudioMeta::add(out, &self.output, frames, &[])?;
-        }
-        Ok(())
+        input.read(|frames| {
+            with_bytes_mut(out, |bytes| {
+                let done = self.converter.convert(frames, bytes);
+                done.map_err(BufferError::from)
+            })
+        })?;
+        Ok(add_planes(out, &self.output, input.frames as usize)?)
     }
 
     /// Why what was set last has no effect, once a second has played without.

@@ -17,7 +17,7 @@ use super::mixing::{InUse, Mixes};
 use super::negotiate;
 use super::settings::{PROPERTIES, Settings, SetupError};
 use crate::dsp::convert::MatrixError;
-use crate::elements::support::format::{Partial, clip, frames, with_planes};
+use crate::elements::support::frames::AudioBuffer;
 use crate::elements::support::metrics::{ElementMetrics, span};
 use crate::elements::support::pads;
 use crate::elements::support::properties::Live;
@@ -274,22 +274,20 @@ impl Transform for AudioConvert {
             active, segment, ..
         } = &mut *state;
         let active = active.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
-        let (rate, bpf) = (active.input.rate(), active.input.bpf());
         let passes = active.converter.is_passthrough() && self.obj().is_passthrough();
-        let whole = Partial::check(&inbuf, bpf);
-        let inbuf = with_planes(inbuf, &active.input);
-        let Some(inbuf) = clip(inbuf, segment.as_ref(), rate, bpf) else {
+        let input = AudioBuffer::new(inbuf, &active.input);
+        let Some(input) = input.clip(segment.as_ref(), &active.input) else {
             return Ok(None);
         };
         let work = self.metrics.begin();
-        let frames = frames(&inbuf, bpf) as usize;
-        let span = span(&inbuf, frames as u64, rate);
-        let converted = match whole {
-            _ if passes => Ok(inbuf),
-            Ok(()) => self.convert(active, inbuf, frames),
-            Err(partial) => Err(partial.into()),
+        let frames = input.frames;
+        let span = span(&input.buffer, frames, active.input.rate());
+        let converted = match input.partial {
+            _ if passes => Ok(input.buffer),
+            None => self.convert(active, input),
+            Some(partial) => Err(partial.into()),
         };
-        let overdue = active.overdue(frames as u64);
+        let overdue = active.overdue(frames);
         // An application may ask for a property while it gets the message or the error.
         drop(state);
         if let Some(reason) = overdue {
@@ -309,29 +307,29 @@ impl Transform for AudioConvert {
 }
 
 impl AudioConvert {
-    /// The output of one buffer; `inbuf` itself where that can be done in place.
+    /// The output of one buffer; that itself where it can be done in place.
     fn convert(
         &self,
         active: &mut Active,
-        mut inbuf: gst::Buffer,
-        frames: usize,
+        mut input: AudioBuffer,
     ) -> Result<gst::Buffer, BufferError> {
-        let gap = inbuf.flags().contains(gst::BufferFlags::GAP);
+        let silent = input.is_silence();
         if active.converter.is_in_place()
-            && inbuf.meta::<gst_audio::AudioMeta>().is_none()
-            && let Some(buffer) = inbuf.get_mut()
+            && !input.is_described()
+            && let Some(buffer) = input.buffer.get_mut()
         {
             let mut map = buffer.map_writable()?;
-            if gap {
+            if silent {
                 active.converter.silence(&mut map);
             } else {
                 active.converter.convert_in_place(&mut map)?;
             }
             drop(map);
-            return Ok(inbuf);
+            return Ok(input.buffer);
         }
-        let mut outbuf = self.output_buffer(&inbuf, frames * active.output.bpf() as usize)?;
-        active.write(&inbuf, outbuf.make_mut(), frames)?;
+        let size = input.frames as usize * active.output.bpf() as usize;
+        let mut outbuf = self.output_buffer(&input.buffer, size)?;
+        active.write(&input, outbuf.make_mut())?;
         Ok(outbuf)
     }
 

@@ -9,7 +9,7 @@ use gst::prelude::*;
 
 use super::mixing::{InUse, Mixes, Mixing};
 use crate::dsp::convert::{Converter, Dither, MatrixError, NoiseShaping, Quantisation, Side};
-use crate::elements::support::format::sample_format;
+use crate::elements::support::format::{layout, sample_format};
 use crate::elements::support::properties::{Property, Table, choice, field, property};
 
 /// The properties of the element.
@@ -149,7 +149,7 @@ pub fn side(info: &gst_audio::AudioInfo) -> Result<Side, SetupError> {
     Ok(Side {
         format: sample_format(info.format()).ok_or(SetupError::Format(info.format()))?,
         channels: info.channels() as usize,
-        planar: info.layout() == gst_audio::AudioLayout::NonInterleaved,
+        layout: layout(info),
     })
 }
 

@@ -4,8 +4,10 @@
 
 use std::collections::VecDeque;
 
-use super::planes::{add_audio_meta, contradiction, frames_of, planes};
+use super::planes::contradiction;
 use super::settings::Cut;
+use crate::dsp::Outside;
+use crate::elements::support::frames::{AudioBuffer, add_planes};
 use crate::elements::support::timeline::{Timeline, frames_to_time, time_to_frames};
 use crate::python::Failure;
 
@@ -114,10 +116,10 @@ impl Chunker {
         }
     }
 
-    /// Takes `buffer`, and gives what is complete.
-    pub fn push(&mut self, buffer: gst::Buffer, out: &mut Vec<Chunk>) -> Result<(), Failure> {
+    /// Takes `input`, and gives what is complete.
+    pub fn push(&mut self, input: AudioBuffer, out: &mut Vec<Chunk>) -> Result<(), Failure> {
         if self.cut == Cut::Buffer {
-            let frames = frames_of(&buffer, &self.info);
+            let AudioBuffer { buffer, frames, .. } = input;
             // The state that most of the buffer is in.
             let middle = buffer
                 .pts()
@@ -134,19 +136,18 @@ impl Chunker {
             out.push(self.whole(buffer, frames, true));
             return Ok(());
         }
-        if self.is_break(&buffer) {
+        if self.is_break(&input.buffer) {
             self.drain(out);
             self.timeline = None;
             self.discont = true;
         }
-        if self.frames == 0 && self.passes_by(&buffer) {
-            let frames = frames_of(&buffer, &self.info);
+        if self.frames == 0 && self.passes_by(&input) {
             self.timeline = None;
-            out.push(self.whole(buffer, frames, false));
+            out.push(self.whole(input.buffer, input.frames, false));
             return Ok(());
         }
-        self.append(&buffer)?;
-        drop(buffer);
+        self.append(&input)?;
+        drop(input);
         self.cut_ready(out);
         Ok(())
     }
@@ -163,35 +164,53 @@ impl Chunker {
         jumped || buffer.flags().contains(gst::BufferFlags::DISCONT)
     }
 
-    /// All of the buffer lies between utterances.
-    fn passes_by(&self, buffer: &gst::BufferRef) -> bool {
+    /// All of the input lies between utterances.
+    fn passes_by(&self, input: &AudioBuffer) -> bool {
         if !matches!(self.cut, Cut::Utterance(_)) || self.in_utterance() {
             return false;
         }
         let Some(change) = self.changes.front() else {
             return true;
         };
-        let frames = frames_of(buffer, &self.info);
-        let end = buffer
-            .pts()
-            .map(|pts| pts + frames_to_time(frames, self.info.rate()));
+        let duration = frames_to_time(input.frames, self.info.rate());
+        let end = input.buffer.pts().map(|pts| pts + duration);
         change.at.zip(end).is_some_and(|(at, end)| at >= end)
     }
 
-    fn append(&mut self, buffer: &gst::BufferRef) -> Result<(), Failure> {
-        let map = buffer
+    fn append(&mut self, input: &AudioBuffer) -> Result<(), Failure> {
+        let map = input
+            .buffer
             .map_readable()
             .map_err(|_| Failure::new("BufferError", "the buffer cannot be mapped"))?;
-        let (parts, frames) =
-            planes(&map, buffer, &self.info).ok_or_else(|| contradiction(buffer, &self.info))?;
+        let width = self.width();
+        let planes: &mut [Vec<u8>] = &mut self.planes;
+        let copied = input.look(&map, |frames| {
+            (0..planes.len()).try_for_each(|c| frames.plane(c, width).map(drop))?;
+            for (channel, plane) in planes.iter_mut().enumerate() {
+                plane.extend_from_slice(frames.plane(channel, width)?);
+            }
+            Ok::<_, Outside>(())
+        });
+        copied.map_err(|_| contradiction(&input.buffer, &self.info))?;
         if self.timeline.is_none() {
-            self.timeline = Some(Timeline::new(buffer.pts(), self.info.rate()));
+            self.timeline = Some(Timeline::new(input.buffer.pts(), self.info.rate()));
         }
-        for (plane, part) in self.planes.iter_mut().zip(parts) {
-            plane.extend_from_slice(part);
-        }
-        self.frames += frames;
+        self.frames += input.frames;
         Ok(())
+    }
+
+    fn is_planar(&self) -> bool {
+        self.info.layout() == gst_audio::AudioLayout::NonInterleaved
+    }
+
+    /// Bytes of a frame in one plane.
+    fn width(&self) -> usize {
+        let width = if self.is_planar() {
+            self.info.bps()
+        } else {
+            self.info.bpf()
+        };
+        width as usize
     }
 
     fn cut_ready(&mut self, out: &mut Vec<Chunk>) {
@@ -264,14 +283,7 @@ impl Chunker {
         if frames == 0 {
             return;
         }
-        let planar =
-            self.planes.len() > 1 || self.info.layout() == gst_audio::AudioLayout::NonInterleaved;
-        let width = if planar {
-            self.info.bps()
-        } else {
-            self.info.bpf()
-        } as usize;
-        let size = frames as usize * width;
+        let size = frames as usize * self.width();
         let mut samples = Vec::with_capacity(size * self.planes.len());
         for plane in &mut self.planes {
             samples.extend(plane.drain(..size.min(plane.len())));
@@ -287,9 +299,8 @@ impl Chunker {
             if std::mem::take(&mut self.discont) {
                 b.set_flags(gst::BufferFlags::DISCONT);
             }
-            if planar {
-                add_audio_meta(b, &self.info, frames as usize);
-            }
+            // Fails only where the buffer is too small, which planes of `frames` rule out.
+            let _ = add_planes(b, &self.info, frames as usize);
         }
         out.push(self.whole(buffer, frames, call));
     }

@@ -2,11 +2,11 @@
 
 //! What a node gave back, as buffers with timestamps.
 
+use crate::elements::support::frames::add_planes;
 use crate::elements::support::timeline::{Timeline, frames_to_time};
 use crate::python::{Memory, Returned};
 
 use super::chunker::Chunk;
-use super::planes::add_audio_meta;
 
 /// Makes buffers of the output format, and says when they are.
 pub struct Outputs {
@@ -93,9 +93,8 @@ impl Outputs {
             let (pts, duration) = timeline.advance(part.frames as u64);
             b.set_pts(pts);
             b.set_duration(duration);
-            if self.output.layout() == gst_audio::AudioLayout::NonInterleaved {
-                add_audio_meta(b, &self.output, part.frames);
-            }
+            // Fails only where the buffer is too small, which planes of `frames` rule out.
+            let _ = add_planes(b, &self.output, part.frames);
             self.mark(&mut buffer);
             out.push(buffer);
         }
@@ -123,9 +122,7 @@ impl Outputs {
         if chunk.buffer.flags().contains(gst::BufferFlags::DISCONT) {
             b.set_flags(gst::BufferFlags::DISCONT);
         }
-        if self.output.layout() == gst_audio::AudioLayout::NonInterleaved {
-            add_audio_meta(b, &self.output, frames);
-        }
+        let _ = add_planes(b, &self.output, frames);
         self.mark(&mut buffer);
         out.push(buffer);
     }

@@ -12,7 +12,7 @@ use gst_base::subclass::prelude::*;
 
 use super::settings::{PROPERTIES, Settings};
 use super::state::{State, StateError};
-use crate::elements::support::format::{Partial, clip, frames, with_planes};
+use crate::elements::support::frames::{AudioBuffer, Partial};
 use crate::elements::support::metrics::{self, ElementMetrics};
 use crate::elements::support::pads;
 use crate::elements::support::properties::Live;
@@ -287,16 +287,16 @@ impl RustResample {
     fn process(
         &self,
         mut running: MutexGuard<'_, Running>,
-        input: &gst::Buffer,
+        input: &AudioBuffer,
     ) -> Result<Option<gst::Buffer>, StateError> {
         let Some(state) = running.state.as_mut() else {
-            return Ok(Some(input.clone()));
+            return Ok(Some(input.buffer.clone()));
         };
         state.push(input)?;
         let mut output = state.pull()?;
         drop(running);
         if let Some(output) = output.as_mut().and_then(gst::Buffer::get_mut) {
-            let _ = self.copy_metas(input, output);
+            let _ = self.copy_metas(&input.buffer, output);
         }
         Ok(output)
     }
@@ -483,31 +483,27 @@ impl Transform for RustResample {
             }
             running = lock(&self.running);
         }
-        let (rate, bpf) = match &running.infos {
-            Some((info, _)) => (info.rate(), info.bpf()),
-            None => (0, 0),
-        };
-        let mut buffer = buffer;
-        if let Some(state) = &running.state {
-            let whole = Partial::check(&buffer, bpf);
-            buffer = with_planes(buffer, &state.in_info);
-            if let Err(partial) = whole {
-                drop(running);
-                self.lose(&partial);
-                running = lock(&self.running);
-            }
+        // Buffers come after caps: without them `submit_input_buffer` refuses.
+        let (info, _) = running
+            .infos
+            .as_ref()
+            .ok_or(gst::FlowError::NotNegotiated)?;
+        let (input, rate) = (AudioBuffer::new(buffer, info), info.rate());
+        let converts = running.state.is_some();
+        let partial = input.partial.filter(|_| converts);
+        let clipped = input.clip(running.segment.as_ref().filter(|_| converts), info);
+        if let Some(partial) = &partial {
+            drop(running);
+            self.lose(partial);
+            running = lock(&self.running);
         }
-        let segment = running.segment.as_ref().filter(|_| running.state.is_some());
-        let Some(buffer) = clip(buffer, segment, rate, bpf) else {
+        let Some(input) = clipped else {
             drop(running);
             self.metrics.add_dropped(1);
             return Ok(None);
         };
-        if running
-            .state
-            .as_ref()
-            .is_some_and(|state| state.jumps(&buffer))
-        {
+        let state = running.state.as_ref();
+        if state.is_some_and(|state| state.jumps(&input)) {
             // Pushed rather than returned: the base class would mark it as discontinuous in place
             // of the buffer after it.
             drop(running);
@@ -515,10 +511,9 @@ impl Transform for RustResample {
             running = lock(&self.running);
         }
         let work = self.metrics.begin();
-        let output = self.process(running, &buffer);
-        let frames = frames(&buffer, bpf);
-        self.metrics
-            .end(&*self.obj(), work, &metrics::span(&buffer, frames, rate));
+        let span = metrics::span(&input.buffer, input.frames, rate);
+        let output = self.process(running, &input);
+        self.metrics.end(&*self.obj(), work, &span);
         output.map_err(|error| {
             self.fail(&error);
             gst::FlowError::Error

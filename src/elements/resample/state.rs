@@ -5,10 +5,11 @@
 use gst::prelude::*;
 
 use super::settings::Settings;
-use crate::dsp::resample::{EngineKind, Layout, ResampleError, Source, Stream};
-use crate::elements::support::format::{frames, sample_format};
+use crate::dsp::resample::{EngineKind, ResampleError, Stream};
+use crate::elements::support::format::{layout, sample_format};
+use crate::elements::support::frames::{AudioBuffer, add_planes};
 use crate::elements::support::timeline::{frames_to_time, time_to_frames};
-use crate::elements::support::transform::{aligned_buffer, with_bytes, with_bytes_mut};
+use crate::elements::support::transform::{aligned_buffer, with_bytes_mut};
 
 /// Timestamps may be off by this much, in parts of a second, before the stream starts anew
 /// (as `audioresample`).
@@ -68,13 +69,9 @@ impl State {
     ) -> Result<Self, StateError> {
         let format = sample_format(in_info.format())
             .ok_or_else(|| StateError::Format(in_info.format().to_string()))?;
-        let layout = match in_info.layout() {
-            gst_audio::AudioLayout::NonInterleaved => Layout::Planar,
-            _ => Layout::Interleaved,
-        };
         let spec = settings.spec(in_info.rate(), out_info.rate(), in_info.channels());
         Ok(Self {
-            stream: Stream::new(&spec, format, layout, reversed)?,
+            stream: Stream::new(&spec, format, layout(&in_info), reversed)?,
             in_info,
             out_info,
             clock: None,
@@ -140,15 +137,15 @@ impl State {
         self.discont = true;
     }
 
-    /// Whether `buffer` does not follow what came before it.
-    pub fn jumps(&self, buffer: &gst::BufferRef) -> bool {
+    /// Whether `input` does not follow what came before it.
+    pub fn jumps(&self, input: &AudioBuffer) -> bool {
         let Some(clock) = self.clock else {
             return false;
         };
-        if buffer.flags().contains(gst::BufferFlags::DISCONT) {
+        if input.buffer.flags().contains(gst::BufferFlags::DISCONT) {
             return true;
         }
-        let (Some(base), Some(pts)) = (clock.base, buffer.pts()) else {
+        let (Some(base), Some(first)) = (clock.base, self.first_instant(input)) else {
             return false;
         };
         let rate = self.in_info.rate();
@@ -159,11 +156,6 @@ impl State {
             } else {
                 Some(base.saturating_add(time))
             }
-        };
-        let first = if self.reversed {
-            self.last_frame(pts, buffer)
-        } else {
-            pts
         };
         let error = |expected: Option<gst::ClockTime>| {
             expected.is_none_or(|t| {
@@ -181,73 +173,32 @@ impl State {
         error(at(self.stream.frames_in())) && error(at(corrected()))
     }
 
-    fn frames(&self, buffer: &gst::BufferRef) -> u64 {
-        frames(buffer, self.in_info.bpf())
+    /// Instant of the frame of `input` that is consumed first: the last one where time runs backwards.
+    fn first_instant(&self, input: &AudioBuffer) -> Option<gst::ClockTime> {
+        let pts = input.buffer.pts()?;
+        if !self.reversed {
+            return Some(pts);
+        }
+        let before = input.frames.saturating_sub(1);
+        Some(pts.saturating_add(frames_to_time(before, self.in_info.rate())))
     }
 
-    /// Instant of the last frame of `buffer`.
-    fn last_frame(&self, pts: gst::ClockTime, buffer: &gst::BufferRef) -> gst::ClockTime {
-        pts.saturating_add(frames_to_time(
-            self.frames(buffer).saturating_sub(1),
-            self.in_info.rate(),
-        ))
-    }
-
-    /// Consumes the whole frames of `buffer`; their number.
-    pub fn push(&mut self, buffer: &gst::BufferRef) -> Result<u64, StateError> {
-        let planar = self.in_info.layout() == gst_audio::AudioLayout::NonInterleaved;
-        let frames = self.frames(buffer) as usize;
+    /// Consumes the whole frames of `input`.
+    pub fn push(&mut self, input: &AudioBuffer) -> Result<(), StateError> {
         if self.clock.is_none() {
             let (l, m) = (self.out_info.rate().into(), self.in_info.rate().into());
             self.clock = Some(Clock {
-                base: buffer.pts().map(|pts| {
-                    if self.reversed {
-                        self.last_frame(pts, buffer)
-                    } else {
-                        pts
-                    }
-                }),
-                offset: Some(buffer.offset())
+                base: self.first_instant(input),
+                offset: Some(input.buffer.offset())
                     .filter(|o| *o != NO_OFFSET && !self.reversed)
                     .and_then(|o| o.mul_div_round(l, m)),
             });
         }
-        if buffer.flags().contains(gst::BufferFlags::GAP) {
-            self.stream.push(frames, Source::Silence);
-        } else if planar {
-            self.push_planes(buffer, frames)?;
-        } else {
-            let size = frames * self.in_info.bpf() as usize;
-            with_bytes(buffer, |bytes| {
-                let outside = StateError::Outside { size: bytes.len() };
-                let whole = bytes.get(..size).ok_or(outside)?;
-                self.stream.push(frames, Source::Interleaved(whole));
-                Ok::<_, StateError>(())
-            })??;
-        }
-        Ok(frames as u64)
-    }
-
-    /// Planes lie where the meta says, without one after the other.
-    fn push_planes(&mut self, buffer: &gst::BufferRef, frames: usize) -> Result<(), StateError> {
-        let meta = buffer.meta::<gst_audio::AudioMeta>();
-        let offsets = meta.as_ref().map_or(&[][..], |m| m.offsets());
-        let channels = self.in_info.channels() as usize;
-        let size = frames * (self.in_info.bpf() as usize / channels.max(1));
-        with_bytes(buffer, |bytes| {
-            let plane = |channel: usize| {
-                let start = offsets.get(channel).copied();
-                let start = start.unwrap_or(channel * size);
-                bytes.get(start..start.checked_add(size)?)
-            };
-            if (0..channels).any(|channel| plane(channel).is_none()) {
-                let size = bytes.len();
-                return Err(StateError::Outside { size });
-            }
-            let source = |channel: usize| plane(channel).unwrap_or_default();
-            self.stream.push(frames, Source::Planar(&source));
-            Ok(())
-        })?
+        let size = input.buffer.size();
+        input.read(|frames| {
+            let taken = self.stream.push(frames);
+            taken.map_err(|_| StateError::Outside { size })
+        })
     }
 
     /// All output that can be made, as one buffer without metas.
@@ -265,9 +216,10 @@ impl State {
             })?;
         let mut buffer = aligned_buffer(size)?;
         let writable = buffer.make_mut();
-        let silent = self.stream.is_silent();
         let start = self.stream.frames_out();
-        with_bytes_mut(writable, |bytes| self.stream.pull(frames, bytes))?;
+        let silent = with_bytes_mut(writable, |bytes| {
+            Ok::<_, StateError>(self.stream.pull(frames, bytes))
+        })?;
         let end = start + frames as u64;
         let rate = self.out_info.rate();
         let span = frames_to_time(end, rate) - frames_to_time(start, rate);
@@ -289,9 +241,7 @@ impl State {
         if std::mem::take(&mut self.discont) {
             writable.set_flags(gst::BufferFlags::DISCONT);
         }
-        if self.out_info.layout() == gst_audio::AudioLayout::NonInterleaved {
-            gst_audio::AudioMeta::add(writable, &self.out_info, frames, &[])?;
-        }
+        add_planes(writable, &self.out_info, frames)?;
         Ok(Some(buffer))
     }
 

@@ -3,6 +3,7 @@
 //! What all elements share: metrics, messages, timelines, format mapping.
 
 pub mod format;
+pub mod frames;
 pub mod metrics;
 pub mod pads;
 pub mod properties;

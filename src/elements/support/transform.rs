@@ -99,32 +99,32 @@ pub fn aligned_buffer(size: usize) -> Result<gst::Buffer, glib::BoolError> {
 /// such: a third of the locked instructions of mapping the buffer.
 ///
 /// # Errors
-/// The memory cannot be read.
-pub fn with_bytes<R>(
+/// The memory cannot be read, or what `f` says.
+pub fn with_bytes<R, E: From<glib::BoolError>>(
     buffer: &gst::BufferRef,
-    f: impl FnOnce(&[u8]) -> R,
-) -> Result<R, glib::BoolError> {
+    f: impl FnOnce(&[u8]) -> Result<R, E>,
+) -> Result<R, E> {
     if buffer.n_memory() == 1 {
-        Ok(f(&buffer.peek_memory(0).map_readable()?))
+        f(&buffer.peek_memory(0).map_readable()?)
     } else {
-        Ok(f(&buffer.map_readable()?))
+        f(&buffer.map_readable()?)
     }
 }
 
 /// As [`with_bytes`], to write to.
 ///
 /// # Errors
-/// The memory cannot be written to.
-pub fn with_bytes_mut<R>(
+/// The memory cannot be written to, or what `f` says.
+pub fn with_bytes_mut<R, E: From<glib::BoolError>>(
     buffer: &mut gst::BufferRef,
-    f: impl FnOnce(&mut [u8]) -> R,
-) -> Result<R, glib::BoolError> {
+    f: impl FnOnce(&mut [u8]) -> Result<R, E>,
+) -> Result<R, E> {
     if buffer.n_memory() == 1
         && let Ok(memory) = buffer.peek_memory_mut(0)
     {
-        return Ok(f(&mut memory.map_writable()?));
+        return f(&mut memory.map_writable()?);
     }
-    Ok(f(&mut buffer.map_writable()?))
+    f(&mut buffer.map_writable()?)
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use super::message::{Times, VadChange, VadFrame};
 use super::queue::Queue;
 use super::settings::Settings;
 use crate::dsp::vad::{self, Change, Config, Frame, Output, Planes};
-use crate::elements::support::format::{Partial, frames, sample_format};
+use crate::elements::support::format::sample_format;
+use crate::elements::support::frames::{AudioBuffer, Partial};
 use crate::elements::support::properties::Live;
 use crate::elements::support::timeline::frames_to_time;
 
@@ -123,14 +124,9 @@ impl Active {
             .set_energy_threshold(self.settings.energy_db as f32);
     }
 
-    /// Samples per channel in `buffer`.
-    pub fn samples(&self, buffer: &gst::BufferRef) -> u64 {
-        frames(buffer, self.info.bpf())
-    }
-
     /// What is wrong with the first buffer that is no whole number of frames.
-    pub fn first_partial(&mut self, buffer: &gst::BufferRef) -> Option<Partial> {
-        let partial = Partial::check(buffer, self.info.bpf()).err()?;
+    pub fn first_partial(&mut self, input: &AudioBuffer) -> Option<Partial> {
+        let partial = input.partial?;
         (!std::mem::replace(&mut self.said_partial, true)).then_some(partial)
     }
 

@@ -16,7 +16,7 @@ use super::queue::{Out, Way};
 use super::settings::{PROPERTIES, Settings};
 use super::shown::Shown;
 use crate::dsp::vad::Planes;
-use crate::elements::support::format::with_planes;
+use crate::elements::support::frames::AudioBuffer;
 use crate::elements::support::metrics::{ElementMetrics, span};
 use crate::elements::support::pads;
 use crate::elements::support::properties::Live;
@@ -201,14 +201,14 @@ impl Vad {
         _pad: &gst::Pad,
         buffer: gst::Buffer,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let (jump, partial, buffer) = {
+        let (jump, partial, input) = {
             let mut state = lock(&self.state);
             let active = state.active.as_mut();
             let active = active.ok_or(gst::FlowError::NotNegotiated)?;
-            let partial = active.first_partial(&buffer);
-            let buffer = with_planes(buffer, &active.info);
-            let jump = active.vad.position() > 0 && active.is_jump(&buffer);
-            (jump, partial, buffer)
+            let input = AudioBuffer::new(buffer, &active.info);
+            let partial = active.first_partial(&input);
+            let jump = active.vad.position() > 0 && active.is_jump(&input.buffer);
+            (jump, partial, input)
         };
         if let Some(partial) = partial {
             gst::element_imp_warning!(
@@ -220,7 +220,7 @@ impl Vad {
         let _busy = self.idle.busy();
         if jump {
             tracing::debug!(
-                target: TARGET, element = object(&*self.obj()), pts = buffer.pts().display().to_string(),
+                target: TARGET, element = object(&*self.obj()), pts = input.buffer.pts().display().to_string(),
                 "the stream jumps: the detector starts afresh"
             );
             self.drain(false)?;
@@ -228,7 +228,7 @@ impl Vad {
         let work = self.metrics.begin();
         let taken = {
             let mut state = lock(&self.state);
-            self.take(&mut state, buffer)
+            self.take(&mut state, input)
         };
         let (span, latency) = match taken {
             Ok(taken) => taken,
@@ -248,7 +248,7 @@ impl Vad {
     fn take(
         &self,
         state: &mut State,
-        buffer: gst::Buffer,
+        input: AudioBuffer,
     ) -> Result<(crate::metrics::Span, Option<gst::ClockTime>), gst::FlowError> {
         let State {
             active,
@@ -258,25 +258,25 @@ impl Vad {
         } = state;
         let active = active.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
         let rate = active.info.rate();
-        let samples = active.samples(&buffer);
-        let span = span(&buffer, samples, rate);
+        let samples = input.frames;
+        let span = span(&input.buffer, samples, rate);
         active.take_up(&self.settings);
         // A second reference, so that the queue can tell the times of what is in it.
-        active.enqueue(buffer.clone(), samples, segment);
+        active.enqueue(input.buffer.clone(), samples, segment);
         // Told only where it changes.
         let latency = Some(frames_to_time(active.wait(), rate));
-        if buffer.flags().contains(gst::BufferFlags::GAP) {
+        if input.is_silence() {
             active.hear(Input::Gap(samples), messages, segment);
         } else {
-            let map = buffer.map_readable().map_err(|e| self.fail(&e))?;
-            let meta = buffer.meta::<gst_audio::AudioMeta>();
+            let map = input.buffer.map_readable().map_err(|e| self.fail(&e))?;
+            let meta = input.buffer.meta::<gst_audio::AudioMeta>();
             let planes = Planes {
                 data: &map,
                 offsets: meta.as_ref().map_or(&[][..], |m| m.offsets()),
             };
             active.hear(Input::Audio(planes, samples), messages, segment);
         }
-        drop(buffer);
+        drop(input);
         let limit = active.vad.decided();
         self.release(active, limit, out)?;
         Ok((span, latency))

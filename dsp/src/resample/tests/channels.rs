@@ -44,7 +44,7 @@ fn resample(spec: &Spec, format: &str, integers: bool, planes: &[Vec<f64>]) -> V
     };
     for part in input.chunks(441 * width * planes.len()) {
         let frames = part.len() / (width * planes.len());
-        stream.push(frames, Source::Interleaved(part));
+        stream.push(Frames::interleaved(part, frames)).unwrap();
         pull(&mut stream);
     }
     stream.finish();

@@ -218,13 +218,7 @@ impl Pair {
     fn push(&mut self, bytes: &[u8], layout: Layout) {
         let frames = bytes.len() / (2 * self.channels);
         for stream in &mut self.streams {
-            match layout {
-                Layout::Interleaved => stream.push(frames, Source::Interleaved(bytes)),
-                Layout::Planar => {
-                    let plane = |c: usize| &bytes[c * 2 * frames..][..2 * frames];
-                    stream.push(frames, Source::Planar(&plane));
-                }
-            }
+            stream.push(Frames::packed(layout, bytes, frames)).unwrap();
         }
         self.pull();
     }

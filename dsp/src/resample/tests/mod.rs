@@ -5,6 +5,7 @@
 use std::f64::consts::PI;
 
 use super::*;
+use crate::audio::{Frames, Layout};
 use crate::resample::table::Real;
 use crate::simd::resample::tests::noise;
 

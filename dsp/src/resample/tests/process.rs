@@ -151,7 +151,7 @@ fn streams_process_as_they_push_and_pull() {
         let stream = || Stream::new(&spec, format, Layout::Interleaved, false).unwrap();
         let mut expected = vec![0; 20_000 * frame];
         let mut pushed = stream();
-        pushed.push(50_001, Source::Interleaved(&bytes));
+        pushed.push(Frames::interleaved(&bytes, 50_001)).unwrap();
         let frames = pushed.available();
         pushed.pull(frames, &mut expected[..frames * frame]);
         pushed.finish();

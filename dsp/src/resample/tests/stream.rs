@@ -54,7 +54,8 @@ fn chopping_leaves_dithered_integers_alone() {
                 stream.pull(frames, &mut output[at..]);
             };
             for part in bytes.chunks(4 * cut) {
-                stream.push(part.len() / 4, Source::Interleaved(part));
+                let frames = Frames::interleaved(part, part.len() / 4);
+                stream.push(frames).unwrap();
                 pull(&mut stream, &mut output);
             }
             stream.finish();
@@ -79,16 +80,16 @@ fn silence_is_exact() {
             .iter()
             .flat_map(|v| (*v as f32).to_le_bytes())
             .collect();
-        stream.push(4410, Source::Interleaved(&loud));
+        stream.push(Frames::interleaved(&loud, 4410)).unwrap();
         let mut silent = 0;
         for _ in 0..60 {
-            stream.push(441, Source::Silence);
+            stream.push(Frames::silence(441)).unwrap();
             // In parts, since silence may begin within a window.
             while stream.available() > 0 {
                 let frames = stream.available().min(97);
                 let exact = stream.is_silent();
                 let mut output = vec![0; 4 * frames];
-                stream.pull(frames, &mut output);
+                assert_eq!(stream.pull(frames, &mut output), exact);
                 if exact {
                     assert!(output.iter().all(|b| *b == 0), "{engine:?}");
                     silent += frames;
@@ -438,5 +439,38 @@ fn rubato_is_refused_where_it_is_not_built() {
     for engine in [EngineChoice::RubatoFft, EngineChoice::RubatoSinc] {
         let refused = Resampler::<f32>::new(&spec((48_000, 44_100), 1, engine)).err();
         assert_eq!(refused, Some(ResampleError::NoRubato));
+    }
+}
+
+/// Of frames whose samples are not all there none is taken, and the stream goes on.
+#[test]
+fn frames_outside_of_their_memory_are_refused() {
+    let bytes = [0u8; 40];
+    for format in [SampleFormat::S16LE, SampleFormat::S16BE] {
+        let mut stream = Stream::new(
+            &Spec::new(44_100, 48_000, 2),
+            format,
+            Layout::Interleaved,
+            false,
+        )
+        .unwrap();
+        for frames in [
+            Frames::interleaved(&bytes, 11),
+            Frames::planar(&bytes, &[], 11),
+            Frames::planar(&bytes, &[0, 21], 10),
+            Frames::planes(&[&bytes], 10),
+        ] {
+            let outside = stream.push(frames).unwrap_err();
+            assert_eq!(outside.frames, frames.count());
+            assert_eq!(stream.frames_in(), 0);
+        }
+        for frames in [
+            Frames::interleaved(&bytes, 10),
+            Frames::planar(&bytes, &[20, 0], 10),
+            Frames::planes(&[&bytes, &bytes[20..]], 10),
+        ] {
+            stream.push(frames).unwrap();
+        }
+        assert_eq!(stream.frames_in(), 30);
     }
 }

@@ -153,12 +153,13 @@ impl Engine {
         let Some(stream) = &self.stream else {
             return (End::Broken(gst::FlowError::NotNegotiated), 0);
         };
-        let prepared =
-            shape(&buffer, &stream.info, stream.sample, env.settings).and_then(|shape| {
-                Lease::new(buffer, self.node.about().in_place)
-                    .map(|lease| (shape, lease))
-                    .map_err(|_| Failure::new("BufferError", "the buffer cannot be mapped"))
-            });
+        let frames = work.chunk.frames as usize;
+        let shape = shape(&buffer, frames, stream, env.settings);
+        let prepared = shape.and_then(|shape| {
+            Lease::new(buffer, self.node.about().in_place)
+                .map(|lease| (shape, lease))
+                .map_err(|_| Failure::new("BufferError", "the buffer cannot be mapped"))
+        });
         let (shape, mut lease) = match prepared {
             Ok(prepared) => prepared,
             Err(failure) => {

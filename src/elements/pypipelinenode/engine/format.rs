@@ -2,6 +2,7 @@
 
 //! From GStreamer's description of audio to that of nodes, and back.
 
+use super::state::Stream;
 use crate::elements::pypipelinenode::planes::contradiction;
 use crate::elements::pypipelinenode::settings::{Layout, Settings};
 use crate::python::abi::{NO_TIME, Segment, sample};
@@ -78,36 +79,40 @@ pub fn abi_segment(s: &gst::FormattedSegment<gst::ClockTime>) -> Segment {
     }
 }
 
-/// Where the samples of `buffer` are; a failure where it contradicts itself, or its planes are not
-/// evenly spaced.
-pub fn shape(
+/// Where the samples of `buffer`, of so many `frames` of `stream`, are; a failure where it contradicts
+/// itself, or its planes are not evenly spaced.
+pub(super) fn shape(
     buffer: &gst::BufferRef,
-    info: &gst_audio::AudioInfo,
-    sample: i32,
+    frames: usize,
+    stream: &Stream,
     settings: &Settings,
 ) -> Result<Shape, Failure> {
+    let info = &stream.info;
     let (bps, bpf) = (info.bps() as usize, info.bpf() as usize);
     let channels = info.channels() as usize;
     let size = buffer.size();
     let mut shape = Shape {
-        frames: size / bpf.max(1),
+        frames,
         channels,
         offset: 0,
         frame_stride: bpf,
         channel_stride: bps,
-        sample,
+        sample: stream.sample,
         channels_first: settings.layout == Layout::ChannelsFirst,
     };
     if info.layout() == gst_audio::AudioLayout::Interleaved {
-        return Ok(shape);
+        return match frames.checked_mul(bpf) {
+            Some(bytes) if bytes <= size => Ok(shape),
+            _ => Err(contradiction(buffer, info)),
+        };
     }
     shape.frame_stride = bps;
-    shape.channel_stride = shape.frames * bps;
     let Some(meta) = buffer.meta::<gst_audio::AudioMeta>() else {
+        shape.channel_stride = frames * bps;
         return Ok(shape);
     };
     let offsets = meta.offsets();
-    let plane = meta.samples().checked_mul(bps);
+    let plane = frames.checked_mul(bps);
     let fits = |offset: &usize| {
         plane
             .and_then(|plane| offset.checked_add(plane))
@@ -120,7 +125,6 @@ pub fn shape(
     if !fitting {
         return Err(contradiction(buffer, info));
     }
-    shape.frames = meta.samples();
     shape.offset = first;
     let mut steps = offsets.windows(2).map(|o| o[1].checked_sub(o[0]));
     let step = steps.next().unwrap_or(Some(0));

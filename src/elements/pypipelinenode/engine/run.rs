@@ -13,13 +13,14 @@ use super::state::{Context, Engine, Stream, stamp};
 use crate::elements::pypipelinenode::chunker::{Chunk, Chunker};
 use crate::elements::pypipelinenode::messages::StreamPosition;
 use crate::elements::pypipelinenode::output::Outputs;
-use crate::elements::pypipelinenode::planes::frames_of;
 use crate::elements::pypipelinenode::settings::Chunk as Cutting;
+use crate::elements::support::frames::AudioBuffer;
 use crate::elements::support::metrics::span;
 use crate::elements::support::speech;
 use crate::metrics::Status;
 use crate::python::{Failure, Format};
 use crate::resilience::Admit;
+
 impl Engine {
     /// Takes up the input format; the output format that the node wants. `None` where it cannot be
     /// started, which has been told.
@@ -146,14 +147,16 @@ impl Engine {
         if self.unfit {
             return Err(gst::FlowError::Flushing);
         }
+        let stream = self.stream.as_ref().ok_or(gst::FlowError::NotNegotiated)?;
+        let input = AudioBuffer::new(buffer, &stream.info);
         if env.settings.reload {
-            self.reload(&buffer, env, out)?;
+            self.reload(&input, env, out)?;
         }
         self.look_for_rustvad(env);
         let stream = self.stream.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
-        stream.tell_partial(&buffer, env);
+        stream.tell_partial(&input, env);
         let mut chunks = std::mem::take(&mut self.chunks);
-        let cut = stream.chunker.push(buffer, &mut chunks).map_err(|failure| {
+        let cut = stream.chunker.push(input, &mut chunks).map_err(|failure| {
             fail(env, &failure);
             gst::FlowError::Error
         });
@@ -251,10 +254,10 @@ impl Engine {
         self.call(work, env, out)
     }
 
-    /// Loads the node anew where its file has changed since; before `buffer` is worked on.
+    /// Loads the node anew where its file has changed since; before `input` is worked on.
     fn reload(
         &mut self,
-        buffer: &gst::BufferRef,
+        input: &AudioBuffer,
         env: &Context<'_>,
         out: &mut Vec<gst::Buffer>,
     ) -> Result<(), gst::FlowError> {
@@ -278,7 +281,7 @@ impl Engine {
                 .stream
                 .as_ref()
                 .map_or_else(StreamPosition::default, |s| {
-                    self.position(buffer, frames_of(buffer, &s.info), s.info.rate())
+                    self.position(&input.buffer, input.frames, s.info.rate())
                 });
             self.tell_breaker(before, &position, env);
         }

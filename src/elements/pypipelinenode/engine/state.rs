@@ -9,7 +9,7 @@ use crate::elements::pypipelinenode::messages::StreamPosition;
 use crate::elements::pypipelinenode::output::Outputs;
 use crate::elements::pypipelinenode::settings::{OnFailure, Settings};
 use crate::elements::pypipelinenode::stats::Stats;
-use crate::elements::support::format::Partial;
+use crate::elements::support::frames::AudioBuffer;
 use crate::elements::support::metrics::ElementMetrics;
 use crate::elements::support::timeline::{frames_to_time, running_time};
 use crate::python::Node;
@@ -38,9 +38,9 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Says at the first of a stream that `buffer` is no whole number of frames.
-    pub(super) fn tell_partial(&mut self, buffer: &gst::BufferRef, env: &Context<'_>) {
-        if let Err(partial) = Partial::check(buffer, self.info.bpf())
+    /// Says at the first of a stream that `input` is no whole number of frames.
+    pub(super) fn tell_partial(&mut self, input: &AudioBuffer, env: &Context<'_>) {
+        if let Some(partial) = &input.partial
             && !std::mem::replace(&mut self.said_partial, true)
         {
             gst::element_warning!(

@@ -11,7 +11,7 @@ use crate::array::{Array, tuple};
 
 /// Frames of one signal in the memory of an array.
 #[derive(Clone, Copy, Debug)]
-pub struct Frames {
+pub struct Signal {
     /// Where sample 0 of frame 0 begins.
     pub first: usize,
     /// How many there are.
@@ -26,7 +26,7 @@ pub struct Frames {
     pub size: usize,
 }
 
-impl Frames {
+impl Signal {
     /// Where a sample begins.
     pub fn at(&self, frame: usize, channel: usize) -> usize {
         let offset = frame as isize * self.frame_stride + channel as isize * self.channel_stride;
@@ -109,7 +109,7 @@ pub fn axis(axis: isize, shape: &[usize]) -> PyResult<usize> {
 
 /// The signals of `array` whose time runs along `axis`. The last axis, if it is another, holds their
 /// channels; any further axis holds signals of their own.
-pub fn signals(array: &Array<'_>, axis: usize) -> Vec<Frames> {
+pub fn signals(array: &Array<'_>, axis: usize) -> Vec<Signal> {
     let (shape, strides) = (array.shape(), array.strides());
     let last = shape.len() - 1;
     let (channels, channel_stride) = if axis == last {
@@ -117,7 +117,7 @@ pub fn signals(array: &Array<'_>, axis: usize) -> Vec<Frames> {
     } else {
         (shape[last], strides[last])
     };
-    let template = Frames {
+    let template = Signal {
         first: array.first(),
         frames: shape[axis],
         channels,
@@ -130,7 +130,7 @@ pub fn signals(array: &Array<'_>, axis: usize) -> Vec<Frames> {
         found = found
             .iter()
             .flat_map(|signal| {
-                (0..shape[other]).map(|i| Frames {
+                (0..shape[other]).map(|i| Signal {
                     first: signal
                         .first
                         .wrapping_add_signed(i as isize * strides[other]),

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT
+
+//! The frames of a buffer: how many there are, where they lie, whether they are silence.
+
+use super::timeline::frames_to_time;
+use super::transform::with_bytes;
+use crate::dsp::Frames;
+
+/// A buffer of audio on its way through an element, with what there is to know of its frames. That is
+/// found out once, when the buffer comes.
+#[derive(Debug)]
+pub struct AudioBuffer {
+    /// Planar audio of at least one frame says by its meta where its planes lie.
+    pub buffer: gst::Buffer,
+    /// Whole frames in it: as many as its meta says, or else as its size has. Clipping leaves the memory
+    /// of planes as it is, and they may have padding.
+    pub frames: u64,
+    /// What is left over where the size is no whole number of frames.
+    pub partial: Option<Partial>,
+    planar: bool,
+    described: bool,
+}
+
+/// Bytes after the last whole frame of a buffer, which belong to a frame that is cut in two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a buffer of {size} bytes is no whole number of frames of {bpf} bytes: {rest} of the last are too \
+     many; `rawaudioparse use-sink-caps=true` in front cuts between frames"
+)]
+pub struct Partial {
+    size: usize,
+    bpf: usize,
+    rest: usize,
+}
+
+impl AudioBuffer {
+    /// `buffer`, whose caps say `info`. Planes that no meta describes lie one after the other; they get
+    /// one that says so.
+    #[inline]
+    pub fn new(mut buffer: gst::Buffer, info: &gst_audio::AudioInfo) -> Self {
+        let planar = info.layout() == gst_audio::AudioLayout::NonInterleaved;
+        let said = buffer.meta::<gst_audio::AudioMeta>().map(|m| m.samples());
+        let mut described = said.is_some();
+        let (partial, frames) = match said {
+            Some(frames) => (None, frames),
+            None => {
+                let (size, bpf) = (buffer.size(), info.bpf().max(1) as usize);
+                let rest = size % bpf;
+                let partial = (rest > 0).then_some(Partial { size, bpf, rest });
+                (partial, size / bpf)
+            }
+        };
+        if planar && !described && frames > 0 {
+            described = add_planes(buffer.make_mut(), info, frames).is_ok();
+        }
+        Self {
+            buffer,
+            frames: frames as u64,
+            partial,
+            planar,
+            described,
+        }
+    }
+
+    /// Whether it says of itself that it is silence.
+    pub fn is_silence(&self) -> bool {
+        self.buffer.flags().contains(gst::BufferFlags::GAP)
+    }
+
+    /// Whether a meta says how its samples lie.
+    pub fn is_described(&self) -> bool {
+        self.described
+    }
+
+    /// The part that lies in `segment`; `None` where nothing does. A duration that is not that of the
+    /// frames is mended where something is cut off: GStreamer's clipping goes by it, and would cut off
+    /// more than there is.
+    pub fn clip(
+        mut self,
+        segment: Option<&gst::FormattedSegment<gst::ClockTime>>,
+        info: &gst_audio::AudioInfo,
+    ) -> Option<Self> {
+        let (Some(segment), Some(pts)) = (segment, self.buffer.pts()) else {
+            return Some(self);
+        };
+        let duration = || frames_to_time(self.frames, info.rate());
+        // Nearly every buffer lies within the segment as a whole.
+        let ends_by = |stop| pts.saturating_add(duration()) <= stop;
+        if segment.start().is_none_or(|start| pts >= start) && segment.stop().is_none_or(ends_by) {
+            return Some(self);
+        }
+        let duration = duration();
+        if self.buffer.duration() != Some(duration) {
+            self.buffer.make_mut().set_duration(duration);
+        }
+        let (rate, bpf) = (info.rate(), info.bpf());
+        let clipped = gst_audio::audio_buffer_clip(self.buffer, segment.upcast_ref(), rate, bpf)?;
+        Some(Self {
+            partial: self.partial,
+            ..Self::new(clipped, info)
+        })
+    }
+
+    /// Calls `f` with the frames as they lie in `bytes`, those of the buffer.
+    pub fn look<R>(&self, bytes: &[u8], f: impl FnOnce(Frames<'_>) -> R) -> R {
+        let count = self.frames as usize;
+        if !self.planar {
+            return f(Frames::interleaved(bytes, count));
+        }
+        let meta = self.buffer.meta::<gst_audio::AudioMeta>();
+        let offsets = meta.as_ref().map_or(&[][..], |m| m.offsets());
+        f(Frames::planar(bytes, offsets, count))
+    }
+
+    /// Calls `f` with the frames, which are silence where the buffer says so.
+    ///
+    /// # Errors
+    /// The memory cannot be read, or what `f` says.
+    pub fn read<R, E: From<gst::glib::BoolError>>(
+        &self,
+        f: impl FnOnce(Frames<'_>) -> Result<R, E>,
+    ) -> Result<R, E> {
+        if self.is_silence() {
+            return f(Frames::silence(self.frames as usize));
+        }
+        with_bytes(&self.buffer, |bytes| self.look(bytes, f))
+    }
+}
+
+/// Says by a meta that the planes of `buffer`, of `frames` frames, follow each other without gaps.
+/// Interleaved audio needs none, and no frames have none.
+///
+/// # Errors
+/// The buffer is too small for them.
+pub fn add_planes(
+    buffer: &mut gst::BufferRef,
+    info: &gst_audio::AudioInfo,
+    frames: usize,
+) -> Result<(), gst::glib::BoolError> {
+    if info.layout() == gst_audio::AudioLayout::NonInterleaved && frames > 0 {
+        gst_audio::AudioMeta::add(buffer, info, frames, &[])?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dsp::Layout;
+
+    fn info(layout: gst_audio::AudioLayout, channels: u32) -> gst_audio::AudioInfo {
+        gst::init().unwrap();
+        gst_audio::AudioInfo::builder(gst_audio::AudioFormat::S16le, 48_000, channels)
+            .layout(layout)
+            .build()
+            .unwrap()
+    }
+
+    const INTERLEAVED: gst_audio::AudioLayout = gst_audio::AudioLayout::Interleaved;
+    const PLANAR: gst_audio::AudioLayout = gst_audio::AudioLayout::NonInterleaved;
+
+    #[test]
+    fn clipping_goes_by_the_frames() {
+        let info = info(INTERLEAVED, 1);
+        let ms = gst::ClockTime::from_mseconds;
+        let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        segment.set_start(ms(105));
+        segment.set_stop(ms(118));
+        // 10 ms at 48 kHz from `at` on, whatever the duration says.
+        for duration in [None, Some(ms(10)), Some(ms(1)), Some(ms(40))] {
+            let clipped = |at| {
+                let mut buffer = gst::Buffer::with_size(960).unwrap();
+                let b = buffer.get_mut().unwrap();
+                b.set_pts(ms(at));
+                b.set_duration(duration);
+                let clipped = AudioBuffer::new(buffer, &info).clip(Some(&segment), &info)?;
+                let (pts, size) = (clipped.buffer.pts().unwrap(), clipped.buffer.size() as u64);
+                assert_eq!(clipped.frames * 2, size);
+                Some((pts, size / 96))
+            };
+            assert_eq!(clipped(80), None);
+            assert_eq!(clipped(100), Some((ms(105), 5)));
+            assert_eq!(clipped(106), Some((ms(106), 10)));
+            assert_eq!(clipped(110), Some((ms(110), 8)));
+            assert_eq!(clipped(120), None);
+        }
+        let mut buffer = gst::Buffer::with_size(960).unwrap();
+        let clip = |buffer: &gst::Buffer, segment| {
+            AudioBuffer::new(buffer.clone(), &info).clip(segment, &info)
+        };
+        assert!(clip(&buffer, Some(&segment)).is_some());
+        buffer.get_mut().unwrap().set_pts(ms(0));
+        assert!(clip(&buffer, None).is_some());
+    }
+
+    #[test]
+    fn planes_without_a_meta_lie_one_after_the_other() {
+        let planar = info(PLANAR, 2);
+        let input = AudioBuffer::new(gst::Buffer::with_size(43).unwrap(), &planar);
+        let meta = input.buffer.meta::<gst_audio::AudioMeta>().unwrap();
+        assert_eq!((meta.samples(), meta.offsets()), (10, &[0, 20][..]));
+        assert_eq!((input.frames, input.is_described()), (10, true));
+        // What is there stays.
+        let mut buffer = gst::Buffer::with_size(40).unwrap();
+        let b = buffer.get_mut().unwrap();
+        gst_audio::AudioMeta::add(b, &planar, 8, &[20, 0]).unwrap();
+        let input = AudioBuffer::new(buffer, &planar);
+        assert_eq!((input.frames, input.partial), (8, None));
+        let nothing = AudioBuffer::new(gst::Buffer::new(), &planar);
+        assert_eq!((nothing.frames, nothing.is_described()), (0, false));
+        let interleaved = info(INTERLEAVED, 2);
+        let input = AudioBuffer::new(gst::Buffer::with_size(40).unwrap(), &interleaved);
+        assert!(input.buffer.meta::<gst_audio::AudioMeta>().is_none());
+        assert!(!input.is_described());
+    }
+
+    #[test]
+    fn frames_are_read_where_they_lie_unless_they_are_silence() {
+        let samples: Vec<u8> = (0..12).collect();
+        let planes = |input: &AudioBuffer, channels: usize| {
+            let seen = input.read(|frames| {
+                let width = 4 / channels.max(1);
+                let planes = (0..channels).map(|c| frames.plane(c, width).unwrap().to_vec());
+                let planes: Vec<_> = planes.collect();
+                Ok::<_, gst::glib::BoolError>((frames.layout(), frames.count(), planes))
+            });
+            seen.unwrap()
+        };
+        let two = info(PLANAR, 2);
+        let mut buffer = gst::Buffer::from_slice(samples.clone());
+        let b = buffer.get_mut().unwrap();
+        gst_audio::AudioMeta::add(b, &two, 2, &[8, 2]).unwrap();
+        let mut input = AudioBuffer::new(buffer, &two);
+        let expected = vec![vec![8, 9, 10, 11], vec![2, 3, 4, 5]];
+        assert_eq!(planes(&input, 2), (Some(Layout::Planar), 2, expected));
+        input.buffer.make_mut().set_flags(gst::BufferFlags::GAP);
+        assert_eq!(planes(&input, 0), (None, 2, vec![]));
+        let buffer = gst::Buffer::from_slice(samples);
+        let input = AudioBuffer::new(buffer, &info(INTERLEAVED, 2));
+        let expected = vec![(0..12).collect::<Vec<u8>>()];
+        assert_eq!(planes(&input, 1), (Some(Layout::Interleaved), 3, expected));
+    }
+
+    #[test]
+    fn half_frames_are_told_by_size() {
+        let info = info(INTERLEAVED, 2);
+        let partial = |size| {
+            let input = AudioBuffer::new(gst::Buffer::with_size(size).unwrap(), &info);
+            (
+                input.frames,
+                input.partial.map(|partial| partial.to_string()),
+            )
+        };
+        assert_eq!(partial(40), (10, None));
+        assert_eq!(partial(0), (0, None));
+        let (frames, text) = partial(43);
+        let text = text.unwrap();
+        assert!(
+            frames == 10 && text.contains("43 bytes") && text.contains("frames of 4 bytes: 3 of"),
+            "{text}"
+        );
+    }
+}
