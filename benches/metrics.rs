@@ -6,7 +6,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use gst::prelude::*;
-use gstrustaudio::elements::support::metrics::ElementMetrics;
+use gstrustaudio::elements::support::metrics::{ElementMetrics, properties};
+use gstrustaudio::elements::support::properties::Table;
 use gstrustaudio::metrics::Span;
 
 /// An element with a bus that is emptied now and then, as an application does.
@@ -28,9 +29,9 @@ fn buffers(c: &mut Criterion) {
     ] {
         let (element, bus) = listened_to();
         let metrics = ElementMetrics::default();
-        let properties = ElementMetrics::properties("identity");
-        assert!(metrics.set_property(&post.to_value(), &properties[0]));
-        assert!(metrics.set_property(&interval.to_value(), &properties[1]));
+        let table = Table::<()>::new(properties("identity"));
+        assert!(metrics.set_property(&post.to_value(), &table.specs()[0]));
+        assert!(metrics.set_property(&interval.to_value(), &table.specs()[1]));
         metrics.start();
         let (mut pts, mut left) = (0, 1000);
         group.bench_function(name, |b| {

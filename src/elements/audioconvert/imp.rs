@@ -75,11 +75,7 @@ impl ObjectSubclass for AudioConvert {
 
 impl ObjectImpl for AudioConvert {
     fn properties() -> &'static [glib::ParamSpec] {
-        static ALL: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            let of_all = ElementMetrics::properties(TARGET);
-            PROPERTIES.specs().chain(of_all).collect()
-        });
-        &ALL
+        PROPERTIES.specs()
     }
 
     fn constructed(&self) {

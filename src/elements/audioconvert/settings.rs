@@ -10,6 +10,7 @@ use gst::prelude::*;
 use super::mixing::{InUse, Mixes, Mixing};
 use crate::dsp::convert::{Converter, Dither, MatrixError, NoiseShaping, Quantisation, Side};
 use crate::elements::support::format::{layout, sample_format};
+use crate::elements::support::metrics;
 use crate::elements::support::properties::{Property, Table, choice, field, property};
 
 /// The properties of the element.
@@ -61,6 +62,7 @@ pub static PROPERTIES: LazyLock<Table<Settings>> = LazyLock::new(|| {
             "When input-channels-reorder replaces the positions of the caps",
         ),
     ])
+    .and(metrics::properties("rustaudioconvert"))
 });
 
 fn mix_matrix() -> Property<Settings> {

@@ -435,11 +435,7 @@ impl ObjectSubclass for PyPipelineNode {
 
 impl ObjectImpl for PyPipelineNode {
     fn properties() -> &'static [glib::ParamSpec] {
-        static ALL: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            let of_all = ElementMetrics::properties(FACTORY);
-            PROPERTIES.specs().chain(of_all).collect()
-        });
-        &ALL
+        PROPERTIES.specs()
     }
 
     fn constructed(&self) {

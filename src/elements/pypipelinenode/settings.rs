@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use gst::glib;
 
+use crate::elements::support::metrics;
 use crate::elements::support::properties::{Table, choice, field, property};
 use crate::elements::support::timeline::time_to_frames;
 use crate::python::Spec;
@@ -284,4 +285,5 @@ pub static PROPERTIES: LazyLock<Table<Settings>> = LazyLock::new(|| {
                  that goes on is killed; any other call in this process is only reported",
             ),
     ])
+    .and(metrics::properties("pypipelinenode"))
 });

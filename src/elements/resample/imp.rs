@@ -61,11 +61,7 @@ impl ObjectSubclass for RustResample {
 
 impl ObjectImpl for RustResample {
     fn properties() -> &'static [glib::ParamSpec] {
-        static ALL: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            let of_all = ElementMetrics::properties(FACTORY);
-            PROPERTIES.specs().chain(of_all).collect()
-        });
-        &ALL
+        PROPERTIES.specs()
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {

@@ -9,6 +9,7 @@ use gst::prelude::*;
 
 use super::{Engine, FilterInterpolation, FilterMode, Method};
 use crate::dsp::resample::{MAX_QUALITY, Spec};
+use crate::elements::support::metrics;
 use crate::elements::support::properties::{Property, Table, choice, field, property};
 use crate::elements::support::timeline::{frames_to_time, time_to_frames};
 
@@ -93,6 +94,7 @@ pub static PROPERTIES: LazyLock<Table<Settings>> =
                 .build(),
         ),
     ])
+        .and(metrics::properties("rustresample"))
     });
 
 impl Settings {

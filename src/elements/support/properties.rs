@@ -204,22 +204,36 @@ where
     }
 }
 
-/// All properties of an element but those that every element has, in the order of `gst-inspect-1.0`.
-pub struct Table<S>(Vec<Property<S>>);
+/// All properties of an element, in the order of `gst-inspect-1.0`.
+pub struct Table<S> {
+    specs: Vec<glib::ParamSpec>,
+    /// In the same order.
+    access: Vec<Option<(Get<S>, Set<S>)>>,
+}
 
 impl<S> Table<S> {
     pub fn new(properties: Vec<Property<S>>) -> Self {
-        Self(properties)
+        let properties = properties.into_iter();
+        let (specs, access) = properties.map(|p| (p.spec, p.access)).unzip();
+        Self { specs, access }
+    }
+
+    /// The same with `more` at its end.
+    pub fn and(mut self, more: Vec<Property<S>>) -> Self {
+        let more = Self::new(more);
+        self.specs.extend(more.specs);
+        self.access.extend(more.access);
+        self
     }
 
     /// For `ObjectImpl::properties`.
-    pub fn specs(&self) -> impl Iterator<Item = glib::ParamSpec> {
-        self.0.iter().map(|property| property.spec.clone())
+    pub fn specs(&self) -> &[glib::ParamSpec] {
+        &self.specs
     }
 
     fn access(&self, name: &str) -> Option<&(Get<S>, Set<S>)> {
-        let property = self.0.iter().find(|property| property.spec.name() == name);
-        property?.access.as_ref()
+        let at = self.specs.iter().position(|spec| spec.name() == name)?;
+        self.access[at].as_ref()
     }
 
     /// The value of a property; `None` where none of that name is in the settings.
@@ -319,15 +333,17 @@ mod tests {
                 .within(1..=32)
                 .mutable_playing("Depth", "Bits"),
             property("name", field!(Settings.inner.name)).mutable_ready("Name", "Any"),
-            Property::told(glib::ParamSpecBoolean::builder("on").read_only().build()),
         ])
+        .and(vec![Property::told(
+            glib::ParamSpecBoolean::builder("on").read_only().build(),
+        )])
     }
 
     #[test]
     fn an_entry_is_specification_and_access() {
         gst::init().unwrap();
         let table = table();
-        let specs: Vec<_> = table.specs().collect();
+        let specs = table.specs();
         let names: Vec<_> = specs.iter().map(|spec| spec.name()).collect();
         assert_eq!(names, ["depth", "name", "on"]);
         let depth = specs[0].downcast_ref::<glib::ParamSpecUInt>().unwrap();

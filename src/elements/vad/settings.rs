@@ -8,6 +8,7 @@ use gst::glib;
 use gst::prelude::*;
 
 use crate::dsp::vad::{DetectorKind, LookAhead, Rules};
+use crate::elements::support::metrics;
 use crate::elements::support::properties::{Property, Table, choice, field, property};
 
 /// Who tells speech from the rest.
@@ -229,6 +230,7 @@ pub static PROPERTIES: LazyLock<Table<Settings>> = LazyLock::new(|| {
                 .build(),
         ),
     ])
+    .and(metrics::properties("rustvad"))
 });
 
 /// What is told is what the detector makes of what was set.

@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: MIT
 
-use super::*;
+use std::time::Instant;
+
+use gst::prelude::*;
+
+use super::{ElementMetrics, properties};
+use crate::elements::support::properties::Table;
+use crate::metrics::{Report, ReportExt, Span};
+use crate::resilience::lock;
 
 /// An element, its metrics, and the bus that they are posted on.
 fn heard() -> (gst::Element, gst::Bus, ElementMetrics) {
@@ -46,8 +53,8 @@ fn processing_time_is_what_the_work_took() {
 #[test]
 fn switched_off_only_counts() {
     let (element, bus, metrics) = heard();
-    let properties = ElementMetrics::properties("identity");
-    assert!(metrics.set_property(&false.to_value(), &properties[0]));
+    let table = Table::<()>::new(properties("identity"));
+    assert!(metrics.set_property(&false.to_value(), &table.specs()[0]));
     metrics.start();
     let work = metrics.begin();
     assert_eq!(work.elapsed(), 0);
@@ -95,7 +102,7 @@ fn an_unread_message_has_no_second_one_beside_it_and_nothing_is_lost() {
     play(&element, &metrics, 0..100);
     // A second of audio a time, so that the pace of messages plays no part.
     let second = |n: u64| {
-        *lock(&metrics.shared.posted) = None;
+        *lock(&metrics.publisher.posted) = None;
         play(&element, &metrics, n * 100..(n + 1) * 100);
     };
     (1..5).for_each(second);
@@ -127,7 +134,7 @@ fn an_unread_message_has_no_second_one_beside_it_and_nothing_is_lost() {
 #[test]
 fn windows_of_two_segments_told_as_one_begin_in_the_first() {
     let (element, bus, metrics) = heard();
-    metrics.shared.element.set(Some(&element));
+    metrics.publisher.element.set(Some(&element));
     metrics.start();
     let segment = |start| {
         let mut segment = gst::FormattedSegment::new();
@@ -139,12 +146,12 @@ fn windows_of_two_segments_told_as_one_begin_in_the_first() {
     metrics.set_segment(&segment(100));
     play(&element, &metrics, 10_000..10_100);
     assert_eq!(window(&report(&bus).unwrap()), (0, 1000, 0, 99));
-    *lock(&metrics.shared.posted) = None;
+    *lock(&metrics.publisher.posted) = None;
     play(&element, &metrics, 10_100..10_200);
     let merged = report(&bus).unwrap();
     assert_eq!(window(&merged), (1000, 3500, 100, 10_199));
     assert_eq!(merged.running_time, Some(1_000_000_000));
-    *lock(&metrics.shared.posted) = None;
+    *lock(&metrics.publisher.posted) = None;
     play(&element, &metrics, 10_200..10_300);
     assert_eq!(report(&bus).unwrap().running_time, Some(2_000_000_000));
 }
@@ -183,4 +190,42 @@ fn the_final_message_comes_once_for_what_happened() {
     metrics.end(&element, metrics.begin(), &Span::default());
     metrics.finish(&element);
     assert_eq!(finals(), 1, "played on after a seek");
+}
+
+#[test]
+fn each_shared_property_has_one_entry() {
+    let (element, _bus, metrics) = heard();
+    let table = Table::<()>::new(properties("identity"));
+    let specs: std::collections::HashMap<_, _> = table
+        .specs()
+        .iter()
+        .map(|spec| (spec.name(), spec))
+        .collect();
+    assert_eq!(specs.len(), 4);
+    let get = |name: &str| metrics.property(&element, specs[name]);
+    let set = |name: &str, value: &gst::glib::Value| metrics.set_property(value, specs[name]);
+    for name in ["post-metrics", "metrics-interval"] {
+        let default = specs[name].default_value();
+        let now = get(name).unwrap();
+        assert_eq!(format!("{now:?}"), format!("{default:?}"));
+    }
+    assert!(set("metrics-interval", &7u64.to_value()));
+    assert!(set("post-metrics", &false.to_value()));
+    let interval = get("metrics-interval").unwrap().get::<u64>();
+    let post = get("post-metrics").unwrap().get::<bool>();
+    assert_eq!((interval, post), (Ok(7), Ok(false)));
+    for name in ["stats", "stats-json"] {
+        assert!(!set(name, &7u64.to_value()), "{name} is told");
+        assert!(
+            !specs[name]
+                .flags()
+                .contains(gst::glib::ParamFlags::WRITABLE)
+        );
+    }
+    let stats = get("stats").unwrap().get::<gst::Structure>().unwrap();
+    assert_eq!(stats.name(), "application/x-identity-stats");
+    let json = get("stats-json").unwrap().get::<String>().unwrap();
+    assert!(json.contains("\"factory\":\"identity\""), "{json}");
+    let other = gst::glib::ParamSpecBoolean::builder("other").build();
+    assert!(metrics.property(&element, &other).is_none());
 }
