@@ -258,14 +258,12 @@ def main() -> int:
         rules = [r for r in RULES if command.document.startswith(r.where) and r.text in command.text]
         for rule in rules:
             rule.used = True
-        if asked.only not in f"{command.document} {command.text}":
-            continue
         if command.document != document:
             for group in groups:
                 end(group)
             document, groups, folder = command.document, [], Path(tempfile.mkdtemp())
             rows += kept.get(document, [])
-        if document in kept:
+        if document in kept or asked.only not in f"{command.document} {command.text}":
             continue
         why = "; ".join(r.why for r in rules)
         code, took = "not run", 0.0

@@ -264,6 +264,17 @@ PATH=$PATH:/usr/bin:/bin
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertIn("| `scripts/demo.sh ", done.stdout)
 
+    def test_of_the_documents_one_can_be_run_by_itself_beside_those_that_went_well(self):
+        program, table = f"{ROOT}/scripts/docs_commands.py", self.folder / "table.md"
+        rows = subprocess.run([program, "--list"], text=True, stdout=subprocess.PIPE, check=True, timeout=20).stdout.splitlines()
+        went_well = [row for row in rows if row.startswith("| docs/convert.md:")]
+        table.write_text("\n".join(rows[:2] + went_well) + "\n")
+        # Excerpts, which are told and not run.
+        alone = [row for row in rows if row.startswith("| docs/speech.md:") and "excerpt" in row]
+        subprocess.run([program, "--table", table, "--resume", "--only", "docs/speech.md"], check=True, timeout=20)
+        self.assertTrue(went_well and alone)
+        self.assertEqual(table.read_text().splitlines()[2:], went_well + alone)
+
     def test_every_script_says_what_it_is_for_when_asked_and_does_nothing(self):
         for script in ("check_crates", "check_msrv", "demo", "notices", "package", "package_arm64", "release", "test",
                        "test_arm", "test_c", "test_debian", "test_docs", "test_packages", "wheel"):
