@@ -107,7 +107,7 @@ RULES = [
     Rule("README.md", "-m gstrustaudio run", "PyGObject, which the text names", before=GI),
     Rule("README.md", "gi.require_version", "PyGObject, which the text names", before=GI),
     Rule("README.md", "corpus recordings/", "a folder of recordings; pyarrow",
-         before=f"pip install -q pyarrow && {GI}", put={"recordings/": SOUNDS, "--out corpus": "--out target/corpus"}),
+         before=f"pip install -q pyarrow 'numpy>=2' && {GI}", put={"recordings/": SOUNDS, "--out corpus": "--out target/corpus"}),
     Rule("docs/corpus.md", "corpus recordings/ more/", "the form; the worked example below it is run"),
     Rule("docs/corpus.md", "-m venv", "the package of venv", before="sudo apt install python3-venv >/dev/null 2>&1"),
     Rule("docs/corpus.md", "GST_PLUGIN_PATH=…", "the folder for …", put={"…": "$PWD/target/demo/plugins"}),
