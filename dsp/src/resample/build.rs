@@ -7,6 +7,8 @@ use super::engine::Engine;
 use super::fft::Blocks;
 use super::fixed::Fixed;
 use super::floats::Floats;
+use super::folded::Folded;
+use super::halves::{Doubled, Halved, Side};
 use super::planner::Plan;
 use super::polyphase::Polyphase;
 use super::ratio::Ratio;
@@ -49,6 +51,19 @@ macro_rules! real {
                     Plan::Polyphase => {
                         let rows = Floats::<$t>::new(&prototype, ratio, level)?;
                         Box::new(Polyphase::new(prototype, ratio, rows))
+                    }
+                    Plan::Folded(fold) => {
+                        let channels = design.spec.channels;
+                        let shape = fold.shape;
+                        match fold.half {
+                            None => Box::new(Folded::new(ratio, shape, channels, level)),
+                            Some(half) if half.side == Side::Before => {
+                                Box::new(Halved::new(ratio, half, shape, channels, level))
+                            }
+                            Some(half) => {
+                                Box::new(Doubled::new(ratio, half, shape, channels, level))
+                            }
+                        }
                     }
                     Plan::Fft(size) => {
                         Box::new(Blocks::new(ratio, size, design.spec.channels, level))

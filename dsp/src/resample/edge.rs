@@ -4,6 +4,7 @@
 
 use super::build::Sample;
 use super::engine::Output;
+use super::fixed::is_fast;
 use super::planner::Plan;
 use super::spec::{EngineKind, ResampleError, Spec};
 use super::stream::Resampler;
@@ -11,7 +12,6 @@ use crate::audio::{Frames, Layout, Outside};
 use crate::convert::{Endianness, Pack, SampleFormat, Unpack, Work};
 use crate::simd::Level;
 use crate::simd::convert_noise::{Generators, LANES};
-use crate::simd::resample_fixed::is_fast;
 use crate::simd::split::{Split, Split16};
 
 /// A [`Resampler`] between bytes: `f32` inside for formats up to 20 bits and `f32`, `f64` for all
@@ -139,7 +139,7 @@ impl Stream {
         layout: Layout,
         reversed: bool,
     ) -> Result<Self, ResampleError> {
-        Self::with_integers(spec, format, layout, reversed, is_fast(Level::best()))
+        Self::with_integers(spec, format, layout, reversed, is_fast(spec, Level::best()))
     }
 
     /// The same, in integers where they will do and are `wanted`.

@@ -192,6 +192,15 @@ impl<'a, T> View<'a, T> {
         }
     }
 
+    /// `planes` where they lie, as far as they hold `len` frames; the first is number `first`.
+    pub fn held(planes: &'a [Vec<T>], first: i64, len: usize) -> Self {
+        Self {
+            planes: Planes::Held(planes),
+            first,
+            len,
+        }
+    }
+
     pub fn channels(&self) -> usize {
         match self.planes {
             Planes::Held(planes) => planes.len(),

@@ -17,11 +17,11 @@ use super::groups::{Job, Run, Stretch};
 use super::phases::{Phases, Storage, exact_bytes};
 use super::polyphase::Rows;
 use super::ratio::Ratio;
-use super::spec::ResampleError;
+use super::spec::{ResampleError, Spec};
 use super::table::Aligned;
 use crate::shared::Shared;
 use crate::simd::Level;
-use crate::simd::resample_fixed::{columns, rounding};
+use crate::simd::resample_fixed::{self, columns, rounding};
 use crate::simd::resample_pass::{Columns, GROUP, Words};
 use crate::simd::resample_words::{COARSE_BITS, Lanes, Rounding};
 
@@ -44,11 +44,27 @@ const STORAGE: Storage = Storage {
     backwards: false,
 };
 
+/// Words that one channel reads for itself without loss, in bytes.
+const NEAR_BYTES: u64 = 64 << 10;
+
 /// Samples at a time, by which kernels need no remainder.
 const UNROLLED: usize = 4;
 
 /// What the words of a row may come to, so that sums of the largest samples stay within 32 bits.
 const MOST: u64 = i32::MAX as u64 >> 15;
+
+/// Whether what `spec` asks for is faster in integers at `level` than in `f32`, where it can be had.
+///
+/// Of a large table, `f32` has only half, and both halves of a period share each load of it where a period
+/// is no longer than the usual buffer of 10 ms. Words are all there; one channel shares them with none.
+pub fn is_fast(spec: &Spec, level: Level) -> bool {
+    let shared = Ratio::new(spec.in_rate, spec.out_rate).is_some_and(|ratio| {
+        let prototype = Prototype::new(spec.method, spec.quality, ratio);
+        let bytes = exact_bytes(&prototype, ratio, STORAGE.tap as usize);
+        bytes > NEAR_BYTES && 100 * ratio.m <= u64::from(spec.in_rate)
+    });
+    resample_fixed::is_fast(level) && (spec.channels > 1 || !shared)
+}
 
 /// The taps of every phase of a rational ratio, in words of 16 bits.
 #[derive(Debug)]
@@ -233,6 +249,22 @@ mod tests {
         // The largest sums that are let through, worked out.
         let most = 65_535i64 * 32_768;
         assert!(i32::try_from(most).is_ok() && i32::try_from(-most).is_ok());
+    }
+
+    #[test]
+    fn far_words_are_for_who_shares_them() {
+        let best = *Level::available().last().unwrap();
+        let is_fast = |rates: (u32, u32), channels, level| {
+            let spec = Spec::new(rates.0, rates.1, channels);
+            is_fast(&spec, level)
+        };
+        let fast = resample_fixed::is_fast(best);
+        assert!(!is_fast((44_100, 16_000), 1, best));
+        assert_eq!(is_fast((44_100, 16_000), 2, best), fast);
+        // As large, but a period of 20 ms; as long, but small.
+        assert_eq!(is_fast((22_050, 16_000), 1, best), fast);
+        assert_eq!(is_fast((44_100, 48_000), 1, best), fast);
+        assert!(!is_fast((48_000, 16_000), 2, Level::PORTABLE));
     }
 
     /// The farther down, the longer the filter and the finer its words.

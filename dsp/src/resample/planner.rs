@@ -4,8 +4,11 @@
 
 use super::design::{MAX_QUALITY, Method, Prototype};
 use super::fft::{Size, filter_frames};
+use super::halves::{Half, Side};
 use super::phases::exact_bytes;
 use super::ratio::{CORRECTIONS, Ratio};
+use super::shape::Shape;
+use super::sharp;
 use super::spec::{Curve, EngineChoice, EngineKind, FilterMode, Interpolation, Spec};
 
 /// What the planner decided.
@@ -13,6 +16,8 @@ use super::spec::{Curve, EngineChoice, EngineKind, FilterMode, Interpolation, Sp
 pub enum Plan {
     /// Exact taps for every phase.
     Polyphase,
+    /// A sharper filter than that of `Polyphase`, whose outputs are made in blocks.
+    Folded(Fold),
     /// Overlap-save with transforms of this size.
     Fft(Size),
     /// Taps interpolated between phases; any ratio, also a varying one.
@@ -29,11 +34,20 @@ pub enum Plan {
     },
 }
 
+/// How a folded filter is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fold {
+    /// A half-band stage before or after it.
+    pub half: Option<Half>,
+    /// Its blocks.
+    pub shape: Shape,
+}
+
 impl Plan {
     /// Its engine.
     pub fn kind(&self) -> EngineKind {
         match self {
-            Self::Polyphase => EngineKind::Polyphase,
+            Self::Polyphase | Self::Folded(_) => EngineKind::Polyphase,
             Self::Fft(_) => EngineKind::Fft,
             Self::Sinc { .. } => EngineKind::Sinc,
             Self::RubatoFft { .. } => EngineKind::RubatoFft,
@@ -86,13 +100,15 @@ pub fn plan(spec: &Spec, ratio: Ratio, prototype: &Prototype, size: usize) -> Pl
             rubato_quality(spec, ratio).map_or(time_domain, |quality| Plan::RubatoSinc { quality })
         }
         EngineChoice::Auto if fixed => {
-            let limit = Some(spec.max_latency.unwrap_or(prototype.latency()));
-            match blocks(spec, ratio, limit) {
-                Some(size) if fft_cost(ratio, size) < time_cost(ratio, prototype, &time_domain) => {
-                    Plan::Fft(size)
-                }
-                _ => time_domain,
-            }
+            let limit = spec.max_latency.unwrap_or(prototype.latency());
+            let cost = time_cost(ratio, prototype, &time_domain);
+            let transformed = blocks(spec, ratio, Some(limit))
+                .map(|size| (Plan::Fft(size), fft_cost(ratio, size)));
+            let folded = folded(spec, ratio, limit);
+            let plans = [Some((time_domain, cost)), folded, transformed];
+            let plans = plans.into_iter().flatten();
+            let cheapest = plans.min_by(|a, b| a.1.total_cmp(&b.1));
+            cheapest.map_or(Plan::Polyphase, |(plan, _)| plan)
         }
         _ => time_domain,
     }
@@ -133,6 +149,35 @@ fn time_domain(spec: &Spec, ratio: Ratio, prototype: &Prototype, size: usize) ->
             }
         }
     }
+}
+
+/// The cheapest folded filter within `limit` input frames, and the time it takes.
+fn folded(spec: &Spec, ratio: Ratio, limit: u64) -> Option<(Plan, f64)> {
+    let quality = usize::from(spec.quality.min(MAX_QUALITY));
+    if EDGES[quality] > sharp::EDGE {
+        return None;
+    }
+    let alone = Shape::cheapest(ratio, limit).map(|shape| {
+        let fold = Fold { half: None, shape };
+        (fold, shape.cost(ratio))
+    });
+    let staged = Half::new(ratio).and_then(|half| {
+        let inner = half.inner(ratio);
+        let rest = limit.checked_sub(half.latency(ratio, 0))?;
+        let (limit, share) = match half.side {
+            Side::Before => (rest / 2, 1.0),
+            Side::After => (rest, 0.5),
+        };
+        let shape = Shape::cheapest(inner, limit)?;
+        let cost = half.cost(ratio) + share * shape.cost(inner);
+        let half = Some(half);
+        Some((Fold { half, shape }, cost))
+    });
+    [alone, staged]
+        .into_iter()
+        .flatten()
+        .min_by(|a, b| a.1.total_cmp(&b.1))
+        .map(|(fold, cost)| (Plan::Folded(fold), cost))
 }
 
 /// The size that costs least, or a little more for less delay, within `max_latency` input frames.

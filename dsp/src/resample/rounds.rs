@@ -12,6 +12,18 @@ pub fn dropped(ratio: Ratio, units: u64, hop: u64) -> u64 {
     (units - hop) * ratio.l / 2
 }
 
+/// The latest frame at or before `position` that an output of its grid lies at, and how many outputs before
+/// `position` that one is.
+pub fn origin(position: Position, ratio: Ratio) -> (i64, u64) {
+    let (l, m) = (i128::from(ratio.l), i128::from(ratio.m));
+    let target = i128::from(position.frame) * l + i128::from(position.phase(ratio.l));
+    let origin = (0..ratio.m as i64)
+        .map(|d| position.frame - d)
+        .find(|s| (target - i128::from(*s) * l).rem_euclid(m) == 0)
+        .unwrap_or(position.frame);
+    (origin, ((target - i128::from(origin) * l) / m) as u64)
+}
+
 /// Which round is next, and which of its outputs.
 #[derive(Clone, Copy, Debug)]
 pub struct Rounds {
@@ -51,7 +63,9 @@ impl Rounds {
         Self::with(ratio, hop, around, lead * ratio.l - dropped)
     }
 
-    fn with(ratio: Ratio, units: u64, [before, after]: [u64; 2], early: u64) -> Self {
+    /// Rounds of `units` times the smallest stretch, from `early` outputs before it on, which depend on so
+    /// many input frames before and after it.
+    pub fn with(ratio: Ratio, units: u64, [before, after]: [u64; 2], early: u64) -> Self {
         Self {
             ratio,
             frames: units * ratio.m,
@@ -88,14 +102,7 @@ impl Rounds {
 
     /// The next output is to be the one at `position`, and no round is done.
     pub fn seek(&mut self, position: Position) {
-        let (l, m) = (i128::from(self.ratio.l), i128::from(self.ratio.m));
-        let target = i128::from(position.frame) * l + i128::from(position.phase(self.ratio.l));
-        // The latest frame that has the output on its grid.
-        self.origin = (0..self.ratio.m as i64)
-            .map(|d| position.frame - d)
-            .find(|s| (target - i128::from(*s) * l).rem_euclid(m) == 0)
-            .unwrap_or(position.frame);
-        self.next = ((target - i128::from(self.origin) * l) / m) as u64;
+        (self.origin, self.next) = origin(position, self.ratio);
         self.done = 0;
     }
 
@@ -118,12 +125,28 @@ impl Rounds {
     /// Outputs that can be made from the input before frame `end`.
     pub fn ready(&self, end: i64) -> u64 {
         let rounds = (end - self.origin - self.after as i64).max(0) as u64 / self.frames;
-        (rounds.max(self.done) * self.outputs).saturating_sub(self.early + self.next)
+        (rounds.max(self.done) * self.outputs).saturating_sub(self.place())
+    }
+
+    /// Before which input frame all lie that the next `frames` outputs need, one at least.
+    pub fn needed_to(&self, frames: u64) -> i64 {
+        let rounds = (self.place() + frames).div_ceil(self.outputs);
+        self.origin + (rounds.max(self.done) * self.frames + self.after) as i64
+    }
+
+    /// Rounds done.
+    pub fn done(&self) -> u64 {
+        self.done
+    }
+
+    /// The next output, counted from the first of the first round.
+    pub fn place(&self) -> u64 {
+        self.early + self.next
     }
 
     /// Whether the next output belongs to the round that is next.
     pub fn is_due(&self) -> bool {
-        self.done <= (self.early + self.next) / self.outputs
+        self.done <= self.place() / self.outputs
     }
 
     /// The next round is done.
@@ -133,7 +156,7 @@ impl Rounds {
 
     /// The next output's place in its round.
     pub fn offset(&self) -> usize {
-        ((self.early + self.next) % self.outputs) as usize
+        (self.place() % self.outputs) as usize
     }
 
     /// `frames` outputs are handed out.

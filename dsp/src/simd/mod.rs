@@ -23,6 +23,7 @@ pub mod resample_fixed;
 mod resample_fixed_body;
 #[cfg(target_arch = "x86_64")]
 mod resample_fixed_x86;
+pub mod resample_fold;
 #[cfg(target_arch = "x86_64")]
 mod resample_groups_x86;
 pub mod resample_pass;

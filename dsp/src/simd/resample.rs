@@ -7,6 +7,7 @@
 //! neighbours, so an output does not depend on how outputs are grouped into calls. How rows and
 //! windows lie in memory is told in `resample_pass`.
 
+use super::resample_fold::{self, FoldKernels};
 use super::resample_pass::{Columns, Grouped, Kernels, REAL_WINDOWS, Weighted};
 use super::resample_taps::{self, Blend, Fill};
 use super::resample_turn::{self, TurnKernels};
@@ -45,6 +46,35 @@ macro_rules! turned {
 
 turned!(f32, single_avx2, single_avx512);
 turned!(f64, double_avx2, double_avx512);
+
+/// Sample types that kernels of symmetric filters exist for.
+pub trait Folded: Sized {
+    /// Those of `level`; the bits are the same at each.
+    fn fold_kernels(level: Level) -> FoldKernels<Self>;
+}
+
+macro_rules! folded {
+    ($t:ident, $avx2:ident, $avx512:ident) => {
+        impl Folded for $t {
+            fn fold_kernels(level: Level) -> FoldKernels<Self> {
+                match level.0 {
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx512 { .. } => super::resample_rows_x86::folds::$avx512(),
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx2 { .. } => super::resample_rows_x86::folds::$avx2(),
+                    _ => FoldKernels {
+                        fold: resample_fold::fold,
+                        split: resample_fold::split,
+                        half: resample_fold::half,
+                    },
+                }
+            }
+        }
+    };
+}
+
+folded!(f32, single_avx2, single_avx512);
+folded!(f64, double_avx2, double_avx512);
 
 /// The evaluation of taps at `level`; the bits are the same at each.
 pub fn fill_taps(level: Level) -> Fill {

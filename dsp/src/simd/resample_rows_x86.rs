@@ -386,6 +386,46 @@ pub mod taps {
     level!(avx512, blend_avx512, "avx512f,avx512bw,avx512dq,avx512vl");
 }
 
+/// Sums and differences about a place.
+pub mod folds {
+    use super::super::resample_fold::{FoldKernels, fold, half, split};
+
+    macro_rules! level {
+        ($name:ident, $t:ident, $feature:literal) => {
+            pub fn $name() -> FoldKernels<$t> {
+                #[target_feature(enable = $feature)]
+                fn fold_inner(right: &[$t], left: &[$t], even: &mut [$t], odd: &mut [$t]) {
+                    fold(right, left, even, odd);
+                }
+
+                #[target_feature(enable = $feature)]
+                fn split_inner(x: &[$t], even: &mut [$t], odd: &mut [$t]) {
+                    split(x, even, odd);
+                }
+
+                #[target_feature(enable = $feature)]
+                fn half_inner(x: &[$t], taps: &[$t], y: &mut [$t]) {
+                    half(x, taps, y);
+                }
+
+                FoldKernels {
+                    // SAFETY: this level is chosen only where the machine has it.
+                    fold: |right, left, even, odd| unsafe { fold_inner(right, left, even, odd) },
+                    // SAFETY: as above.
+                    split: |x, even, odd| unsafe { split_inner(x, even, odd) },
+                    // SAFETY: as above.
+                    half: |x, taps, y| unsafe { half_inner(x, taps, y) },
+                }
+            }
+        };
+    }
+
+    level!(single_avx2, f32, "avx2");
+    level!(double_avx2, f64, "avx2");
+    level!(single_avx512, f32, "avx512f,avx512bw,avx512dq,avx512vl");
+    level!(double_avx512, f64, "avx512f,avx512bw,avx512dq,avx512vl");
+}
+
 /// The kernels between real windows and complex ones.
 pub mod turns {
     use rustfft::num_complex::Complex;

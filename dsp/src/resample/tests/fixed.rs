@@ -5,8 +5,8 @@
 use super::edge::Stream;
 use super::*;
 use crate::convert::SampleFormat;
+use crate::resample::fixed::is_fast;
 use crate::simd::Level;
-use crate::simd::resample_fixed::is_fast;
 
 const RATES: [(u32, u32); 11] = [
     (48_000, 16_000),
@@ -353,7 +353,7 @@ fn integers_are_used_where_they_are_fast_and_will_do() {
     let base = Spec::new(44_100, 48_000, 2);
     let layout = Layout::Interleaved;
     let stream = Stream::new(&base, format, layout, false).unwrap();
-    assert_eq!(stream.is_in_integers(), is_fast(Level::best()));
+    assert_eq!(stream.is_in_integers(), is_fast(&base, Level::best()));
     let swapped = SampleFormat::from_name("S16BE").unwrap();
     for format in [SampleFormat::F32LE, swapped] {
         let stream = Stream::with_integers(&base, format, layout, false, true).unwrap();

@@ -11,6 +11,7 @@ use crate::simd::resample::tests::noise;
 
 mod channels;
 mod fixed;
+mod folded;
 mod process;
 mod ratio;
 mod signal;

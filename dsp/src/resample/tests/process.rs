@@ -7,7 +7,7 @@ use crate::convert::SampleFormat;
 use crate::resample::table::FromF64;
 
 /// All of `planes` by `process`, in parts by `cut`, never more than `most` outputs at a time.
-fn processed<T: Sample>(
+pub(super) fn processed<T: Sample>(
     spec: &Spec,
     planes: &[Vec<T>],
     mut cut: impl FnMut() -> usize,
@@ -38,7 +38,7 @@ fn processed<T: Sample>(
     output
 }
 
-fn planes<T: Sample>(input: &[f64], channels: usize, of: fn(f64) -> T) -> Vec<Vec<T>> {
+pub(super) fn planes<T: Sample>(input: &[f64], channels: usize, of: fn(f64) -> T) -> Vec<Vec<T>> {
     let plane = |c| input.iter().map(|v| of(v * (c + 1) as f64)).collect();
     (0..channels).map(plane).collect()
 }
