@@ -68,7 +68,7 @@ impl SampleFormat {
         Self::ALL.iter().find(|(n, _)| *n == name).map(|(_, f)| *f)
     }
 
-    /// Its name in `audio/x-raw` caps.
+    /// The format's name in GStreamer's `audio/x-raw` caps, as `S16LE`.
     pub fn name(self) -> &'static str {
         Self::ALL
             .iter()

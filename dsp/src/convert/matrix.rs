@@ -39,7 +39,7 @@ pub enum MatrixError {
     Ragged {
         /// The row, counted from 0.
         row: usize,
-        /// Its columns.
+        /// Columns that the matrix has: one per input channel.
         columns: usize,
         /// Columns of the first row.
         expected: usize,

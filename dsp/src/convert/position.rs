@@ -161,7 +161,7 @@ pub enum ChannelOrder {
     Gst,
     /// SMPTE 2036-2-2008.
     Smpte,
-    /// Of digital cinema: fronts, centre, LFE, surrounds.
+    /// The order of digital cinema: fronts, centre, LFE, surrounds.
     Cine,
     /// AC-3's.
     Ac3,

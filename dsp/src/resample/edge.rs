@@ -24,7 +24,7 @@ pub struct Stream {
     quiet_from: i64,
     /// Integers are wanted wherever they will do.
     integers: bool,
-    /// The last settings that they would not do for.
+    /// What integers were last found not to be good enough for; not tried again until it changes.
     refused: Option<Spec>,
 }
 
@@ -52,7 +52,7 @@ trait Input: Sample<Sum: Work> {
 
     fn reader(format: SampleFormat) -> Self::Reader;
 
-    /// As many samples as `to` has.
+    /// Reads as many samples from the start of `bytes` as `to` has room for.
     fn read(reader: Self::Reader, bytes: &[u8], to: &mut [Self]);
 
     /// Whether samples of `format` are this type as they lie.
@@ -142,7 +142,8 @@ impl Stream {
         Self::with_integers(spec, format, layout, reversed, is_fast(spec, Level::best()))
     }
 
-    /// The same, in integers where they will do and are `wanted`.
+    /// A stream as [`new`](Self::new) makes it, which filters 16-bit samples in integers only if that is
+    /// `wanted` and they are good enough for `spec`.
     pub(super) fn with_integers(
         spec: &Spec,
         format: SampleFormat,
@@ -373,7 +374,7 @@ impl<T: Input> Edge<T> {
         })
     }
 
-    /// The same around another resampler, which takes over the noise.
+    /// An edge of the same format around another resampler; it takes the noise over, so that it goes on.
     fn with<U: Input<Sum = T::Sum>>(&mut self, resampler: Resampler<U>) -> Edge<U> {
         Edge {
             resampler,

@@ -44,7 +44,7 @@ pub struct Fold {
 }
 
 impl Plan {
-    /// Its engine.
+    /// The engine that carries the plan out.
     pub fn kind(&self) -> EngineKind {
         match self {
             Self::Polyphase | Self::Folded(_) => EngineKind::Polyphase,

@@ -115,7 +115,7 @@ pub enum FilterMode {
 /// How taps between stored phases are found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Interpolation {
-    /// As `Cubic`, where there is something to interpolate.
+    /// No wish: taps that have to be interpolated are so as with [`Cubic`](Self::Cubic).
     None,
     /// On straight lines.
     Linear,
@@ -138,9 +138,9 @@ pub enum Curve {
 /// What is wanted of a resampler.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
-    /// Hz.
+    /// Rate of the input in Hz, at least 1.
     pub in_rate: u32,
-    /// Hz.
+    /// Rate of the output in Hz, at least 1.
     pub out_rate: u32,
     /// Samples of a frame, at least 1.
     pub channels: usize,
@@ -181,7 +181,7 @@ impl Spec {
         }
     }
 
-    /// The same with the rates and channels of `other`.
+    /// A copy that has the rates and channels of `other`, and all else of `self`.
     pub(super) fn between(&self, other: &Self) -> Self {
         Self {
             in_rate: other.in_rate,
