@@ -13,6 +13,8 @@ import numpy as np
 RATE, HOP, WINDOW, BANDS = 16_000, 160, 512, 16
 #: Features of a frame.
 FEATURES = 2 * BANDS + 3
+#: What 1 in the log-likelihood ratios among them stands for.
+RATIO_SCALE = 4
 
 #: Level tracker in dB: rises by a quarter of the difference and at most 3 dB a frame, falls by 1 dB/s.
 ATTACK, ATTACK_MAX, RELEASE, LOWEST = 0.25, 3.0, 0.01, -85.0
@@ -20,7 +22,7 @@ ATTACK, ATTACK_MAX, RELEASE, LOWEST = 0.25, 3.0, 0.01, -85.0
 START = 8
 #: Speech whose tracked level is below this is brought up to it, by at most MAX_GAIN dB, and no single
 #: frame to more than HEADROOM dB above it.
-TARGET, MAX_GAIN, HEADROOM = -46.0, 45.0, 12.0
+TARGET, MAX_GAIN, HEADROOM = -46.0, 20.0, 12.0
 #: Mean of the samples, subtracted before Silero: share of the past; one so far off is followed at once.
 DC_KEEP, DC_JUMP = 0.95, 1.0
 
@@ -155,7 +157,7 @@ def features(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     under_peak = np.maximum(low - falling_peak(low), -40.0)
     above = np.clip(smooth - floor, 0, 25)[:, :, SPEECH_BANDS].mean(2)
     scalars = np.stack([flux / 4, under_peak / 10, above / 10], 2)
-    own = np.concatenate([(level - tracked[:, :, None]) / 20, ratio / 4, scalars], 2)
+    own = np.concatenate([(level - tracked[:, :, None]) / 20, ratio / RATIO_SCALE, scalars], 2)
     gain = np.minimum(TARGET - tracked, TARGET + HEADROOM - total)
     gain = np.clip(gain, 0, MAX_GAIN)
     return own.astype(np.float32), gain.astype(np.float32), (tracked - noise).astype(np.float32)

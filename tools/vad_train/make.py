@@ -4,7 +4,7 @@
 
 Writes DATA_DIR/set/SEED_NNN.npz, each of 24 clean streams mixed three ways and 20 without speech:
 own [streams, 1200, 35] float16, logit [streams, 375] float16, hidden [streams, 375, 128] float16,
-clear [streams, 1200] float16, label [streams, 1200] float16, spoken [streams] bool. A seed gives the
+clear and raised [streams, 1200] float16, label [streams, 1200] float16, spoken [streams] bool. A seed gives the
 same data again.
 """
 
@@ -30,7 +30,8 @@ def view(silero: Silero, x: np.ndarray) -> dict[str, np.ndarray]:
     p, hidden = silero.run(levelled(x, gain), hidden=True)
     assert hidden is not None
     return {"own": own.astype(np.float16), "logit": logit(p).astype(np.float16),
-            "hidden": hidden.astype(np.float16), "clear": clear.astype(np.float16)}
+            "hidden": hidden.astype(np.float16), "clear": clear.astype(np.float16),
+            "raised": gain.astype(np.float16)}
 
 
 def chunk(mixer: Mixer, silero: Silero) -> dict[str, np.ndarray]:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from front import FEATURES
+from front import BANDS, FEATURES, MAX_GAIN, RATIO_SCALE
 from silero import HIDDEN, HOP, WINDOW
 
 #: Frames between the one that a head decides about and the newest one.
 LOOK_AHEADS = (0, 3, 6, 10)
 #: Units of the dense layer and of the memory.
 DENSE, MEMORY = 64, 48
-#: Log odds by which the heads may exceed Silero, all of it where the sound is no further than NOISY dB
+#: Log odds by which the heads may exceed Silero: all of it where the sound is no further than NOISY dB
 #: over the noise, none from CLEAR dB on.
-MOST_OVER, NOISY, CLEAR = 3.0, 10.0, 30.0
+MOST_OVER, NOISY, CLEAR = 6.0, 10.0, 20.0
+#: And all of it where the mean log-likelihood ratio of the bands was AUDIBLE or more in one of the newest
+#: RECENT frames, none where it was INAUDIBLE or less in all of them.
+INAUDIBLE, AUDIBLE, RECENT = -2.0, 0.0, 8
+#: Share of it that is left where the frame was raised by MAX_GAIN before Silero.
+RAISED = 0.5
 #: Silero's share in what is told: none up to SHARED dB, MOST_SHARE from ALL_SHARED dB on.
 MOST_SHARE, SHARED, ALL_SHARED = 0.5, 25.0, 40.0
 #: Scale of Silero's logits among the inputs.
@@ -78,23 +83,32 @@ class Net(torch.nn.Module):
         return self.heads(torch.cat([y, x], 2)), state
 
 
-def settled(out: np.ndarray, logits: np.ndarray, clear: np.ndarray) -> np.ndarray:
-    """What is told of the heads' logits [signals, frames, heads]: the clearer the sound stands over the
-    noise, the less may it exceed Silero's greater one of the two newest windows. logits [signals,
-    windows], `clear` [signals, frames] in dB."""
-    window, _ = newest_windows(out.shape[1])
-    padded = np.pad(logits.astype(np.float32), ((0, 0), (2, 0)))
-    silero = np.maximum(padded[:, window + 2], padded[:, window + 1])[:, :, None]
-    clear = clear.astype(np.float32)[:, :, None]
-    noisy = np.clip((CLEAR - clear) / (CLEAR - NOISY), 0, 1)
-    share = MOST_SHARE * np.clip((clear - SHARED) / (ALL_SHARED - SHARED), 0, 1)
-    return np.minimum(out + share * (silero - out), silero + MOST_OVER * noisy)
+def settled(out: torch.Tensor, own: torch.Tensor, logits: torch.Tensor, clear: torch.Tensor,
+            part: slice = slice(None), raised: torch.Tensor | None = None) -> torch.Tensor:
+    """What is told of the heads' logits [signals, frames, heads] in the frames of `part`: the clearer the
+    sound stands over the noise, the less speech the bands show, and the further it was raised, the less may
+    it exceed Silero's greater one of the two newest windows. Of whole signals: features `own` [signals,
+    frames, FEATURES], Silero's logits [signals, windows], `clear` and `raised` [signals, frames] in dB."""
+    window, _ = newest_windows(own.shape[1])
+    padded = torch.nn.functional.pad(logits, (2, 0))
+    silero = torch.maximum(padded[:, window + 2], padded[:, window + 1])[:, part, None]
+    ratio = RATIO_SCALE * own[:, None, :, BANDS : 2 * BANDS].mean(3)
+    padded = torch.nn.functional.pad(ratio, (RECENT - 1, 0), value=INAUDIBLE)
+    recent = torch.nn.functional.max_pool1d(padded, RECENT, 1)[:, 0, part, None]
+    clear = clear[:, part, None]
+    noisy = ((CLEAR - clear) / (CLEAR - NOISY)).clamp(0, 1)
+    audible = ((recent - INAUDIBLE) / (AUDIBLE - INAUDIBLE)).clamp(0, 1)
+    share = MOST_SHARE * ((clear - SHARED) / (ALL_SHARED - SHARED)).clamp(0, 1)
+    over = MOST_OVER * noisy * audible
+    if raised is not None:
+        over = over * (1 - (1 - RAISED) / MAX_GAIN * raised[:, part, None])
+    return torch.minimum(out + share * (silero - out), silero + over)
 
 
 def predict(net: Net, view: dict[str, np.ndarray]) -> np.ndarray:
     """Logits [signals, frames, heads] of what `make.view` gives."""
-    own, logits, hidden = (torch.from_numpy(view[k].astype(np.float32))
-                           for k in ("own", "logit", "hidden"))
+    own, logits, hidden, clear, raised = (torch.from_numpy(view[k].astype(np.float32))
+                                          for k in ("own", "logit", "hidden", "clear", "raised"))
     with torch.no_grad():
-        out = net(net.inputs(own, logits), hidden)[0].numpy()
-    return settled(out, view["logit"], view["clear"])
+        out = net(net.inputs(own, logits), hidden)[0]
+        return settled(out, own, logits, clear, raised=raised).numpy()

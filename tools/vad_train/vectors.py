@@ -2,7 +2,8 @@
 
     python vectors.py MODEL.pt VECTORS.bin
 
-1.5 s of 16-bit samples, then for each look-ahead 150 logits in single precision, as the frames come.
+1.5 s of 16-bit samples, then for each look-ahead 150 logits in single precision, as the frames come; then as
+many for the samples divided by 100, which are raised before Silero.
 """
 
 from __future__ import annotations
@@ -40,9 +41,10 @@ def voice() -> np.ndarray:
 
 def main() -> None:
     net, audio = rounded(load(Path(sys.argv[1]))), voice()
-    out = predict(net, view(Silero(), audio[None] / 32768))[0]
-    print(len(out), "frames, probabilities", (1 / (1 + np.exp(-out[::15]))).round(3).tolist())
-    Path(sys.argv[2]).write_bytes(audio.tobytes() + out.T.astype("<f4").tobytes())
+    signals = np.stack([audio, np.round(audio / 100)]) / 32768
+    out = predict(net, view(Silero(), signals))
+    print(out.shape[1], "frames, probabilities", (1 / (1 + np.exp(-out[0, ::15]))).round(3).tolist())
+    Path(sys.argv[2]).write_bytes(audio.tobytes() + out.transpose(0, 2, 1).astype("<f4").tobytes())
 
 
 if __name__ == "__main__":

@@ -40,6 +40,8 @@ pub struct Heard {
     pub tracked: f32,
     /// How many dB the tracked level lies over the noise floor.
     pub clear: f32,
+    /// Mean log-likelihood ratio of speech over noise in the bands.
+    pub ratio: f32,
 }
 
 /// The front end, at 16 kHz. No frame allocates.
@@ -128,6 +130,7 @@ impl Front {
             level: total,
             tracked: self.tracked,
             clear: self.tracked - noise,
+            ratio: self.ratio.output.iter().sum::<f32>() / MAX_BANDS as f32,
         }
     }
 

@@ -5,9 +5,9 @@
 use crate::vad::math::exp;
 
 /// Speech whose tracked level is below this, in the dB of [`Heard`](super::front::Heard), is
-/// brought up to it, and by so many dB at most.
+/// brought up to it, and by so many dB at most: further, a silent room becomes noise.
 const TARGET: f32 = -46.0;
-const MOST: f32 = 45.0;
+pub const MOST: f32 = 20.0;
 /// No frame is raised further than this over the target: what comes suddenly is not amplified as
 /// what was before it.
 const HEADROOM: f32 = 12.0;
@@ -27,11 +27,13 @@ pub struct Leveller {
 }
 
 impl Leveller {
-    /// Changes `frame` in place, whose level and tracked level are these.
-    pub fn run(&mut self, frame: &mut [f32], level: f32, tracked: f32) {
+    /// Changes `frame` in place, whose level and tracked level are these; by how many dB it is raised
+    /// at its end, 0 to `MOST`.
+    pub fn run(&mut self, frame: &mut [f32], level: f32, tracked: f32) -> f32 {
         let samples = frame.len().max(1) as f32;
         let db = (TARGET - tracked).min(TARGET + HEADROOM - level);
-        let gain = exp(db.clamp(0.0, MOST) * (std::f32::consts::LN_10 / 20.0));
+        let db = db.clamp(0.0, MOST);
+        let gain = exp(db * (std::f32::consts::LN_10 / 20.0));
         let from = if self.gain == 0.0 { gain } else { self.gain };
         let mean = sum(frame) / samples;
         let keep = if (mean - self.offset).abs() > JUMP {
@@ -51,6 +53,7 @@ impl Leveller {
             *x = (*x - (self.offset + shift * at)) * (from + up * at);
         }
         (self.gain, self.offset) = (gain, offset);
+        db
     }
 }
 
@@ -73,9 +76,9 @@ mod tests {
     fn quiet_speech_comes_up_to_the_target_and_loud_speech_stays_as_it_is() {
         let mut leveller = Leveller::default();
         let tone: Vec<f32> = (0..160).map(|i| [0.001, -0.001][i % 2]).collect();
-        for (tracked, gain) in [(-86.0, 40.0), (-46.0, 0.0), (-20.0, 0.0), (-100.0, 45.0)] {
+        for (tracked, gain) in [(-62.0, 16.0), (-46.0, 0.0), (-20.0, 0.0), (-100.0, 20.0)] {
             let mut frame = tone.clone();
-            leveller.run(&mut frame, tracked, tracked);
+            assert_eq!(leveller.run(&mut frame, tracked, tracked), gain);
             // The gain is reached at the end of the frame.
             let found = 20.0 * (frame[159].abs() / 0.001).log10();
             assert!((found - gain).abs() < 0.01, "{tracked}: {found}");

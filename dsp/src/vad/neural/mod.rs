@@ -8,6 +8,7 @@
 mod front;
 mod head;
 mod leveller;
+mod told;
 mod weights;
 
 #[cfg(test)]
@@ -26,6 +27,7 @@ use crate::simd::Level;
 use front::{FEATURES, Front};
 use head::Head;
 use leveller::Leveller;
+use told::Told;
 use weights::INPUTS;
 
 /// Samples of a hop at 16 kHz.
@@ -34,15 +36,6 @@ const HOP: usize = silero::Network::RATE as usize / 100;
 const MOST: f32 = 9.210_24;
 /// Scale of Silero's logits among the inputs.
 const LOGIT_SCALE: f32 = 0.25;
-/// Log odds by which the head may exceed Silero: all of it where the sound is no further than `NOISY`
-/// dB over the noise, none from `CLEAR` dB on.
-const MOST_OVER: f32 = 3.0;
-const NOISY: f32 = 10.0;
-const CLEAR: f32 = 30.0;
-/// Silero's share in what is told: none up to `SHARED` dB, `MOST_SHARE` from `ALL_SHARED` dB on.
-const MOST_SHARE: f32 = 0.5;
-const SHARED: f32 = 25.0;
-const ALL_SHARED: f32 = 40.0;
 
 /// The detector: a probability per 10 ms. No frame allocates.
 pub struct Neural {
@@ -52,6 +45,7 @@ pub struct Neural {
     leveller: Leveller,
     silero: silero::Network,
     head: Head,
+    told: Told,
     opening: Opening,
     /// Frames of the opening, and the greatest logit known since it was heard: of the head and of
     /// Silero's windows.
@@ -88,6 +82,7 @@ impl Neural {
             leveller: Leveller::default(),
             silero: silero::Network::at(level),
             head: Head::at(level, look_ahead),
+            told: Told::default(),
             opening: Opening::default(),
             opened: 0..0,
             greatest: f32::NEG_INFINITY,
@@ -104,7 +99,7 @@ impl Neural {
     /// The logit after 10 ms of samples at 16 kHz.
     fn hear(&mut self, hop: &mut [f32; HOP]) -> f32 {
         let heard = self.front.push(hop);
-        self.leveller.run(hop, heard.level, heard.tracked);
+        let raised = self.leveller.run(hop, heard.level, heard.tracked);
         self.heard.copy_from_slice(&heard.features[FEATURES - 3..]);
         if let Some(logit) = self.silero.push(hop) {
             self.logits = [logit.clamp(-MOST, MOST) * LOGIT_SCALE, self.logits[0]];
@@ -115,7 +110,13 @@ impl Neural {
         inputs[..FEATURES].copy_from_slice(&heard.features);
         inputs[FEATURES..].copy_from_slice(&[self.logits[0], self.logits[1], age]);
         let silero = self.logits[0].max(self.logits[1]) / LOGIT_SCALE;
-        settled(self.head.frame(&inputs), silero, heard.clear)
+        let logit = self.head.frame(&inputs);
+        let frame = told::Frame {
+            clear: heard.clear,
+            ratio: heard.ratio,
+            raised,
+        };
+        self.told.settle(logit, silero, &frame)
     }
 
     /// Hears the first moments of a recording again, after hearing them backwards. They end with the
@@ -150,6 +151,7 @@ impl Neural {
         self.leveller = Leveller::default();
         self.silero.reset();
         self.head.reset();
+        self.told = Told::default();
         self.logits = [0.0; 2];
     }
 
@@ -169,14 +171,6 @@ impl Neural {
         };
         Some(if in_gap { 0.0 } else { sigmoid(self.decided) })
     }
-}
-
-/// What is told where the head says `logit` and Silero's greater one of the two newest windows is
-/// `silero`: the more dB (`clear`) the sound stands over the noise, the less may the head exceed it.
-fn settled(logit: f32, silero: f32, clear: f32) -> f32 {
-    let noisy = ((CLEAR - clear) / (CLEAR - NOISY)).clamp(0.0, 1.0);
-    let share = MOST_SHARE * ((clear - SHARED) / (ALL_SHARED - SHARED)).clamp(0.0, 1.0);
-    (logit + share * (silero - logit)).min(silero + MOST_OVER * noisy)
 }
 
 impl Detector for Neural {
