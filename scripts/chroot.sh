@@ -167,13 +167,19 @@ copy_sources() {
   mv "$list.new" "$list"
   tar --null --ignore-failed-read -T "$list" -c 2>/dev/null | tar -C "$new" -xm
   while IFS= read -r -d '' file; do
-    if cmp -s "$new/$file" "$1/$file"; then
+    if [ -L "$new/$file" ]; then
+      # What it leads to may have been moved already.
+      [ "$(readlink "$new/$file")" = "$(readlink "$1/$file")" ] && continue
+    elif [ ! -L "$1/$file" ] && cmp -s "$new/$file" "$1/$file"; then
       # Git knows of a file's mode whether it is a program.
       if [ -x "$new/$file" ]; then chmod a+x "$1/$file"; elif [ -x "$1/$file" ]; then chmod a-x "$1/$file"; fi
-    elif [ -e "$new/$file" ]; then
-      mkdir -p "$(dirname "$1/$file")"
-      mv -f "$new/$file" "$1/$file"
+      continue
+    elif [ ! -e "$new/$file" ]; then
+      # Git still knows of it.
+      continue
     fi
+    mkdir -p "$(dirname "$1/$file")"
+    mv -fT "$new/$file" "$1/$file"
   done <"$list"
   rm -rf "$new"
 }

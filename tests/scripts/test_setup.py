@@ -216,10 +216,16 @@ PATH=$PATH:/usr/bin:/bin
         (project / "target" / "built").touch()
         for name in ("a.rs", "gone.rs", "same.sh"):
             (project / "src" / name).write_text("1")
+        # What it leads to comes before it.
+        link = project / "src" / "link.sh"
+        link.symlink_to("a.rs")
         copy = f". scripts/chroot.sh; cd {project}; copy_sources {there}"
         self.assertEqual(self.set_up(copy)[:2], ("", 0))
         self.assertEqual(sorted(str(p.relative_to(there)) for p in there.rglob("*.rs")), ["src/a.rs", "src/gone.rs"])
         self.assertFalse((there / "target" / "built").exists())
+        self.assertEqual((there / "src" / "link.sh").readlink(), Path("a.rs"))
+        link.unlink()
+        link.symlink_to("same.sh")
         # Built there after the change here, of what was there before it.
         (project / "src" / "a.rs").write_text("2")
         (project / "src" / "gone.rs").unlink()
@@ -236,6 +242,7 @@ PATH=$PATH:/usr/bin:/bin
         self.assertEqual([p.read_text() for p in built], ["1", "1"])
         kept = (there / "src" / "same.sh").stat()
         self.assertEqual((kept.st_mtime_ns, kept.st_mode & 0o777), (same, 0o755))
+        self.assertEqual((there / "src" / "link.sh").readlink(), Path("same.sh"))
 
     def test_each_state_of_the_sources_has_a_word_of_its_own(self):
         for folder in ("project/src", "project/target"):
