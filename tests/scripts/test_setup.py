@@ -9,7 +9,7 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOLS = ["awk", "basename", "bash", "cat", "chmod", "cmp", "comm", "cut", "dirname", "env", "find", "grep", "head", "mkdir",
+TOOLS = ["awk", "basename", "bash", "cat", "chmod", "cmp", "readlink", "comm", "cut", "dirname", "env", "find", "grep", "head", "mkdir",
          "mktemp", "mv", "realpath", "rm", "sed", "sha256sum", "sort", "tar", "xargs"]
 
 # Notes each call; knows the candidates of a suite; finds what ONLINE says.
