@@ -123,7 +123,7 @@ impl Chunker {
             // The state that most of the buffer is in.
             let middle = buffer
                 .pts()
-                .map(|pts| pts + frames_to_time(frames, self.info.rate()) / 2);
+                .map(|pts| pts.saturating_add(frames_to_time(frames, self.info.rate()) / 2));
             while let Some(change) = self.changes.front().copied()
                 && change
                     .at
@@ -173,7 +173,7 @@ impl Chunker {
             return true;
         };
         let duration = frames_to_time(input.frames, self.info.rate());
-        let end = input.buffer.pts().map(|pts| pts + duration);
+        let end = input.buffer.pts().map(|pts| pts.saturating_add(duration));
         change.at.zip(end).is_some_and(|(at, end)| at >= end)
     }
 

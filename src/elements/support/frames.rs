@@ -35,16 +35,27 @@ pub struct Partial {
 
 impl AudioBuffer {
     /// `buffer`, whose caps say `info`. Planes that no meta describes lie one after the other; they get
-    /// one that says so.
+    /// one that says so. A meta of more samples than there is room for is no help: interleaved audio goes
+    /// without it, and of planes only so many are looked for.
     #[inline]
     pub fn new(mut buffer: gst::Buffer, info: &gst_audio::AudioInfo) -> Self {
         let planar = info.layout() == gst_audio::AudioLayout::NonInterleaved;
-        let said = buffer.meta::<gst_audio::AudioMeta>().map(|m| m.samples());
+        let (size, bpf) = (buffer.size(), info.bpf().max(1) as usize);
+        let most = if planar {
+            size / (info.bps().max(1) as usize)
+        } else {
+            size / bpf
+        };
+        let mut said = buffer.meta::<gst_audio::AudioMeta>().map(|m| m.samples());
+        if !planar && said.is_some_and(|said| said > most) {
+            remove_planes(buffer.make_mut());
+            said = None;
+        }
+        let said = said.map(|said| said.min(most));
         let mut described = said.is_some();
         let (partial, frames) = match said {
             Some(frames) => (None, frames),
             None => {
-                let (size, bpf) = (buffer.size(), info.bpf().max(1) as usize);
                 let rest = size % bpf;
                 let partial = (rest > 0).then_some(Partial { size, bpf, rest });
                 (partial, size / bpf)
@@ -143,6 +154,16 @@ pub fn add_planes(
     Ok(())
 }
 
+/// Takes off what says how the samples lie. A part of interleaved audio, cut out by GStreamer, keeps the
+/// meta of the whole, and GStreamer's own clipping goes by it beyond the end of the memory.
+fn remove_planes(buffer: &mut gst::BufferRef) {
+    while let Some(meta) = buffer.meta_mut::<gst_audio::AudioMeta>() {
+        if meta.remove().is_err() {
+            return;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,6 +260,66 @@ mod tests {
         let input = AudioBuffer::new(buffer, &info(INTERLEAVED, 2));
         let expected = vec![(0..12).collect::<Vec<u8>>()];
         assert_eq!(planes(&input, 1), (Some(Layout::Interleaved), 3, expected));
+    }
+
+    /// 960 frames of stereo with a meta that says `samples`.
+    fn stereo(samples: usize) -> gst::Buffer {
+        let info = info(INTERLEAVED, 2);
+        let mut buffer = gst::Buffer::with_size(3840).unwrap();
+        let inside = buffer.get_mut().unwrap();
+        gst_audio::AudioMeta::add(inside, &info, samples, &[]).unwrap();
+        buffer
+    }
+
+    #[test]
+    fn a_meta_of_more_than_there_is_room_for_is_taken_off() {
+        let info = info(INTERLEAVED, 2);
+        for (samples, frames) in [
+            (900, 900),
+            (960, 960),
+            (961, 960),
+            (1 << 40, 960),
+            (usize::MAX, 960),
+        ] {
+            let found = AudioBuffer::new(stereo(samples), &info);
+            assert_eq!((found.frames, found.partial), (frames, None), "{samples}");
+            assert_eq!(found.is_described(), samples <= 960, "{samples}");
+            let meta = found.buffer.meta::<gst_audio::AudioMeta>();
+            assert_eq!(meta.is_some(), samples <= 960, "{samples}");
+        }
+        // A part has the meta of the whole, and may end within a frame.
+        let whole = stereo(960);
+        for (size, rest) in [(800, 0), (802, 2)] {
+            let part = whole
+                .copy_region(gst::BufferCopyFlags::all(), ..size)
+                .unwrap();
+            let found = AudioBuffer::new(part, &info);
+            assert_eq!(found.frames, 200, "{size}");
+            assert_eq!(found.partial.map_or(0, |p| p.rest), rest, "{size}");
+        }
+    }
+
+    #[test]
+    fn clipping_does_not_go_by_a_meta_of_more_than_there_is() {
+        let info = info(INTERLEAVED, 2);
+        let ms = gst::ClockTime::from_mseconds;
+        let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        segment.set_start(ms(15));
+        let mut buffer = stereo(961);
+        buffer.get_mut().unwrap().set_pts(ms(10));
+        let clipped = AudioBuffer::new(buffer, &info).clip(Some(&segment), &info);
+        let clipped = clipped.unwrap();
+        assert_eq!((clipped.frames, clipped.buffer.size()), (720, 2880));
+        assert_eq!(clipped.buffer.pts(), Some(ms(15)));
+    }
+
+    #[test]
+    fn planes_are_no_longer_than_the_buffer() {
+        let info = info(PLANAR, 2);
+        let mut buffer = gst::Buffer::with_size(3840).unwrap();
+        gst_audio::AudioMeta::add(buffer.get_mut().unwrap(), &info, 960, &[]).unwrap();
+        buffer.get_mut().unwrap().set_size(400);
+        assert_eq!(AudioBuffer::new(buffer, &info).frames, 200);
     }
 
     #[test]

@@ -143,7 +143,7 @@ impl Active {
     pub fn expected(&self) -> Option<gst::ClockTime> {
         let (time, at) = self.anchor?;
         let after = self.queue.end().saturating_sub(at);
-        Some(time + frames_to_time(after, self.info.rate()))
+        Some(time.saturating_add(frames_to_time(after, self.info.rate())))
     }
 
     /// Takes up `time` as that of the next sample.

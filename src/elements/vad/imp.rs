@@ -538,7 +538,7 @@ impl Vad {
         let enough = active.vad.delay() + 2 * u64::from(rate);
         let samples = time_to_frames(duration, rate).min(enough);
         active.queue.push_gap(event.clone(), pts, samples);
-        active.set_expected(Some(pts + duration));
+        active.set_expected(Some(pts.saturating_add(duration)));
         active.hear(Input::Gap(samples), messages, segment);
         let limit = active.vad.decided();
         // Errors are posted; the next buffer tells upstream.

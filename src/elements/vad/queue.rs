@@ -140,7 +140,7 @@ impl Queue {
         };
         let (from, time) = entry.or(self.left).or_else(later)?;
         Some(match at.checked_sub(from) {
-            Some(after) => time + frames_to_time(after, rate),
+            Some(after) => time.saturating_add(frames_to_time(after, rate)),
             None => time.saturating_sub(frames_to_time(from - at, rate)),
         })
     }
