@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-//! The one view of audio in memory: how many frames there are, and where their samples lie.
+//! The view of audio in memory by which conversion and resampling read: how many frames there are, and where
+//! their samples lie. (Detectors have [`vad::Planes`](crate::vad::Planes).)
 
 /// How the channels of audio lie in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

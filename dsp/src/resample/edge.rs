@@ -22,8 +22,8 @@ pub struct Stream {
     inner: Inner,
     /// Number of the input frame after the last that was not silent.
     quiet_from: i64,
-    /// Integers are wanted wherever they will do.
-    integers: bool,
+    /// What integers are wanted for, wherever they will do.
+    wanted: fn(&Spec) -> bool,
     /// What integers were last found not to be good enough for; not tried again until it changes.
     refused: Option<Spec>,
 }
@@ -139,24 +139,31 @@ impl Stream {
         layout: Layout,
         reversed: bool,
     ) -> Result<Self, ResampleError> {
-        Self::with_integers(spec, format, layout, reversed, is_fast(spec, Level::best()))
+        Self::with_integers(spec, format, layout, reversed, |spec| {
+            is_fast(spec, Level::best())
+        })
     }
 
-    /// A stream as [`new`](Self::new) makes it, which filters 16-bit samples in integers only if that is
-    /// `wanted` and they are good enough for `spec`.
+    /// A stream as [`new`](Self::new) makes it, which filters 16-bit samples in integers only for a
+    /// specification that they are `wanted` for and good enough for.
     pub(super) fn with_integers(
         spec: &Spec,
         format: SampleFormat,
         layout: Layout,
         reversed: bool,
-        wanted: bool,
+        wanted: fn(&Spec) -> bool,
     ) -> Result<Self, ResampleError> {
         let single = if format.is_float() {
             format.bytes == 4
         } else {
             format.depth <= 20
         };
-        let integers = wanted && i16::is_native(format);
+        let wanted: fn(&Spec) -> bool = if i16::is_native(format) {
+            wanted
+        } else {
+            |_| false
+        };
+        let integers = wanted(spec);
         let fixed = if integers {
             match Edge::new(spec, format, layout, reversed) {
                 Err(ResampleError::NoIntegers) => None,
@@ -174,7 +181,7 @@ impl Stream {
         Ok(Self {
             inner,
             quiet_from: 0,
-            integers,
+            wanted,
             refused,
         })
     }
@@ -187,7 +194,7 @@ impl Stream {
         let spec = edge.resampler.spec();
         // A filter that followed corrections stays.
         let exact = *edge.resampler.plan() == Plan::Polyphase;
-        if !self.integers || !exact || self.refused.as_ref() == Some(spec) {
+        if !exact || self.refused.as_ref() == Some(spec) || !(self.wanted)(spec) {
             return;
         }
         match Resampler::new(spec) {

@@ -215,7 +215,7 @@ impl<T: Folds> Halved<T> {
         let (taps, fold) = (&self.stages.taps, &self.stages.fold);
         let k = taps.len();
         let next = self.first + self.len as i64;
-        let Ok(frames) = usize::try_from(end - next) else {
+        let Ok(frames @ 1..) = usize::try_from(end - next) else {
             return;
         };
         let centres = frames + 2 * k - 2;

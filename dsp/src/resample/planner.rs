@@ -82,6 +82,9 @@ pub fn filter(spec: &Spec, ratio: Ratio) -> Prototype {
         .unwrap_or_else(|| Prototype::new(spec.method, 0, ratio))
 }
 
+/// By how much a folded filter, which delays longer than the one of the quality, has to be cheaper.
+const SHORTER: f64 = 1.15;
+
 /// Plans for `spec`, whose filter is `prototype`; `size` is that of a sample in bytes.
 pub fn plan(spec: &Spec, ratio: Ratio, prototype: &Prototype, size: usize) -> Plan {
     let time_domain = time_domain(spec, ratio, prototype, size);
@@ -104,7 +107,7 @@ pub fn plan(spec: &Spec, ratio: Ratio, prototype: &Prototype, size: usize) -> Pl
             let cost = time_cost(ratio, prototype, &time_domain);
             let transformed = blocks(spec, ratio, Some(limit))
                 .map(|size| (Plan::Fft(size), fft_cost(ratio, size)));
-            let folded = folded(spec, ratio, limit);
+            let folded = folded(spec, ratio, limit).filter(|plan| SHORTER * plan.1 < cost);
             let plans = [Some((time_domain, cost)), folded, transformed];
             let plans = plans.into_iter().flatten();
             let cheapest = plans.min_by(|a, b| a.1.total_cmp(&b.1));

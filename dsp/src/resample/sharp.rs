@@ -3,8 +3,8 @@
 //! A sharper low-pass response than a windowed sinc of its length: equiripple, so that it is as long as its
 //! pass band and stop band need and no longer.
 //!
-//! The stop band begins at the Nyquist frequency of the lower rate, 136 dB down and equally so from there on; 124 at
-//! least where taps lie so far apart that several of its images meet.
+//! The stop band begins at the Nyquist frequency of the lower rate, 136 dB down and equally so from there
+//! on; 124 at least where taps lie so far apart that several of its images meet.
 //! The pass band ends (-1 dB) at 94.5 % of it and is flat to 0.012 dB.
 
 use super::design::kaiser_response;

@@ -31,7 +31,7 @@ fn bytes(samples: &[f64], format: &str) -> Vec<u8> {
 fn resample(spec: &Spec, format: &str, integers: bool, planes: &[Vec<f64>]) -> Vec<Vec<u8>> {
     let of = SampleFormat::from_name(format).unwrap();
     let layout = Layout::Interleaved;
-    let mut stream = Stream::with_integers(spec, of, layout, false, integers).unwrap();
+    let mut stream = Stream::with_integers(spec, of, layout, false, whether(integers)).unwrap();
     let (frames, width) = (planes[0].len(), of.bytes as usize);
     let frame = |i: usize| planes.iter().map(move |plane| plane[i]);
     let input = bytes(&(0..frames).flat_map(frame).collect::<Vec<_>>(), format);

@@ -204,7 +204,8 @@ struct Pair {
 impl Pair {
     fn new(spec: &Spec, layout: Layout, reversed: bool) -> Self {
         let stream = |integers| {
-            Stream::with_integers(spec, SampleFormat::S16LE, layout, reversed, integers).unwrap()
+            let wanted = whether(integers);
+            Stream::with_integers(spec, SampleFormat::S16LE, layout, reversed, wanted).unwrap()
         };
         let streams = [stream(true), stream(false)];
         assert!(streams[0].is_in_integers() && !streams[1].is_in_integers());
@@ -356,7 +357,7 @@ fn integers_are_used_where_they_are_fast_and_will_do() {
     assert_eq!(stream.is_in_integers(), is_fast(&base, Level::best()));
     let swapped = SampleFormat::from_name("S16BE").unwrap();
     for format in [SampleFormat::F32LE, swapped] {
-        let stream = Stream::with_integers(&base, format, layout, false, true).unwrap();
+        let stream = Stream::with_integers(&base, format, layout, false, |_| true).unwrap();
         assert!(!stream.is_in_integers(), "{format:?}");
     }
 
@@ -380,4 +381,14 @@ fn integers_are_used_where_they_are_fast_and_will_do() {
         pair.push(&bytes(2 * 4410, 4), layout);
     }
     pair.finish("back");
+
+    // What they are faster for is asked anew.
+    let base = with(10);
+    let wanted = |spec: &Spec| spec.quality <= 4;
+    let mut stream = Stream::with_integers(&base, format, layout, false, wanted).unwrap();
+    for (quality, integers) in [(10, false), (4, true), (10, false), (3, true)] {
+        stream.reconfigure(&with(quality)).unwrap();
+        stream.reset();
+        assert_eq!(stream.is_in_integers(), integers, "{quality}");
+    }
 }

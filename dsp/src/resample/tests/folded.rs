@@ -41,6 +41,13 @@ fn the_planner_takes_them_within_the_delay() {
         let (_, fold) = fold_of(&folded(case, 1));
         assert_eq!(fold.half.map(|half| half.side), case.2, "{case:?}");
     }
+    // As dear as the filter of the quality, and later.
+    let spec = Spec {
+        max_latency: Some(131),
+        ..Spec::new(8000, 48_000, 1)
+    };
+    let resampler = Resampler::<f32>::new(&spec).unwrap();
+    assert_eq!(*resampler.plan(), Plan::Polyphase);
 }
 
 /// `x` around `place`, in its frames, under the sharp response of a lower rate that is `narrow` of its own.

@@ -34,6 +34,11 @@ fn spec(rates: (u32, u32), channels: usize, engine: EngineChoice) -> Spec {
     }
 }
 
+/// Whether integers are wanted, whatever the specification.
+fn whether(integers: bool) -> fn(&Spec) -> bool {
+    if integers { |_| true } else { |_| false }
+}
+
 fn sine(n: usize, cycles_per_frame: f64) -> Vec<f64> {
     (0..n)
         .map(|n| (2.0 * PI * cycles_per_frame * n as f64).sin())
