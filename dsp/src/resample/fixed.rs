@@ -58,12 +58,14 @@ const MOST: u64 = i32::MAX as u64 >> 15;
 /// Of a large table, `f32` has only half, and both halves of a period share each load of it where a period
 /// is no longer than the usual buffer of 10 ms. Words are all there; one channel shares them with none.
 pub fn is_fast(spec: &Spec, level: Level) -> bool {
-    let shared = Ratio::new(spec.in_rate, spec.out_rate).is_some_and(|ratio| {
-        let prototype = Prototype::new(spec.method, spec.quality, ratio);
-        let bytes = exact_bytes(&prototype, ratio, STORAGE.tap as usize);
-        bytes > NEAR_BYTES && 100 * ratio.m <= u64::from(spec.in_rate)
-    });
-    resample_fixed::is_fast(level) && (spec.channels > 1 || !shared)
+    let shared = || {
+        Ratio::new(spec.in_rate, spec.out_rate).is_some_and(|ratio| {
+            let prototype = Prototype::new(spec.method, spec.quality, ratio);
+            let bytes = exact_bytes(&prototype, ratio, STORAGE.tap as usize);
+            bytes > NEAR_BYTES && 100 * ratio.m <= u64::from(spec.in_rate)
+        })
+    };
+    resample_fixed::is_fast(level) && (spec.channels > 1 || !shared())
 }
 
 /// The taps of every phase of a rational ratio, in words of 16 bits.

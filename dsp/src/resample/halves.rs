@@ -199,6 +199,21 @@ pub struct Doubled<T: Grouped> {
     lines: [Vec<T>; 2],
 }
 
+/// Keeps of `len` frames held in `planes`, of which `first` is the first, those from `from` on.
+fn keep<'a, T: Copy + 'a>(
+    from: i64,
+    first: &mut i64,
+    len: &mut usize,
+    planes: impl Iterator<Item = &'a mut [T]>,
+) {
+    let unneeded = (from - *first).clamp(0, *len as i64) as usize;
+    for plane in planes {
+        plane.copy_within(unneeded..*len, 0);
+    }
+    *first += unneeded as i64;
+    *len -= unneeded;
+}
+
 impl<T: Folds> Halved<T> {
     pub fn new(ratio: Ratio, half: Half, shape: Shape, channels: usize, level: Level) -> Self {
         Self {
@@ -238,13 +253,9 @@ impl<T: Folds> Halved<T> {
 
     /// Forgets what the sharp filter needs no more.
     fn forget(&mut self) {
-        let unneeded = self.stages.sharp.needed_from() - self.first;
-        let unneeded = unneeded.clamp(0, self.len as i64) as usize;
-        for plane in &mut self.planes {
-            plane.copy_within(unneeded..self.len, 0);
-        }
-        self.first += unneeded as i64;
-        self.len -= unneeded;
+        let from = self.stages.sharp.needed_from();
+        let planes = self.planes.iter_mut().map(Vec::as_mut_slice);
+        keep(from, &mut self.first, &mut self.len, planes);
     }
 }
 
@@ -376,13 +387,9 @@ impl<T: Folds> Doubled<T> {
 
     /// Forgets what no output needs any more.
     fn forget(&mut self) {
-        let unneeded = self.first_for(self.stages.next) - self.first;
-        let unneeded = unneeded.clamp(0, self.len as i64) as usize;
-        for plane in self.planes.chunks_exact_mut(self.held) {
-            plane.copy_within(unneeded..self.len, 0);
-        }
-        self.first += unneeded as i64;
-        self.len -= unneeded;
+        let from = self.first_for(self.stages.next);
+        let planes = self.planes.chunks_exact_mut(self.held);
+        keep(from, &mut self.first, &mut self.len, planes);
     }
 }
 

@@ -106,29 +106,28 @@ pub fn reach(ratio: Ratio) -> f64 {
     REACH * ratio.input_per_output().max(1.0)
 }
 
+/// Twice the place, in outputs, that a block of `count` is symmetric about.
+fn about(count: u64, ratio: Ratio) -> u64 {
+    if count.is_multiple_of(2) && ratio.l % 2 == 1 {
+        ratio.l
+    } else {
+        0
+    }
+}
+
 impl Shape {
     /// The outputs of a round.
     pub fn block(self, ratio: Ratio) -> Block {
-        let (l, count) = (ratio.l as i64, self.units * ratio.l);
-        let twice = if count.is_multiple_of(2) && l % 2 == 1 {
-            l
-        } else {
-            0
-        };
-        Block::new(twice, -(self.early as i64), count)
+        let count = self.units * ratio.l;
+        Block::new(about(count, ratio) as i64, -(self.early as i64), count)
     }
 
     /// A block of `units` periods.
     fn of(units: u64, ratio: Ratio) -> Self {
         let count = units * ratio.l;
-        let about = if count.is_multiple_of(2) && ratio.l % 2 == 1 {
-            ratio.l
-        } else {
-            0
-        };
         Self {
             units,
-            early: (count - about).saturating_sub(1) / 2,
+            early: (count - about(count, ratio)).saturating_sub(1) / 2,
         }
     }
 
