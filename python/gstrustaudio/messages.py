@@ -240,7 +240,14 @@ class VadFrame(_Message):
     speech: bool
     level: float
     noise_floor: float
+    #: Fields of the detector, ``score-…``, and of a newer plugin.
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
+
+    @property
+    def scores(self) -> Dict[str, float]:
+        """What the probability was made of, by the detector's names (without ``score-``), ``logit`` first."""
+        prefix = "score-"
+        return {k[len(prefix):]: float(v) for k, v in self.extra.items() if k.startswith(prefix)}
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,12 @@
 """What is kept of a run, for its document and its report."""
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
-from .messages import BreakerChange, Event, Metrics, NodeFailure, Segment, SegmentJoiner, VadChange
-from .waveform import Waveform
+from .messages import BreakerChange, Event, Metrics, NodeFailure, Segment, SegmentJoiner, VadChange, VadFrame
+from .waveform import Envelope, Waveform
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,9 @@ class Run:
     breakers: List[BreakerChange] = field(default_factory=list)
     errors: List[Failure] = field(default_factory=list)
     waveform: Optional[Waveform] = None
+    #: Courses of each detector that posted its frames, by element and name: ``probability``, and its
+    #: scores.
+    heard: Dict[str, Dict[str, Envelope]] = field(default_factory=dict)
     #: The tracer's document, where the run was traced.
     traced: Optional[Dict[str, Any]] = None
     #: Bounds of what is kept: a server with many runs at once wants less of each.
@@ -71,6 +75,9 @@ class Run:
             segment = self._joiner.add(event)
             if segment is not None:
                 self._keep(segment)
+        elif isinstance(event, VadFrame):
+            if self.max_windows and event.running_time is not None:
+                self._hear(event, event.running_time)
         elif isinstance(event, NodeFailure):
             self.num_failures += 1 + (event.num_omitted or 0)
             if len(self.failures) < self.max_kept:
@@ -78,6 +85,26 @@ class Run:
         elif isinstance(event, BreakerChange):
             if len(self.breakers) < self.max_kept:
                 self.breakers.append(event)
+
+    def _hear(self, frame: VadFrame, time: int) -> None:
+        courses = self.heard.setdefault(frame.element, {})
+        for name, value in {"probability": frame.probability, **frame.scores}.items():
+            if math.isfinite(value):
+                courses.setdefault(name, Envelope()).add(time, value, value)
+
+    @property
+    def media_time(self) -> int:
+        """Where the last thing ends that the run says of its audio, in running time."""
+        ends = [0]
+        known = [m for windows in self.windows.values() for m in windows] + list(self.latest.values())
+        ends += [m.running_time + m.duration for m in known if m.running_time is not None]
+        ends += [s.end if s.end is not None else s.start for s in self.segments]
+        courses = [c for courses in self.heard.values() for c in courses.values()]
+        for envelope in [*courses, *([self.waveform] if self.waveform else [])]:
+            if len(envelope):
+                # The last stretch may be longer than what is in it.
+                ends.append(envelope.duration - envelope.width + 1)
+        return max(ends)
 
     def _keep(self, segment: Segment) -> None:
         self.num_segments += 1

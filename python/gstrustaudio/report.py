@@ -8,6 +8,7 @@ from html import escape
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from .document import calls, node_times, run_document
+from .heard import courses_drawing
 from .messages import NodeFailure, Segment
 from .record import Run
 from .svg import LEFT, WIDTH, TimeAxis, drawing, duration, envelope, seconds, sparkline
@@ -29,6 +30,7 @@ def html_report(run: Run) -> str:
         _head(run, execution),
         _errors(run),
         _timeline(run),
+        _heard(run),
         _elements(run, execution["nodes"]),
         _windows(run),
         _failures(run),
@@ -81,7 +83,7 @@ def _head(run: Run, execution: Dict[str, Any]) -> str:
         facts.append(("Outcome", _state(run.outcome)))
     if run.total_time is not None:
         facts.append(("Wall time", f"{seconds(run.total_time)} s"))
-    media = _media_time(run)
+    media = run.media_time
     if media:
         facts.append(("Audio", f"{seconds(media)} s"))
     if run.segments:
@@ -110,20 +112,8 @@ def _errors(run: Run) -> str:
     return _section("errors", "Errors", "They ended the run.", body)
 
 
-def _media_time(run: Run) -> int:
-    """Where the last thing ends that the run says of its audio, in running time."""
-    ends = [0]
-    known = [m for windows in run.windows.values() for m in windows] + list(run.latest.values())
-    ends += [m.running_time + m.duration for m in known if m.running_time is not None]
-    ends += [s.end if s.end is not None else s.start for s in run.segments]
-    if run.waveform is not None and len(run.waveform):
-        # The last stretch may be longer than what is in it.
-        ends.append(run.waveform.duration - run.waveform.width + 1)
-    return max(ends)
-
-
 def _timeline(run: Run) -> str:
-    media = _media_time(run)
+    media = run.media_time
     wave = run.waveform if run.waveform is not None and len(run.waveform) else None
     if not media or not (run.segments or wave or run.breakers or run.num_failures):
         return ""
@@ -175,6 +165,17 @@ def _timeline(run: Run) -> str:
     if run.failures or run.breakers:
         intro += " Below: failed calls and the circuit breaker."
     return _section("timeline", "Timeline", intro, drawn + listed)
+
+
+def _heard(run: Run) -> str:
+    if not run.heard:
+        return ""
+    drawings = "".join(
+        (f"<h3>{escape(name)}</h3>" if len(run.heard) > 1 else "") + courses_drawing(run, name)
+        for name in run.heard
+    )
+    return _section("heard", "What the detector heard", "Probability of speech, and the scores that it was made "
+                    "of, each to its own scale; segments are shaded.", drawings)
 
 
 def _speech_block(axis: TimeAxis, s: Segment, media: int, top: float, height: float) -> str:
@@ -319,7 +320,7 @@ def _windows(run: Run) -> str:
             series[name] = points
     if not series:
         return ""
-    axis = TimeAxis(_media_time(run))
+    axis = TimeAxis(run.media_time)
     body: List[str] = []
     y = 6.0
     bottom = y + 58 * len(series)

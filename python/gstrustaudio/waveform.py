@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""An envelope of audio of any length in bounded memory."""
+"""Envelopes of audio, and of what is said of it, of any length in bounded memory."""
 from __future__ import annotations
 
+import math
 import wave
 from array import array
 from typing import Any, Dict, List, Literal, Optional, Tuple
@@ -11,9 +12,9 @@ _FORMATS: Dict[str, Tuple[Literal["h", "i", "f", "d"], float]] = {
     "S16": ("h", 2.0**15), "S32": ("i", 2.0**31), "F32": ("f", 1.0), "F64": ("d", 1.0)}
 
 
-class Waveform:
-    """Lowest and highest sample of each stretch of time; when there are too many stretches, pairs
-    of them become one."""
+class Envelope:
+    """Lowest and highest value of each stretch of time; when there are too many stretches, pairs of
+    them become one."""
 
     def __init__(self, width: int = 10_000_000, limit: int = 2048) -> None:
         #: Length of a stretch in ns.
@@ -31,16 +32,29 @@ class Waveform:
         return len(self._low) * self.width
 
     def add(self, time: int, low: float, high: float) -> None:
-        """The samples at ``time`` (ns) lie in ``low..high``, full scale being 1."""
+        """The values at ``time`` (ns) lie in ``low..high``."""
         while time // self.width >= self._limit:
             self._halve()
         at = time // self.width
         missing = at + 1 - len(self._low)
         if missing > 0:
-            self._low.extend([0.0] * missing)
-            self._high.extend([0.0] * missing)
+            self._low.extend([math.inf] * missing)
+            self._high.extend([-math.inf] * missing)
         self._low[at] = min(self._low[at], low)
         self._high[at] = max(self._high[at], high)
+
+    def peaks(self) -> List[Tuple[float, float]]:
+        """Lowest and highest value of each stretch; of one without any, infinity and its negative."""
+        return list(zip(self._low, self._high))
+
+    def _halve(self) -> None:
+        for values, pick in ((self._low, min), (self._high, max)):
+            values[:] = [pick(values[i : i + 2]) for i in range(0, len(values), 2)]
+        self.width *= 2
+
+
+class Waveform(Envelope):
+    """The envelope of samples, full scale being 1. Where there are none there is silence."""
 
     def add_samples(self, time: int, duration: int, format_name: str, data: Any) -> bool:
         """Samples of all channels, in whatever order they come; false if the format is not one of
@@ -60,13 +74,8 @@ class Waveform:
         return True
 
     def peaks(self) -> List[Tuple[float, float]]:
-        """Lowest and highest sample of each stretch."""
-        return list(zip(self._low, self._high))
-
-    def _halve(self) -> None:
-        for values, pick in ((self._low, min), (self._high, max)):
-            values[:] = [pick(values[i : i + 2]) for i in range(0, len(values), 2)]
-        self.width *= 2
+        """Lowest and highest sample of each stretch, and 0."""
+        return [(min(low, 0.0), max(high, 0.0)) for low, high in super().peaks()]
 
 
 def read_wave(path: str) -> Optional[Waveform]:

@@ -8,10 +8,10 @@ from support import METRICS, InFolder, cli, speech
 
 from browser import chromium
 
-from gstrustaudio import BreakerChange, Failure, Metrics, NodeFailure, Run, VadChange
+from gstrustaudio import BreakerChange, Failure, Metrics, NodeFailure, Run, VadChange, VadFrame
 from gstrustaudio.record import MAX_KEPT, MAX_WINDOWS
 from gstrustaudio.report import html_report
-from gstrustaudio.waveform import Waveform, read_wave
+from gstrustaudio.waveform import Envelope, Waveform, read_wave
 
 S = 10**9
 FLAKY = '''
@@ -95,7 +95,71 @@ def run_of_everything():
     return run
 
 
+def frame(element, at, probability, **scores):
+    return VadFrame.from_fields(
+        {"probability": probability, "speech": probability >= 0.5, "level": -20.0, "noise-floor": -70.0, "timestamp": 0,
+         "stream-time": 0, "running-time": at, "duration": S // 100,
+         **{f"score-{name}": value for name, value in scores.items()}}, element)
+
+
+class Heard(unittest.TestCase):
+    def test_courses_of_a_detector_are_drawn_with_their_gaps(self):
+        run = Run()
+        # Half a second of a ramp, a gap, and one second of half a probability.
+        for i in range(50):
+            run.add(frame("vad<0>", i * S // 100, i / 50, logit=i / 5 - 5, **{"above-floor": 7.0}))
+        for i in range(100, 200):
+            run.add(frame("vad<0>", i * S // 100, 0.5, logit=0.0, **{"above-floor": float("inf")}))
+        self.assertEqual(list(run.heard), ["vad<0>"])
+        self.assertEqual(list(run.heard["vad<0>"]), ["probability", "logit", "above-floor"])
+        page = html_report(run)
+        shown = Shown(page)
+        self.assertEqual(shown.loads, [])
+        self.assertEqual(shown.count("polygon", "course"), 2 + 2 + 1)
+        self.assertIn("What vad<0> heard", shown.titles)
+        self.assertIn("probability 0.00 to 0.98; logit -5.00 to 4.80; above-floor 7.00 to 7.00", page)
+        first, second = re.findall(r'class="course" points="([^"]+)"', page)[:2]
+        points = [tuple(map(float, p.split(","))) for p in first.split()]
+        self.assertEqual(len(points), 2 * 50)
+        # The time axis is of 1.99 s and one nanosecond, 1000 units from 60 on; a strip is 44 high from 15 on.
+        for i, (x, y) in enumerate(points[:50]):
+            self.assertAlmostEqual(x, 60 + 1000 * (i + 0.5) / 199, delta=0.1)
+            self.assertAlmostEqual(y, 15 + 44 * (1 - i / 50), delta=0.1)
+        self.assertEqual({p.split(",")[1] for p in second.split()}, {"37.0"})
+
+    def test_a_server_without_windows_keeps_no_courses(self):
+        run = Run(max_windows=0)
+        run.add(frame("vad0", 0, 0.5))
+        self.assertEqual(run.heard, {})
+
+    def test_an_envelope_tells_of_stretches_without_values(self):
+        course = Envelope(width=10, limit=8)
+        for i in range(16):
+            if i not in (4, 5, 7):
+                course.add(i * 10, i, i + 0.5)
+        inf = float("inf")
+        self.assertEqual(course.peaks(), [(0, 1.5), (2, 3.5), (inf, -inf), (6, 6.5), (8, 9.5), (10, 11.5), (12, 13.5), (14, 15.5)])
+
+
 class Page(InFolder):
+    def test_frames_of_a_real_run_are_drawn(self):
+        speech(self.folder)
+        page = self.folder / "run.html"
+        done = cli(
+            "run", "--html", str(page), "--", "filesrc", f"location={self.folder}/speech.wav", "!", "wavparse", "!",
+            "rustaudioconvert", "!", "audio/x-raw,format=F32LE,channels=1", "!", "rustresample", "!",
+            "audio/x-raw,rate=16000", "!", "rustvad", "name=a", "detector=neural", "post-frames=true", "!",
+            "rustvad", "name=b", "post-frames=true", "!", "rustvad", "name=c", "!", "fakesink")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        shown = Shown(chromium(page, "--dump-dom"))
+        self.assertIn("What a heard", shown.titles)
+        self.assertIn("What b heard", shown.titles)
+        names = [n for n in ("probability", "logit", "silero-logit", "flux", "under-peak", "above-floor", "window-logit")]
+        for name in names:
+            self.assertIn(name, shown.text)
+        self.assertEqual(shown.count("text", "course-name"), 6 + 3)
+        self.assertGreaterEqual(shown.count("rect", "spoken"), 2)
+
     def test_a_real_run_in_the_browser(self):
         known = speech(self.folder)
         page = self.folder / "run.html"
