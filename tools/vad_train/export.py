@@ -19,9 +19,10 @@ import numpy as np
 import torch
 
 from front import FEATURES
-from model import DENSE, MEMORY, Net
+from model import DENSE, LOOK_AHEADS, MEMORY, Net
+from silero import HIDDEN
 from trained import load
-from words import blocks, words
+from words import blocks, from_blocks, words
 
 #: The matrices in the order of the file, and whether their inputs may be below zero.
 MATRICES = {"frame": True, "window": True, "input": False, "recurrent": True}
@@ -55,20 +56,6 @@ def folded(net: Net) -> tuple[Words, dict[str, np.ndarray]]:
     }
 
 
-def rounded(net: Net) -> Net:
-    """The network as it is after rounding."""
-    w = {k: torch.from_numpy(np.asarray(v, np.float32)) for k, v in folded(net)[1].items()}
-    out = Net()
-    out.load_state_dict({
-        "mean": torch.zeros(FEATURES), "deviation": torch.ones(FEATURES),
-        "dense.weight": w["frame"], "dense.bias": w["dense"], "window.weight": w["window"],
-        "memory.weight_ih_l0": w["input"], "memory.weight_hh_l0": w["recurrent"],
-        "memory.bias_ih_l0": w["gates"], "memory.bias_hh_l0": torch.zeros(4 * MEMORY),
-        "heads.weight": torch.cat([w["of_memory"], w["of_inputs"]], 1), "heads.bias": w["offset"],
-    })
-    return out.eval()
-
-
 def packed(found: Words, w: dict[str, np.ndarray]) -> bytes:
     """The file of what `folded` gives."""
     assert w["dense"].shape == (DENSE,)
@@ -78,6 +65,35 @@ def packed(found: Words, w: dict[str, np.ndarray]) -> bytes:
         floats += [memory, inputs, np.array([offset])]
     data = b"".join(blocks(matrix) for matrix, _ in matrices)
     return data + np.concatenate(floats).astype("<f4").tobytes()
+
+
+def unpacked(data: bytes) -> Net:
+    """The network of such a file, as the crate hears it."""
+    net, inputs = Net(), FEATURES + 3
+    shapes = {"frame": (DENSE, inputs), "window": (DENSE, HIDDEN), "input": (4 * MEMORY, DENSE),
+              "recurrent": (4 * MEMORY, MEMORY)}
+    w, at = {}, 0
+    for name, (outputs, width) in shapes.items():
+        size = 2 * outputs * (width + width % 2)
+        w[name] = from_blocks(data[at : at + size], outputs, width)[:, :, 0].astype(np.float64)
+        at += size
+    floats = np.frombuffer(data[at:], "<f4").astype(np.float64)
+    sizes = [DENSE, 4 * MEMORY, *(outputs for outputs, _ in shapes.values()),
+             *len(LOOK_AHEADS) * [MEMORY, inputs, 1]]
+    dense, gates, *rest = np.split(floats, np.cumsum(sizes)[:-1])
+    scales, heads = rest[: len(shapes)], rest[len(shapes) :]
+    for name, scale in zip(shapes, scales):
+        w[name] *= scale[:, None]
+    memories, of_inputs, offsets = heads[::3], heads[1::3], heads[2::3]
+    state = {
+        "mean": np.zeros(FEATURES), "deviation": np.ones(FEATURES),
+        "dense.weight": w["frame"], "dense.bias": dense, "window.weight": w["window"],
+        "memory.weight_ih_l0": w["input"], "memory.weight_hh_l0": w["recurrent"],
+        "memory.bias_ih_l0": gates, "memory.bias_hh_l0": np.zeros(4 * MEMORY),
+        "heads.weight": np.hstack([memories, of_inputs]), "heads.bias": np.concatenate(offsets),
+    }
+    net.load_state_dict({k: torch.from_numpy(v.astype(np.float32)) for k, v in state.items()})
+    return net.eval()
 
 
 def main() -> None:

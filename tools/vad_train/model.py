@@ -18,8 +18,6 @@ MOST_OVER, NOISY, CLEAR = 6.0, 10.0, 20.0
 #: And all of it where the mean log-likelihood ratio of the bands was AUDIBLE or more in one of the newest
 #: RECENT frames, none where it was INAUDIBLE or less in all of them.
 INAUDIBLE, AUDIBLE, RECENT = -2.0, 0.0, 8
-#: Share of it that is left where the frame was raised by MAX_GAIN before Silero.
-RAISED = 0.5
 #: Silero's share in what is told: none up to SHARED dB, MOST_SHARE from ALL_SHARED dB on.
 MOST_SHARE, SHARED, ALL_SHARED = 0.5, 25.0, 40.0
 #: Scale of Silero's logits among the inputs.
@@ -101,7 +99,7 @@ def settled(out: torch.Tensor, own: torch.Tensor, logits: torch.Tensor, clear: t
     share = MOST_SHARE * ((clear - SHARED) / (ALL_SHARED - SHARED)).clamp(0, 1)
     over = MOST_OVER * noisy * audible
     if raised is not None:
-        over = over * (1 - (1 - RAISED) / MAX_GAIN * raised[:, part, None])
+        over = over * (1 - raised[:, part, None] / MAX_GAIN)
     return torch.minimum(out + share * (silero - out), silero + over)
 
 

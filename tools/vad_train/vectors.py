@@ -1,6 +1,6 @@
 """Writes test vectors for the crate: made audio, and what the exported head says of it.
 
-    python vectors.py MODEL.pt VECTORS.bin
+    python vectors.py WEIGHTS.bin VECTORS.bin
 
 1.5 s of 16-bit samples, then for each look-ahead 150 logits in single precision, as the frames come; then as
 many for the samples divided by 100, which are raised before Silero.
@@ -14,11 +14,10 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import lfilter
 
-from export import rounded
+from export import unpacked
 from make import view
 from model import predict
 from silero import RATE, Silero
-from trained import load
 
 SAMPLES = 24_000
 
@@ -40,7 +39,7 @@ def voice() -> np.ndarray:
 
 
 def main() -> None:
-    net, audio = rounded(load(Path(sys.argv[1]))), voice()
+    net, audio = unpacked(Path(sys.argv[1]).read_bytes()), voice()
     signals = np.stack([audio, np.round(audio / 100)]) / 32768
     out = predict(net, view(Silero(), signals))
     print(out.shape[1], "frames, probabilities", (1 / (1 + np.exp(-out[0, ::15]))).round(3).tolist())

@@ -32,3 +32,9 @@ def blocks(w: np.ndarray) -> bytes:
     outputs, inputs, taps = w.shape
     w = w.reshape(outputs // BLOCK, BLOCK, inputs // 2, 2, taps)
     return w.transpose(0, 4, 2, 1, 3).astype("<i2").tobytes()
+
+
+def from_blocks(data: bytes, outputs: int, inputs: int, taps: int = 1) -> np.ndarray:
+    """Words [outputs, inputs, taps] of what `blocks` gives."""
+    w = np.frombuffer(data, "<i2").reshape(outputs // BLOCK, taps, -1, BLOCK, 2)
+    return w.transpose(0, 3, 2, 4, 1).reshape(outputs, -1, taps)[:, :inputs]

@@ -96,12 +96,12 @@ impl Neural {
         }
     }
 
-    /// The logit after 10 ms of samples at 16 kHz.
-    fn hear(&mut self, hop: &mut [f32; HOP]) -> f32 {
+    /// The logit after 10 ms of samples at 16 kHz, of which Silero's network does not hear the first `unheard`.
+    fn hear(&mut self, hop: &mut [f32; HOP], unheard: usize) -> f32 {
         let heard = self.front.push(hop);
         let raised = self.leveller.run(hop, heard.level, heard.tracked);
         self.heard.copy_from_slice(&heard.features[FEATURES - 3..]);
-        if let Some(logit) = self.silero.push(hop) {
+        if let Some(logit) = self.silero.push(&hop[unheard..]) {
             self.logits = [logit.clamp(-MOST, MOST) * LOGIT_SCALE, self.logits[0]];
             self.head.window(self.silero.hidden());
         }
@@ -125,15 +125,18 @@ impl Neural {
         self.forget();
         let mut mirrored = opening;
         mirrored.reverse();
+        // Its windows begin where the recording does.
+        let mut unheard = Opening::SAMPLES % silero::Network::WINDOW;
         for hop in mirrored.as_chunks_mut().0 {
-            self.hear(hop);
+            self.hear(hop, unheard);
+            unheard = 0;
         }
         let hops = opening.as_chunks_mut().0;
         let first = self.frames + 1 - hops.len() as u64;
         self.opened = first..first + Opening::FRAMES as u64;
         self.greatest = f32::NEG_INFINITY;
         hops.iter_mut().fold(self.logit, |_, hop| {
-            let logit = self.hear(hop);
+            let logit = self.hear(hop, 0);
             self.remember(logit);
             logit
         })
@@ -183,7 +186,7 @@ impl Detector for Neural {
         samples.iter_mut().for_each(|x| *x = sane(*x));
         self.logit = match self.opening.take(&samples) {
             Some(opening) => self.open(*opening),
-            None => self.hear(&mut samples),
+            None => self.hear(&mut samples, 0),
         };
         self.take(false)
     }

@@ -14,8 +14,6 @@ const CLEAR: f32 = 20.0;
 const INAUDIBLE: f32 = -2.0;
 const AUDIBLE: f32 = 0.0;
 const RECENT: usize = 8;
-/// Share of it that is left where the leveller raised the frame as far as it may.
-const RAISED: f32 = 0.5;
 /// Silero's share in what is told: none up to `SHARED` dB, `MOST_SHARE` from `ALL_SHARED` dB on.
 const MOST_SHARE: f32 = 0.5;
 const SHARED: f32 = 25.0;
@@ -56,7 +54,8 @@ impl Told {
         let recent = self.ratios.iter().copied().fold(f32::MIN, f32::max);
         let noisy = part(CLEAR - clear, CLEAR - NOISY);
         let audible = part(recent - INAUDIBLE, AUDIBLE - INAUDIBLE);
-        let trusted = 1.0 - (1.0 - RAISED) * part(frame.raised, leveller::MOST);
+        // What was raised as far as it may be is no surer than Silero says.
+        let trusted = 1.0 - part(frame.raised, leveller::MOST);
         let share = MOST_SHARE * part(clear - SHARED, ALL_SHARED - SHARED);
         (logit + share * (silero - logit)).min(silero + MOST_OVER * noisy * audible * trusted)
     }
@@ -98,8 +97,8 @@ mod tests {
 
     #[test]
     fn the_further_a_frame_was_raised_the_less_the_head_may_exceed_silero() {
-        assert_eq!(first(7.0, 0.0, of(10.0, 1.0, 10.0)), 4.5);
-        assert_eq!(first(7.0, 0.0, of(10.0, 1.0, 20.0)), 3.0);
+        assert_eq!(first(7.0, 0.0, of(10.0, 1.0, 10.0)), 3.0);
+        assert_eq!(first(7.0, 0.0, of(10.0, 1.0, 20.0)), 0.0);
     }
 
     #[test]
