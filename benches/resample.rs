@@ -38,7 +38,8 @@ const CONVERTERS: [(&str, Make); 16] = [
         Some(Box::new(Own::new(&free(r, c, 10))))
     }),
     ("libsoxr HQ", |r, c| {
-        Soxr::new(r, c).map(|s| Box::new(s) as Box<dyn Converter>)
+        let soxr = Soxr::new(r, c).ok()?;
+        Some(Box::new(soxr))
     }),
     // The quality whose pass band is as wide as libsoxr's.
     ("rustresample q8 free", |r, c| {
@@ -135,8 +136,8 @@ fn main() {
         .without_plots()
         .configure_from_args();
     let quick = std::env::args().any(|a| a == "--test");
-    if Soxr::new(PAIRS[0], 1).is_none() {
-        println!("libsoxr.so.0 is missing (apt install libsoxr0): its rows are left out");
+    if let Err(why) = Soxr::new(PAIRS[0], 1) {
+        println!("{why}: its rows are left out");
     }
     let mut times: BTreeMap<(usize, usize, usize), f64> = BTreeMap::new();
     for (p, pair) in PAIRS.iter().enumerate() {

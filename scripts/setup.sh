@@ -74,6 +74,16 @@ need_runtime() {
 # The name of the interpreter's library, which is its package's name too.
 libpython() { /usr/bin/python3 -c 'import sys; print("libpython%d.%d" % sys.version_info[:2])' 2>/dev/null; }
 
+# The libraries that benches/resample_peers.rs, benches/resample.rs and benches/convert.rs load to compare with, and
+# the detector of tools/cold_streams.rs and tools/live_pipelines.rs.
+need_peers() {
+  # Its name has a number that differs by release.
+  local swresample
+  swresample=$(apt-cache --names-only search '^libswresample[0-9]+$' 2>/dev/null | cut -d' ' -f1 | sort -V | tail -1) || true
+  need_packages libsoxr0 "${swresample:-libswresample4}" libzita-resampler1 libspeexdsp1 libsamplerate0 \
+    libspa-0.2-modules gstreamer1.0-plugins-bad
+}
+
 # Installs what the need_* before it found missing.
 set_up() {
   [ -n "${missing_packages[*]-}${missing_rust[*]-}$missing_libpython" ] || return 0

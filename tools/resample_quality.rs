@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use gstrustaudio::dsp::resample::{EngineChoice, Spec};
 use rig::Converter;
 use rig::meter::{Quality, measure};
-use rig::peers::{Gst, GstS16, Own, OwnS16, Soxr, engine, free};
+use rig::peers::{Gst, GstS16, Own, OwnS16, Quantised, Soxr, engine, free};
 
 type Rates = (u32, u32);
 
@@ -60,10 +60,14 @@ fn main() -> std::io::Result<()> {
             "| {} to {} | {} | {} |",
             rates.0,
             rates.1,
-            cell(rates, || boxed(GstS16::new(rates, 1, 4))),
-            cell(rates, || boxed(OwnS16::new(&Spec::new(
-                rates.0, rates.1, 1
-            )))),
+            cell(rates, || {
+                let theirs = GstS16::new(rates, 1, 4);
+                boxed(Quantised(Box::new(theirs)))
+            }),
+            cell(rates, || {
+                let ours = OwnS16::new(&Spec::new(rates.0, rates.1, 1));
+                boxed(Quantised(Box::new(ours)))
+            }),
         );
     }
     println!();
@@ -89,7 +93,7 @@ fn main() -> std::io::Result<()> {
             };
             (label, measure(rates, &mut make))
         })
-        .chain(Soxr::new(rates, 1).map(|_| {
+        .chain(Soxr::new(rates, 1).ok().map(|_| {
             let quality = measure(rates, &mut || {
                 boxed(Soxr::new(rates, 1).expect("found before"))
             });

@@ -10,6 +10,7 @@ use gstrustaudio::dsp::resample::{EngineChoice, Output, Resampler, Spec, Stream}
 use gstrustaudio::dsp::{Frames, Layout};
 
 use super::Converter;
+use super::library::Library;
 
 /// This crate's.
 pub struct Own {
@@ -106,7 +107,7 @@ impl Converter for Own {
     }
 }
 
-/// This crate's between 16-bit samples; for its quality, not to be timed.
+/// This crate's between 16-bit samples.
 pub struct OwnS16 {
     stream: Stream,
     channels: usize,
@@ -124,20 +125,19 @@ impl OwnS16 {
     }
 }
 
-impl Converter for OwnS16 {
-    fn process(&mut self, input: &[f32], output: &mut [f32]) -> usize {
-        let samples = to_s16(input);
-        let bytes: Vec<u8> = samples.iter().flat_map(|v| v.to_le_bytes()).collect();
+impl Converter<i16> for OwnS16 {
+    fn process(&mut self, input: &[i16], output: &mut [i16]) -> usize {
         let frames = input.len() / self.channels;
-        let input = Frames::interleaved(&bytes, frames);
+        // SAFETY: the same samples as bytes, of which each has a value.
+        let bytes = unsafe { input.align_to::<u8>().1 };
+        let input = Frames::interleaved(bytes, frames);
         self.stream.push(input).expect("all of them");
         let frames = self.stream.available();
-        let mut bytes = vec![0; frames * self.channels * 2];
-        self.stream.pull(frames, &mut bytes);
-        let samples = bytes.as_chunks().0.iter();
-        let samples = samples.map(|b| from_s16(i16::from_le_bytes(*b)));
-        output.iter_mut().zip(samples).for_each(|(to, v)| *to = v);
-        frames * self.channels
+        let made = frames * self.channels;
+        // SAFETY: the same room as bytes; whatever they are, two of them are a sample.
+        let room = unsafe { output[..made].align_to_mut::<u8>().1 };
+        self.stream.pull(frames, room);
+        made
     }
 
     fn latency(&self) -> f64 {
@@ -145,14 +145,23 @@ impl Converter for OwnS16 {
     }
 }
 
-/// The nearest 16-bit samples.
-fn to_s16(samples: &[f32]) -> Vec<i16> {
-    let samples = samples.iter();
-    samples.map(|v| (v * 32_768.0).round() as i16).collect()
-}
+/// A converter of 16-bit samples for the meter, which has `f32`; not to be timed.
+pub struct Quantised(pub Box<dyn Converter<i16>>);
 
-fn from_s16(sample: i16) -> f32 {
-    f32::from(sample) / 32_768.0
+impl Converter for Quantised {
+    fn process(&mut self, input: &[f32], output: &mut [f32]) -> usize {
+        let nearest = input.iter().map(|v| (v * 32_768.0).round() as i16);
+        let mut samples = vec![0; output.len()];
+        let made = self.0.process(&nearest.collect::<Vec<_>>(), &mut samples);
+        for (to, sample) in output.iter_mut().zip(&samples[..made]) {
+            *to = f32::from(*sample) / 32_768.0;
+        }
+        made
+    }
+
+    fn latency(&self) -> f64 {
+        self.0.latency()
+    }
 }
 
 /// GStreamer's `GstAudioResampler`, as `audioresample` sets it up.
@@ -253,7 +262,7 @@ impl Converter for Gst {
     }
 }
 
-/// The same between 16-bit samples; for its quality, not to be timed.
+/// The same between 16-bit samples.
 pub struct GstS16(Gst);
 
 impl GstS16 {
@@ -263,13 +272,9 @@ impl GstS16 {
     }
 }
 
-impl Converter for GstS16 {
-    fn process(&mut self, input: &[f32], output: &mut [f32]) -> usize {
-        let mut samples = vec![0; output.len()];
-        let made = self.0.convert(&to_s16(input), &mut samples);
-        let samples = samples[..made].iter().map(|v| from_s16(*v));
-        output.iter_mut().zip(samples).for_each(|(to, v)| *to = v);
-        made
+impl Converter<i16> for GstS16 {
+    fn process(&mut self, input: &[i16], output: &mut [i16]) -> usize {
+        self.0.convert(input, output)
     }
 
     fn latency(&self) -> f64 {
@@ -327,22 +332,14 @@ pub struct Soxr {
 const HQ: c_ulong = 4;
 
 impl Soxr {
-    /// `None` if this machine has no `libsoxr.so.0`.
-    pub fn new(rates: (u32, u32), channels: usize) -> Option<Self> {
-        // SAFETY: the symbols have these types in soxr.h of 0.1.x, whose ABI version is 0.
+    /// Why not, where this machine has no libsoxr.
+    pub fn new(rates: (u32, u32), channels: usize) -> Result<Self, String> {
+        let library = Library::open(&[c"libsoxr.so.0"], "libsoxr0")?;
+        // SAFETY: the functions have these types in soxr.h of 0.1.x, whose ABI version is 0.
         unsafe {
-            let library = libc::dlopen(c"libsoxr.so.0".as_ptr(), libc::RTLD_NOW);
-            if library.is_null() {
-                return None;
-            }
-            let symbol = |name: &std::ffi::CStr| {
-                let symbol = libc::dlsym(library, name.as_ptr());
-                assert!(!symbol.is_null(), "{name:?}");
-                symbol
-            };
-            let create: Create = std::mem::transmute(symbol(c"soxr_create"));
+            let create: Create = library.function(c"soxr_create")?;
             let quality: unsafe extern "C" fn(c_ulong, c_ulong) -> QualitySpec =
-                std::mem::transmute(symbol(c"soxr_quality_spec"));
+                library.function(c"soxr_quality_spec")?;
             let spec = quality(HQ, 0);
             let soxr = create(
                 rates.0.into(),
@@ -354,16 +351,11 @@ impl Soxr {
                 std::ptr::null(),
             );
             assert!(!soxr.is_null());
-            Some(Self {
+            Ok(Self {
                 soxr,
-                process: std::mem::transmute::<*mut c_void, Process>(symbol(c"soxr_process")),
-                delay: std::mem::transmute::<
-                    *mut c_void,
-                    unsafe extern "C" fn(*mut c_void) -> c_double,
-                >(symbol(c"soxr_delay")),
-                delete: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void)>(
-                    symbol(c"soxr_delete"),
-                ),
+                process: library.function(c"soxr_process")?,
+                delay: library.function(c"soxr_delay")?,
+                delete: library.function(c"soxr_delete")?,
                 channels,
                 out_rate: rates.1,
             })
