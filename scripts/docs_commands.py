@@ -90,6 +90,7 @@ RULES = [
     Rule("", "--example resample_", MEASURES),
     Rule("", "--example many_pipelines", MEASURES),
     Rule("", "tools/count_instructions.py", "counts by valgrind what `.ci/run` counts"),
+    Rule("", "tools/count_arm.py", "emulates a cross-built program for minutes: run by itself"),
     Rule("", "tools/bench_gst_python.py", MEASURES),
     Rule("", "scripts/tracer_cost.py", MEASURES),
     Rule("", "tools/bench_numpy", PEERS),

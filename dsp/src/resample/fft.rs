@@ -23,7 +23,7 @@ use super::rounds::{Rounds, dropped};
 use super::table::FromF64;
 use crate::shared::Shared;
 use crate::simd::Level;
-use crate::simd::resample::Turned;
+use crate::simd::resample::turn_kernels;
 use crate::simd::resample_pass::Grouped;
 use crate::simd::resample_turn::{TurnKernels, Turns, pack};
 
@@ -79,7 +79,7 @@ pub struct Transforms<T> {
 pub type Planned<T> = Shared<(Ratio, Size), Transforms<T>>;
 
 /// `f32` and `f64`.
-pub trait Transformed: Grouped<Sum = Self> + FftNum + FromF64 + Turned {
+pub trait Transformed: Grouped<Sum = Self> + FftNum + FromF64 {
     /// The transforms in use.
     fn transforms() -> &'static Planned<Self>;
 }
@@ -190,7 +190,7 @@ impl<T: Transformed> Blocks<T> {
             ratio,
             size,
             plan,
-            kernels: T::turn_kernels(level),
+            kernels: turn_kernels(level),
             packed: zeros(points),
             spectrum: zeros(points),
             scratch: zeros(scratch),

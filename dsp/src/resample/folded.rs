@@ -19,10 +19,10 @@ use super::sharp::Sharp;
 use super::table::{Aligned, Real};
 use crate::shared::Shared;
 use crate::simd::Level;
-use crate::simd::resample;
+use crate::simd::resample::fold_kernels;
 use crate::simd::resample_fold::FoldKernels;
 use crate::simd::resample_pass::{GROUP, Grouped, Kernels, LANES, Pass, STEP, Words};
-use crate::simd::resample_turn::Number;
+use crate::simd::vector::Number;
 
 /// Windows that are made together, at most, of all channels.
 const WINDOWS: usize = 6;
@@ -67,7 +67,7 @@ pub struct Table<T> {
 pub type Tables<T> = Shared<(Ratio, Shape), Table<T>>;
 
 /// `f32` and `f64`.
-pub trait Folds: Real + Number + resample::Folded {
+pub trait Folds: Real + Number {
     fn tables() -> &'static Tables<Self>;
 }
 
@@ -221,7 +221,7 @@ impl<T: Folds> Folded<T> {
         let zeros = |n| vec![T::default(); n];
         Self {
             kernels: T::kernels(level),
-            fold: T::fold_kernels(level),
+            fold: fold_kernels(level),
             rounds: shape.rounds(ratio),
             shape,
             ratio,

@@ -14,6 +14,7 @@ use super::ratio::{Position, Ratio};
 use super::rounds::origin;
 use super::shape::Shape;
 use crate::simd::Level;
+use crate::simd::resample::fold_kernels;
 use crate::simd::resample_fold::FoldKernels;
 use crate::simd::resample_pass::Grouped;
 
@@ -140,7 +141,7 @@ impl<T: Folds> Stages<T> {
             half,
             sharp: Folded::new(half.inner(ratio), shape, channels, level),
             taps: half.weights(),
-            fold: T::fold_kernels(level),
+            fold: fold_kernels(level),
             base: 0,
             next: 0,
         }

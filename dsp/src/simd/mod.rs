@@ -3,6 +3,39 @@
 //! Run-time choice of instruction set. Every kernel below has a portable twin that it is checked
 //! against; `unsafe` of the signal processing lives here and nowhere else.
 
+/// `$kernel`, in which `$set` names the instruction set of `$level`: the one place where a level becomes
+/// what kernels are compiled for. (The levels with VNNI are told apart by those few who have use for it.)
+macro_rules! for_level {
+    ($level:expr, $set:ident => $kernel:expr) => {{
+        use $crate::simd::Isa;
+        #[cfg(target_arch = "aarch64")]
+        use $crate::simd::vector_arm::Neon;
+        #[cfg(target_arch = "x86_64")]
+        use $crate::simd::vector_x86::{Avx2, Avx512};
+        match $level.0 {
+            Isa::Portable => {
+                type $set = $crate::simd::vector::Portable;
+                $kernel
+            }
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => {
+                type $set = Neon;
+                $kernel
+            }
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 { .. } => {
+                type $set = Avx2;
+                $kernel
+            }
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 { .. } => {
+                type $set = Avx512;
+                $kernel
+            }
+        }
+    }};
+}
+
 pub mod convert;
 mod convert_body;
 mod convert_codec;
@@ -24,17 +57,21 @@ mod resample_fixed_body;
 #[cfg(target_arch = "x86_64")]
 mod resample_fixed_x86;
 pub mod resample_fold;
-#[cfg(target_arch = "x86_64")]
-mod resample_groups_x86;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod resample_groups;
 pub mod resample_pass;
-#[cfg(target_arch = "x86_64")]
-mod resample_rows_x86;
+mod resample_plain;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod resample_rows;
 pub mod resample_taps;
 pub mod resample_turn;
 pub mod resample_words;
-#[cfg(target_arch = "x86_64")]
-mod resample_x86;
 pub mod split;
+pub mod vector;
+#[cfg(target_arch = "aarch64")]
+mod vector_arm;
+#[cfg(target_arch = "x86_64")]
+mod vector_x86;
 
 use std::sync::OnceLock;
 

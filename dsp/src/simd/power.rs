@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 
 //! The power spectrum of real samples from a complex transform of half their number.
-#![cfg_attr(target_arch = "x86_64", allow(unsafe_code))]
+#![allow(unsafe_code)]
 
 use rustfft::num_complex::Complex32;
 
-#[cfg(target_arch = "x86_64")]
-use super::Isa;
 use super::Level;
+use super::vector::{Portable, Set};
+#[cfg(target_arch = "x86_64")]
+use super::{Isa, vector_x86::Avx2};
 
 /// `z` is the transform of pairs of samples as complex numbers, an even number of them, `turns[k] =
 /// exp(-i pi k / z.len())`, half as many as `z`. `power[k] = scale (|X_k|^2 + TINY)` for the `z.len() + 1`
@@ -21,20 +22,22 @@ const TINY: f32 = 1e-24;
 /// The kernel at `level`.
 pub fn power(level: Level) -> Power {
     match level.0 {
+        // Blocks are too short for wider vectors.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 { .. } | Isa::Avx512 { .. } => avx2,
-        _ => plain,
+        Isa::Avx2 { .. } | Isa::Avx512 { .. } => compiled::<Avx2>(),
+        _ => compiled::<Portable>(),
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-fn avx2(z: &[Complex32], turns: &[Complex32], scale: f32, power: &mut [f32]) {
-    #[target_feature(enable = "avx2")]
-    fn inner(z: &[Complex32], turns: &[Complex32], scale: f32, power: &mut [f32]) {
-        plain(z, turns, scale, power);
+/// Only for machines that have `S`.
+fn compiled<S: Set>() -> Power {
+    // SAFETY: chosen only where the machine has the set.
+    |z, turns, scale, power| unsafe {
+        S::run(
+            #[inline(always)]
+            || plain(z, turns, scale, power),
+        )
     }
-    // SAFETY: this level is chosen only where the machine has it.
-    unsafe { inner(z, turns, scale, power) }
 }
 
 #[inline(always)]

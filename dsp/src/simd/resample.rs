@@ -7,10 +7,21 @@
 //! neighbours, so an output does not depend on how outputs are grouped into calls. How rows and
 //! windows lie in memory is told in `resample_pass`.
 
+#[cfg(target_arch = "aarch64")]
+use std::arch::aarch64::{float32x4_t, float64x2_t};
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{__m256, __m256d, __m512, __m512d};
+
 use super::resample_fold::{self, FoldKernels};
-use super::resample_pass::{Columns, Grouped, Kernels, REAL_WINDOWS, Weighted};
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use super::resample_groups::Groups;
+use super::resample_pass::{Grouped, Kernels};
+use super::resample_plain as plain;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use super::resample_rows as rows;
 use super::resample_taps::{self, Blend, Fill};
 use super::resample_turn::{self, TurnKernels};
+use super::vector::Number;
 use super::{Isa, Level};
 
 /// Sample types that kernels exist for.
@@ -18,299 +29,83 @@ pub trait DotReal: Grouped<Sum = Self> {
     fn kernels(level: Level) -> Kernels<Self>;
 }
 
-/// Sample types that kernels between real windows and complex ones exist for.
-pub trait Turned: Sized {
-    /// Those of `level`; the bits are the same at each.
-    fn turn_kernels(level: Level) -> TurnKernels<Self>;
-}
-
-macro_rules! turned {
-    ($t:ident, $avx2:ident, $avx512:ident) => {
-        impl Turned for $t {
-            fn turn_kernels(level: Level) -> TurnKernels<Self> {
-                match level.0 {
-                    #[cfg(target_arch = "x86_64")]
-                    Isa::Avx512 { .. } => super::resample_rows_x86::turns::$avx512(),
-                    #[cfg(target_arch = "x86_64")]
-                    Isa::Avx2 { .. } => super::resample_rows_x86::turns::$avx2(),
-                    _ => TurnKernels {
-                        pack: resample_turn::pack,
-                        scale: resample_turn::scale,
-                        unpack: resample_turn::unpack,
-                    },
-                }
-            }
+impl DotReal for f32 {
+    fn kernels(level: Level) -> Kernels<f32> {
+        match level.0 {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 { .. } => Kernels {
+                columns: Groups::<__m512, 1, 4, 64, true>::columns(),
+                four: rows::weighted::<__m512, 4>(),
+                six: rows::weighted::<__m512, 6>(),
+                dot: rows::dot::<__m256>,
+            },
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 { .. } => Kernels {
+                columns: Groups::<__m256, 2, 2, 32, false>::columns(),
+                four: rows::weighted::<__m256, 4>(),
+                six: rows::weighted::<__m256, 6>(),
+                dot: rows::dot::<__m256>,
+            },
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => Kernels {
+                columns: Groups::<float32x4_t, 4, 1, 32, true>::columns(),
+                four: rows::weighted::<[float32x4_t; 2], 4>(),
+                six: rows::weighted::<[float32x4_t; 2], 6>(),
+                dot: rows::dot::<[float32x4_t; 2]>,
+            },
+            Isa::Portable => plain::kernels(),
         }
-    };
+    }
 }
 
-turned!(f32, single_avx2, single_avx512);
-turned!(f64, double_avx2, double_avx512);
-
-/// Sample types that kernels of symmetric filters exist for.
-pub trait Folded: Sized {
-    /// Those of `level`; the bits are the same at each.
-    fn fold_kernels(level: Level) -> FoldKernels<Self>;
-}
-
-macro_rules! folded {
-    ($t:ident, $avx2:ident, $avx512:ident) => {
-        impl Folded for $t {
-            fn fold_kernels(level: Level) -> FoldKernels<Self> {
-                match level.0 {
-                    #[cfg(target_arch = "x86_64")]
-                    Isa::Avx512 { .. } => super::resample_rows_x86::folds::$avx512(),
-                    #[cfg(target_arch = "x86_64")]
-                    Isa::Avx2 { .. } => super::resample_rows_x86::folds::$avx2(),
-                    _ => FoldKernels {
-                        fold: resample_fold::fold,
-                        split: resample_fold::split,
-                        half: resample_fold::half,
-                    },
-                }
-            }
+impl DotReal for f64 {
+    fn kernels(level: Level) -> Kernels<f64> {
+        match level.0 {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 { .. } => Kernels {
+                columns: Groups::<__m512d, 2, 2, 128, true>::columns(),
+                four: rows::weighted::<__m512d, 4>(),
+                six: rows::weighted::<__m512d, 6>(),
+                dot: rows::dot::<__m256d>,
+            },
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 { .. } => Kernels {
+                columns: Groups::<__m256d, 4, 1, 64, false>::columns(),
+                four: rows::weighted::<__m256d, 4>(),
+                six: rows::weighted::<__m256d, 6>(),
+                dot: rows::dot::<__m256d>,
+            },
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => Kernels {
+                columns: Groups::<float64x2_t, 8, 1, 64, false>::columns(),
+                four: rows::weighted::<[float64x2_t; 2], 4>(),
+                six: rows::weighted::<[float64x2_t; 2], 6>(),
+                dot: rows::dot::<[float64x2_t; 2]>,
+            },
+            Isa::Portable => plain::kernels(),
         }
-    };
+    }
 }
 
-folded!(f32, single_avx2, single_avx512);
-folded!(f64, double_avx2, double_avx512);
+/// The kernels between real windows and complex ones at `level`; the bits are the same at each.
+pub fn turn_kernels<T: Number>(level: Level) -> TurnKernels<T> {
+    for_level!(level, S => resample_turn::kernels::<S, T>())
+}
+
+/// The kernels of symmetric filters at `level`; the bits are the same at each.
+pub fn fold_kernels<T: Number>(level: Level) -> FoldKernels<T> {
+    for_level!(level, S => resample_fold::kernels::<S, T>())
+}
 
 /// The evaluation of taps at `level`; the bits are the same at each.
 pub fn fill_taps(level: Level) -> Fill {
-    match level.0 {
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 { .. } => super::resample_rows_x86::taps::avx512,
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 { .. } => super::resample_rows_x86::taps::avx2,
-        _ => resample_taps::fill,
-    }
+    for_level!(level, S => resample_taps::filling::<S>())
 }
 
 /// The blending of rows at `level`; the bits are the same at each.
 pub fn blend_taps(level: Level) -> Blend {
-    match level.0 {
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 { .. } => super::resample_rows_x86::taps::blend_avx512,
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 { .. } => super::resample_rows_x86::taps::blend_avx2,
-        _ => resample_taps::blend,
-    }
+    for_level!(level, S => resample_taps::blending::<S>())
 }
-
-/// The plain form of the kernels; the yardstick of all others.
-///
-/// With `FUSED`, products are added without rounding; only for machines whose baseline has the
-/// instruction.
-mod generic {
-    use crate::simd::resample_pass::{Between, GROUP, LANES, Pass};
-
-    /// Samples after which the partial sums of a group are added up: in one long sum, each tap
-    /// beyond the peak of the response would be rounded at the size of the whole.
-    const BLOCK: usize = 32;
-
-    macro_rules! generic {
-        ($name:ident, $t:ty) => {
-            pub mod $name {
-                use super::*;
-
-                #[inline(always)]
-                fn mul_add<const FUSED: bool>(a: $t, b: $t, c: $t) -> $t {
-                    if FUSED { a.mul_add(b, c) } else { a * b + c }
-                }
-
-                #[inline(always)]
-                fn sum(a: [$t; LANES]) -> $t {
-                    ((a[0] + a[4]) + (a[1] + a[5])) + ((a[2] + a[6]) + (a[3] + a[7]))
-                }
-
-                #[inline(always)]
-                fn rows<const FUSED: bool, const R: usize, const C: usize>(
-                    x: [&[$t]; C],
-                    h: &[$t],
-                    len: usize,
-                ) -> [[$t; R]; C] {
-                    let mut y = [[0.0; R]; C];
-                    for r in 0..R {
-                        let mut acc = [[0.0; LANES]; C];
-                        for (i, taps) in h[r * len..][..len].chunks_exact(LANES).enumerate() {
-                            for c in 0..C {
-                                let x = &x[c][i * LANES..][..LANES];
-                                for l in 0..LANES {
-                                    acc[c][l] = mul_add::<FUSED>(x[l], taps[l], acc[c][l]);
-                                }
-                            }
-                        }
-                        for c in 0..C {
-                            y[c][r] = sum(acc[c]);
-                        }
-                    }
-                    y
-                }
-
-                /// Window `w` of a pass over `C` channels against a group; row by row, in the order
-                /// of the outputs.
-                #[inline(always)]
-                fn columns<const FUSED: bool, const C: usize>(
-                    x: [&[$t]; C],
-                    pass: &Pass<'_>,
-                    w: usize,
-                    h: &[$t],
-                ) -> [[$t; GROUP]; C] {
-                    let len = pass.len;
-                    let back = w + pass.back >= pass.at.len();
-                    let x = x.map(|x| &x[pass.at[w]..][..len]);
-                    let mut total = [[0.0; GROUP]; C];
-                    for (b, taps) in h[..len * GROUP].chunks(BLOCK * GROUP).enumerate() {
-                        let mut acc = [[0.0; GROUP]; C];
-                        for (i, taps) in taps.as_chunks::<GROUP>().0.iter().enumerate() {
-                            let i = b * BLOCK + i;
-                            let at = if back { len - 1 - i } else { i };
-                            for c in 0..C {
-                                let x = x[c][at];
-                                for r in 0..GROUP {
-                                    acc[c][r] = mul_add::<FUSED>(x, taps[r], acc[c][r]);
-                                }
-                            }
-                        }
-                        for c in 0..C {
-                            for r in 0..GROUP {
-                                total[c][r] += acc[c][r];
-                            }
-                        }
-                    }
-                    if back {
-                        total.iter_mut().for_each(|rows| rows.reverse());
-                    }
-                    total
-                }
-
-                #[inline(always)]
-                pub fn group<const FUSED: bool>(x: &[$t], pass: &Pass<'_>, h: &[$t], y: &mut [$t]) {
-                    for (w, to) in pass.to.iter().enumerate() {
-                        let sums = columns::<FUSED, 1>([x], pass, w, h)[0];
-                        y[*to..][..GROUP].copy_from_slice(&sums);
-                    }
-                }
-
-                #[inline(always)]
-                pub fn groups<const FUSED: bool>(
-                    x: &[$t],
-                    pass: &Pass<'_>,
-                    h: [&[$t]; 2],
-                    y: &mut [$t],
-                ) {
-                    for (w, (to, h)) in pass.to.iter().zip(h).enumerate() {
-                        let sums = columns::<FUSED, 1>([x], pass, w, h)[0];
-                        y[*to..][..GROUP].copy_from_slice(&sums);
-                    }
-                }
-
-                #[inline(always)]
-                pub fn stereo<const FUSED: bool>(
-                    x: [&[$t]; 2],
-                    pass: &Pass<'_>,
-                    h: &[$t],
-                    y: &mut [$t],
-                ) {
-                    for (w, to) in pass.to.iter().enumerate() {
-                        let [left, right] = columns::<FUSED, 2>(x, pass, w, h);
-                        let y = y[*to..][..2 * GROUP].chunks_exact_mut(2);
-                        for (y, (l, r)) in y.zip(left.iter().zip(&right)) {
-                            y.copy_from_slice(&[*l, *r]);
-                        }
-                    }
-                }
-
-                #[inline(always)]
-                fn between<const FUSED: bool, const P: usize, const C: usize>(
-                    x: [&[$t]; C],
-                    between: &Between<'_, $t>,
-                    y: &mut [$t],
-                ) {
-                    let Between {
-                        rows, len, places, ..
-                    } = *between;
-                    for (place, y) in places.iter().zip(y.chunks_exact_mut(C)) {
-                        let x = x.map(|x| &x[place.at..][..len]);
-                        let sums = self::rows::<FUSED, P, C>(x, &rows[place.row * len..], len);
-                        for (y, sums) in y.iter_mut().zip(sums) {
-                            let weighted = sums.iter().zip(&place.weights).map(|(y, w)| y * w);
-                            *y = weighted.sum();
-                        }
-                    }
-                }
-
-                pub fn mono<const FUSED: bool, const P: usize>(
-                    x: &[$t],
-                    b: &Between<'_, $t>,
-                    y: &mut [$t],
-                ) {
-                    between::<FUSED, P, 1>([x], b, y);
-                }
-
-                pub fn both<const FUSED: bool, const P: usize>(
-                    x: [&[$t]; 2],
-                    b: &Between<'_, $t>,
-                    y: &mut [$t],
-                ) {
-                    between::<FUSED, P, 2>(x, b, y);
-                }
-
-                #[inline(always)]
-                pub fn dot<const FUSED: bool>(x: &[$t], h: &[$t], len: usize) -> $t {
-                    rows::<FUSED, 1, 1>([x], h, len)[0][0]
-                }
-            }
-        };
-    }
-
-    generic!(single, f32);
-    generic!(double, f64);
-}
-
-macro_rules! generic_kernels {
-    ($module:ident, $fused:literal) => {
-        Kernels {
-            columns: Columns {
-                windows: REAL_WINDOWS,
-                group: generic::$module::group::<$fused>,
-                groups: generic::$module::groups::<$fused>,
-                stereo: generic::$module::stereo::<$fused>,
-            },
-            four: Weighted {
-                mono: generic::$module::mono::<$fused, 4>,
-                stereo: generic::$module::both::<$fused, 4>,
-            },
-            six: Weighted {
-                mono: generic::$module::mono::<$fused, 6>,
-                stereo: generic::$module::both::<$fused, 6>,
-            },
-            dot: generic::$module::dot::<$fused>,
-        }
-    };
-}
-
-macro_rules! dot_real {
-    ($t:ty, $module:ident) => {
-        impl DotReal for $t {
-            fn kernels(level: Level) -> Kernels<$t> {
-                match level.0 {
-                    #[cfg(target_arch = "x86_64")]
-                    Isa::Avx512 { .. } => super::resample_x86::$module::avx512(),
-                    #[cfg(target_arch = "x86_64")]
-                    Isa::Avx2 { .. } => super::resample_x86::$module::avx2(),
-                    #[cfg(target_arch = "aarch64")]
-                    Isa::Neon => generic_kernels!($module, true),
-                    _ => generic_kernels!($module, false),
-                }
-            }
-        }
-    };
-}
-
-dot_real!(f32, single);
-dot_real!(f64, double);
 
 #[cfg(test)]
 pub(crate) mod tests {

@@ -30,13 +30,7 @@ pub fn columns(level: Level) -> Columns<i16> {
 
 /// The sums of taps and their rounding to words at `level`; the bits are the same at each.
 pub fn rounding(level: Level) -> (Sizes, Round) {
-    match level.0 {
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 { .. } => super::resample_fixed_x86::rounding::avx512(),
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 { .. } => super::resample_fixed_x86::rounding::avx2(),
-        _ => (resample_words::sizes, resample_words::round),
-    }
+    for_level!(level, S => (resample_words::sizing::<S>(), resample_words::rounding::<S>()))
 }
 
 /// Whether sums of 16-bit words are faster at `level` than those of `f32`. Where vectors of 128 bits are

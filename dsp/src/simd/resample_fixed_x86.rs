@@ -10,56 +10,15 @@
 #![allow(unsafe_code)]
 
 use super::resample_fixed_body::{self as body, GroupSums, Sums, columns};
-use super::resample_groups_x86::zip;
 use super::resample_pass::{Columns, GROUP, PAIR, Pass};
 use super::resample_words::{UNIT, check};
+use super::vector::Vector;
 use std::arch::x86_64::*;
 
 columns!(avx2, "avx2", Plain256);
 columns!(avx2_vnni, "avx2,avxvnni", Vnni256);
 columns!(avx512, "avx512f,avx512bw", Plain512);
 columns!(avx512_vnni, "avx512f,avx512bw,avx512vnni", Vnni512);
-
-/// The rounding of taps to words.
-pub mod rounding {
-    use super::super::resample_pass::Words;
-    use super::super::resample_words::{self as portable, Lanes, Round, Rounding, Sizes};
-
-    macro_rules! level {
-        ($name:ident, $feature:literal) => {
-            pub fn $name() -> (Sizes, Round) {
-                #[target_feature(enable = $feature)]
-                fn sizes_inner(
-                    taps: &[Lanes<f64>],
-                    sums: &mut Lanes<f64>,
-                    largest: &mut Lanes<f64>,
-                ) {
-                    portable::sizes(taps, sums, largest);
-                }
-
-                #[target_feature(enable = $feature)]
-                fn round_inner(group: &[Lanes<f64>], words: Words, to: &mut [i16]) -> Rounding {
-                    portable::round(group, words, to)
-                }
-
-                fn sizes(taps: &[Lanes<f64>], sums: &mut Lanes<f64>, largest: &mut Lanes<f64>) {
-                    // SAFETY: this level is chosen only where the machine has it.
-                    unsafe { sizes_inner(taps, sums, largest) }
-                }
-
-                fn round(group: &[Lanes<f64>], words: Words, to: &mut [i16]) -> Rounding {
-                    // SAFETY: as above.
-                    unsafe { round_inner(group, words, to) }
-                }
-
-                (sizes, round)
-            }
-        };
-    }
-
-    level!(avx2, "avx2");
-    level!(avx512, "avx512f,avx512bw,avx512dq,avx512vl");
-}
 
 /// Sums in two vectors of 256 bits.
 macro_rules! sums256 {
@@ -150,7 +109,7 @@ macro_rules! sums256 {
             unsafe fn store_both([left, right]: [[__m256; 2]; 2], y: *mut f32) {
                 for v in 0..2 {
                     // SAFETY: the caller's.
-                    unsafe { Self::store(zip::a2_f32(left[v], right[v]), y.add(v * GROUP)) }
+                    unsafe { Self::store(left[v].zip(right[v]), y.add(v * GROUP)) }
                 }
             }
         }
@@ -222,7 +181,7 @@ macro_rules! sums512 {
             unsafe fn store_both([left, right]: [__m512; 2], y: *mut f32) {
                 // SAFETY: the caller's.
                 unsafe {
-                    let [low, high] = zip::a512_f32(left, right);
+                    let [low, high] = left.zip(right);
                     Self::store(low, y);
                     Self::store(high, y.add(GROUP));
                 }

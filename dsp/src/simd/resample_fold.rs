@@ -4,8 +4,9 @@
 //!
 //! Products are rounded before they are added, at every level, so that the bits are the same at each and
 //! do not depend on where a stretch begins.
+#![allow(unsafe_code)]
 
-use super::resample_turn::Number;
+use super::vector::{Number, Set};
 
 /// Outputs of [`half`] side by side.
 const WIDTH: usize = 32;
@@ -25,9 +26,38 @@ pub struct FoldKernels<T> {
     pub half: Half<T>,
 }
 
-/// [`FoldKernels::fold`]; portable.
+/// The kernels, compiled for `S`. Only for machines that have it.
+pub fn kernels<S: Set, T: Number>() -> FoldKernels<T> {
+    FoldKernels {
+        fold: |right, left, even, odd| {
+            // SAFETY: chosen only where the machine has the set.
+            unsafe {
+                S::run(
+                    #[inline(always)]
+                    || fold(right, left, even, odd),
+                )
+            }
+        },
+        // SAFETY: as above.
+        split: |x, even, odd| unsafe {
+            S::run(
+                #[inline(always)]
+                || split(x, even, odd),
+            )
+        },
+        // SAFETY: as above.
+        half: |x, taps, y| unsafe {
+            S::run(
+                #[inline(always)]
+                || half(x, taps, y),
+            )
+        },
+    }
+}
+
+/// [`FoldKernels::fold`].
 #[inline(always)]
-pub fn fold<T: Number>(right: &[T], left: &[T], even: &mut [T], odd: &mut [T]) {
+fn fold<T: Number>(right: &[T], left: &[T], even: &mut [T], odd: &mut [T]) {
     let n = right.len();
     let (left, even, odd) = (&left[..n], &mut even[..n], &mut odd[..n]);
     for i in 0..n {
@@ -37,9 +67,9 @@ pub fn fold<T: Number>(right: &[T], left: &[T], even: &mut [T], odd: &mut [T]) {
     }
 }
 
-/// [`FoldKernels::split`]; portable.
+/// [`FoldKernels::split`].
 #[inline(always)]
-pub fn split<T: Number>(x: &[T], even: &mut [T], odd: &mut [T]) {
+fn split<T: Number>(x: &[T], even: &mut [T], odd: &mut [T]) {
     let (pairs, last) = x.as_chunks::<2>();
     let n = pairs.len();
     let (to, odd) = (&mut even[..n + last.len()], &mut odd[..n]);
@@ -50,9 +80,9 @@ pub fn split<T: Number>(x: &[T], even: &mut [T], odd: &mut [T]) {
     to[n..].copy_from_slice(last);
 }
 
-/// [`FoldKernels::half`]; portable.
+/// [`FoldKernels::half`].
 #[inline(always)]
-pub fn half<T: Number>(x: &[T], taps: &[T], y: &mut [T]) {
+fn half<T: Number>(x: &[T], taps: &[T], y: &mut [T]) {
     let n = taps.len();
     let x = &x[..y.len() + 2 * n - 1];
     let (blocks, rest) = y.as_chunks_mut::<WIDTH>();
@@ -87,7 +117,7 @@ fn pairs<T: Number>(x: &[T], n: usize, k: usize) -> [T; WIDTH] {
 #[cfg(test)]
 mod tests {
     use crate::simd::Level;
-    use crate::simd::resample::Folded;
+    use crate::simd::resample::fold_kernels;
     use crate::simd::resample::tests::noise;
 
     #[test]
@@ -100,7 +130,7 @@ mod tests {
                     .collect();
                 let taps: Vec<f32> = noise(count, 8).iter().map(|v| *v as f32).collect();
                 for level in Level::available() {
-                    let kernels = f32::fold_kernels(level);
+                    let kernels = fold_kernels::<f32>(level);
                     let (mut even, mut odd) = (vec![9.0; n + 1], vec![9.0; n + 1]);
                     (kernels.fold)(&x[..n], &x[n..2 * n], &mut even, &mut odd);
                     for i in 0..n {

@@ -83,7 +83,7 @@ pub struct Pass<'a> {
     pub words: Words,
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 impl Pass<'_> {
     /// Window `w` alone.
     #[inline(always)]
@@ -150,7 +150,10 @@ pub struct Between<'a, T> {
     pub len: usize,
     /// Taps of a row that are summed for all places before the next: as many as keep what is read in
     /// the first cache. A multiple of [`BLOCK`].
-    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+    #[cfg_attr(
+        not(any(target_arch = "x86_64", target_arch = "aarch64")),
+        allow(dead_code)
+    )]
     pub block: usize,
     /// Up to [`PLACES`].
     pub places: &'a [Place<T>],
@@ -177,7 +180,7 @@ pub struct Kernels<T: Grouped> {
 
 /// Checks what the kernels rely on: `rows` rows of `len` taps, a multiple of `step`, and windows
 /// as long as a row.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[inline(always)]
 pub fn check<T, const C: usize>(x: [&[T]; C], h: &[T], len: usize, rows: usize, step: usize) {
     assert!(len.is_multiple_of(step) && h.len() >= rows * len);
@@ -188,7 +191,7 @@ pub fn check<T, const C: usize>(x: [&[T]; C], h: &[T], len: usize, rows: usize, 
 
 /// Checks what the kernels rely on: `points` rows and a window of each of `x` at every place, and room
 /// for the outputs.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[inline(always)]
 pub fn check_between<T, const C: usize>(
     x: [&[T]; C],

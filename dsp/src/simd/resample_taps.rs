@@ -4,23 +4,47 @@
 //!
 //! Products are rounded before they are added, at every level, so that tables do not depend on the
 //! machine.
+#![allow(unsafe_code)]
 
 use super::resample_pass::POINTS;
+use super::vector::Set;
 
 /// Taps side by side.
 const LANES: usize = 16;
 /// Blocks of taps after which an angle is taken anew; within them it is turned on.
 const BLOCKS: usize = 4;
 
-/// A kernel: [`fill`], compiled for some instruction set.
+/// All taps of a response, those near the centre with a loss of digits.
 pub type Fill = fn(response: &Response, first: f64, taps: &mut [f64]);
 
-/// A kernel: [`blend`], compiled for some instruction set.
+/// `taps[i] = sum_r weights[r] * rows[r][i]`, of rows that are no shorter.
 pub type Blend = fn(rows: [&[f64]; POINTS], weights: &[f64; POINTS], taps: &mut [f64]);
 
-/// `taps[i] = sum_r weights[r] * rows[r][i]`, of rows that are no shorter; portable.
+/// [`Fill`], compiled for `S`. Only for machines that have it.
+pub fn filling<S: Set>() -> Fill {
+    // SAFETY: chosen only where the machine has the set.
+    |response, first, taps| unsafe {
+        S::run(
+            #[inline(always)]
+            || fill(response, first, taps),
+        )
+    }
+}
+
+/// [`Blend`], compiled for `S`. Only for machines that have it.
+pub fn blending<S: Set>() -> Blend {
+    // SAFETY: chosen only where the machine has the set.
+    |rows, weights, taps| unsafe {
+        S::run(
+            #[inline(always)]
+            || blend(rows, weights, taps),
+        )
+    }
+}
+
+/// [`Blend`].
 #[inline(always)]
-pub fn blend(rows: [&[f64]; POINTS], weights: &[f64; POINTS], taps: &mut [f64]) {
+fn blend(rows: [&[f64]; POINTS], weights: &[f64; POINTS], taps: &mut [f64]) {
     let [a, b, c, d, e, f] = rows.map(|row| &row[..taps.len()]);
     let w = weights;
     // In three sums, none of which waits for another.
@@ -138,9 +162,9 @@ impl Response {
     }
 }
 
-/// All taps, those near the centre with a loss of digits; portable.
+/// [`Fill`].
 #[inline(always)]
-pub fn fill(response: &Response, first: f64, taps: &mut [f64]) {
+fn fill(response: &Response, first: f64, taps: &mut [f64]) {
     let mut start = first;
     for taps in taps.chunks_mut(BLOCKS * LANES) {
         let mut sinc = response.turn.at(start);

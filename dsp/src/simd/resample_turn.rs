@@ -8,16 +8,13 @@
 //! with its sign changed, which overlap-save drops.
 //!
 //! Products are rounded before they are added, at every level, so that the bits are the same at each.
+#![allow(unsafe_code)]
 
 use std::f64::consts::PI;
-use std::ops::{Add, Mul, Sub};
 
 use rustfft::num_complex::Complex;
 
-/// What [`pack`] and [`unpack`] do arithmetic with.
-pub trait Number: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> {}
-
-impl<T: Copy + Add<Output = T> + Sub<Output = T> + Mul<Output = T>> Number for T {}
+use super::vector::{Number, Set};
 
 /// `e^(j pi i / 2n)` for `i` from 0 to `n - 1`.
 #[derive(Clone, Debug)]
@@ -58,7 +55,36 @@ pub struct TurnKernels<T> {
     pub unpack: Unpack<T>,
 }
 
-/// [`TurnKernels::pack`]; portable.
+/// The kernels, compiled for `S`. Only for machines that have it.
+pub fn kernels<S: Set, T: Number>() -> TurnKernels<T> {
+    TurnKernels {
+        // SAFETY: chosen only where the machine has the set.
+        pack: |x, turns, to| unsafe {
+            S::run(
+                #[inline(always)]
+                || pack(x, turns, to),
+            )
+        },
+        // SAFETY: as above.
+        scale: |from, by, to| unsafe {
+            S::run(
+                #[inline(always)]
+                || scale(from, by, to),
+            )
+        },
+        unpack: |z, turns, skip, to| {
+            // SAFETY: as above.
+            unsafe {
+                S::run(
+                    #[inline(always)]
+                    || unpack(z, turns, skip, to),
+                )
+            }
+        },
+    }
+}
+
+/// [`TurnKernels::pack`].
 #[inline(always)]
 pub fn pack<T: Number>(x: &[T], turns: &Turns<T>, to: &mut [Complex<T>]) {
     let n = turns.len();
@@ -74,17 +100,17 @@ pub fn pack<T: Number>(x: &[T], turns: &Turns<T>, to: &mut [Complex<T>]) {
     }
 }
 
-/// [`TurnKernels::scale`]; portable.
+/// [`TurnKernels::scale`].
 #[inline(always)]
-pub fn scale<T: Number>(from: &[Complex<T>], by: &[[T; 2]], to: &mut [Complex<T>]) {
+fn scale<T: Number>(from: &[Complex<T>], by: &[[T; 2]], to: &mut [Complex<T>]) {
     for ((to, from), by) in to.iter_mut().zip(from).zip(by) {
         *to = Complex::new(from.re * by[0], from.im * by[1]);
     }
 }
 
-/// [`TurnKernels::unpack`]; portable.
+/// [`TurnKernels::unpack`].
 #[inline(always)]
-pub fn unpack<T: Number>(z: &[Complex<T>], turns: &Turns<T>, skip: usize, to: &mut [T]) {
+fn unpack<T: Number>(z: &[Complex<T>], turns: &Turns<T>, skip: usize, to: &mut [T]) {
     let n = turns.len();
     // Of real parts and, from the middle on, of imaginary ones.
     let (first, second) = to.split_at_mut(n - skip);
@@ -105,8 +131,8 @@ mod tests {
 
     use super::*;
     use crate::simd::Level;
-    use crate::simd::resample::Turned;
     use crate::simd::resample::tests::noise;
+    use crate::simd::resample::turn_kernels;
 
     /// The spectrum by its definition.
     #[test]
@@ -132,7 +158,7 @@ mod tests {
             let by: Vec<[f32; 2]> = x.iter().map(|v| [*v; 2]).collect();
             let turns = Turns::new(n, |v| v as f32);
             let run = |level| {
-                let kernels = f32::turn_kernels(level);
+                let kernels = turn_kernels::<f32>(level);
                 let (mut z, mut scaled) =
                     (vec![Complex::default(); n], vec![Complex::default(); n]);
                 (kernels.pack)(&x, &turns, &mut z);

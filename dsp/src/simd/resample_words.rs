@@ -11,7 +11,10 @@
 //! window two words for output 0, two for output 1, and so on; near the peak the fine words of two
 //! samples for all outputs come before the coarse ones.
 
+#![allow(unsafe_code)]
+
 use super::resample_pass::{GROUP, PAIR, Pass, Words};
+use super::vector::Set;
 
 /// A tap of 1 is `2^COARSE_BITS` in the coarse words.
 pub const COARSE_BITS: u32 = 14;
@@ -60,13 +63,24 @@ pub struct Rounding {
     pub sums: [Lanes<f64>; 2],
 }
 
-/// Rounds the rows of a group to words: [`round`], compiled for some instruction set.
+/// Writes the words of the rows of `group`. What is lost in rounding a tap is added to the next, so that the gain at
+/// 0 Hz is that of the row, and errors lie where there is least of speech and music: at the high end.
 pub type Round = fn(group: &[Lanes<f64>], words: Words, to: &mut [i16]) -> Rounding;
 
-/// Writes the words of `group`. What is lost in rounding a tap is added to the next, so that the gain at
-/// 0 Hz is that of the row, and errors lie where there is least of speech and music: at the high end.
+/// [`Round`], compiled for `S`. Only for machines that have it.
+pub fn rounding<S: Set>() -> Round {
+    // SAFETY: chosen only where the machine has the set.
+    |group, words, to| unsafe {
+        S::run(
+            #[inline(always)]
+            || round(group, words, to),
+        )
+    }
+}
+
+/// [`Round`].
 #[inline(always)]
-pub fn round(group: &[Lanes<f64>], words: Words, to: &mut [i16]) -> Rounding {
+fn round(group: &[Lanes<f64>], words: Words, to: &mut [i16]) -> Rounding {
     let mut rounding = Rounding {
         lost: [0.0; GROUP],
         power: [0.0; GROUP],
@@ -123,13 +137,23 @@ fn round_taps<const TWO: bool>(
     }
 }
 
-/// Adds the size of each of `taps` to that of its row, and keeps the largest of each row: [`sizes`],
-/// compiled for some instruction set.
+/// Adds the size of each of `taps` to that of its row, and keeps the largest of each row.
 pub type Sizes = fn(taps: &[Lanes<f64>], sums: &mut Lanes<f64>, largest: &mut Lanes<f64>);
 
-/// What [`Sizes`] are. Plain loops, as in `round_taps`.
+/// [`Sizes`], compiled for `S`. Only for machines that have it.
+pub fn sizing<S: Set>() -> Sizes {
+    // SAFETY: chosen only where the machine has the set.
+    |taps, sums, largest| unsafe {
+        S::run(
+            #[inline(always)]
+            || sizes(taps, sums, largest),
+        )
+    }
+}
+
+/// [`Sizes`]. Plain loops, as in `round_taps`.
 #[inline(always)]
-pub fn sizes(taps: &[Lanes<f64>], sums: &mut Lanes<f64>, largest: &mut Lanes<f64>) {
+fn sizes(taps: &[Lanes<f64>], sums: &mut Lanes<f64>, largest: &mut Lanes<f64>) {
     for taps in taps {
         for lane in 0..GROUP {
             let size = taps[lane].abs();

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 
 //! Interleaved 16-bit stereo to planes.
-#![cfg_attr(target_arch = "x86_64", allow(unsafe_code))]
+#![allow(unsafe_code)]
 
-#[cfg(target_arch = "x86_64")]
-use super::Isa;
 use super::Level;
+use super::vector::Set;
 
 /// Frames of two 16-bit little-endian samples to two planes.
 pub type Split16<T> = fn(frames: &[u8], left: &mut [T], right: &mut [T]);
@@ -14,58 +13,54 @@ pub type Split16<T> = fn(frames: &[u8], left: &mut [T], right: &mut [T]);
 pub trait Split: Sized {
     /// The reader at `level`.
     fn split16(level: Level) -> Split16<Self>;
+
+    /// A sample of 16 bits as this type.
+    fn of(sample: i32) -> Self;
 }
 
-macro_rules! split {
-    ($t:ident, $of:expr) => {
-        mod $t {
-            use super::*;
+impl Split for f32 {
+    fn split16(level: Level) -> Split16<f32> {
+        for_level!(level, S => split::<S, f32>())
+    }
 
+    #[inline(always)]
+    fn of(sample: i32) -> f32 {
+        sample as f32 * (1.0 / 32_768.0)
+    }
+}
+
+impl Split for i16 {
+    fn split16(level: Level) -> Split16<i16> {
+        for_level!(level, S => split::<S, i16>())
+    }
+
+    #[inline(always)]
+    fn of(sample: i32) -> i16 {
+        sample as i16
+    }
+}
+
+/// Only for machines that have `S`.
+fn split<S: Set, T: Split>() -> Split16<T> {
+    // SAFETY: chosen only where the machine has the set.
+    |frames, left, right| unsafe {
+        S::run(
             #[inline(always)]
-            fn plain(frames: &[u8], left: &mut [$t], right: &mut [$t]) {
-                let frames = frames.as_chunks::<4>().0;
-                for (frame, (l, r)) in frames.iter().zip(left.iter_mut().zip(right)) {
-                    // Both halves by shifts alone, which every vector unit has.
-                    let both = i32::from_le_bytes(*frame);
-                    *l = $of((both << 16) >> 16);
-                    *r = $of(both >> 16);
-                }
-            }
-
-            macro_rules! level {
-                ($name:ident, $feature:literal) => {
-                    #[cfg(target_arch = "x86_64")]
-                    fn $name(frames: &[u8], left: &mut [$t], right: &mut [$t]) {
-                        #[target_feature(enable = $feature)]
-                        fn inner(frames: &[u8], left: &mut [$t], right: &mut [$t]) {
-                            plain(frames, left, right);
-                        }
-                        // SAFETY: this level is chosen only where the machine has it.
-                        unsafe { inner(frames, left, right) }
-                    }
-                };
-            }
-
-            level!(avx2, "avx2");
-            level!(avx512, "avx512f,avx512bw,avx512dq,avx512vl");
-
-            impl Split for $t {
-                fn split16(level: Level) -> Split16<$t> {
-                    match level.0 {
-                        #[cfg(target_arch = "x86_64")]
-                        Isa::Avx2 { .. } => avx2,
-                        #[cfg(target_arch = "x86_64")]
-                        Isa::Avx512 { .. } => avx512,
-                        _ => plain,
-                    }
-                }
-            }
-        }
-    };
+            || plain(frames, left, right),
+        )
+    }
 }
 
-split!(f32, |v: i32| v as f32 * (1.0 / 32_768.0));
-split!(i16, |v: i32| v as i16);
+#[inline(always)]
+fn plain<T: Split>(frames: &[u8], left: &mut [T], right: &mut [T]) {
+    let frames = frames.as_chunks::<4>().0;
+    for (frame, (l, r)) in frames.iter().zip(left.iter_mut().zip(right)) {
+        // Both halves by shifts alone, which every vector unit has.
+        let both = i32::from_le_bytes(*frame);
+        *l = T::of((both << 16) >> 16);
+        *r = T::of(both >> 16);
+    }
+}
 
 #[cfg(test)]
 mod tests {

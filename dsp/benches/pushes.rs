@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+
+//! Pushes of 10 ms of conversion and resampling, for whatever counts or times them, on any architecture.
+//!
+//! `pushes` names its cases. `pushes CASE COUNT` runs so many pushes of one, by the kernels that
+//! `RUSTAUDIO_SIMD` names, and prints a hash of all that came out; with a third number, so many rounds of
+//! them, and the nanoseconds of a push in the best one. `tools/count_arm.py` counts instructions.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use rustaudio_dsp::convert::{
+    Channels, Converter, Dither, Matrix, Pack, Position, Quantisation, SampleFormat, Side,
+};
+use rustaudio_dsp::resample::{EngineChoice, Spec, Stream};
+use rustaudio_dsp::{Frames, Layout};
+
+/// Push `n`, whose output is given to what follows.
+type Push = Box<dyn FnMut(usize, &mut dyn FnMut(&[u8]))>;
+type Case = (&'static str, fn() -> Push);
+
+const CASES: [Case; 23] = [
+    ("resample q4 48>16 F32 mono", || {
+        resample("F32LE", 4, Polyphase, (48_000, 16_000, 1))
+    }),
+    ("resample q4 48>16 F32 stereo", || {
+        resample("F32LE", 4, Polyphase, (48_000, 16_000, 2))
+    }),
+    ("resample q4 44.1>48 F32 mono", || {
+        resample("F32LE", 4, Polyphase, (44_100, 48_000, 1))
+    }),
+    ("resample q4 44.1>48 F32 stereo", || {
+        resample("F32LE", 4, Polyphase, (44_100, 48_000, 2))
+    }),
+    ("resample q10 44.1>48 F32 stereo", || {
+        resample("F32LE", 10, Polyphase, (44_100, 48_000, 2))
+    }),
+    ("resample q4 48>16 S16 mono", || {
+        resample("S16LE", 4, Polyphase, (48_000, 16_000, 1))
+    }),
+    ("resample q4 48>16 S16 stereo", || {
+        resample("S16LE", 4, Polyphase, (48_000, 16_000, 2))
+    }),
+    ("resample q4 44.1>48 S16 stereo", || {
+        resample("S16LE", 4, Polyphase, (44_100, 48_000, 2))
+    }),
+    ("resample q8 48>44.1 F64 mono", || {
+        resample("F64LE", 8, Polyphase, (48_000, 44_100, 1))
+    }),
+    ("resample q8 48>44.1 F64 stereo", || {
+        resample("F64LE", 8, Polyphase, (48_000, 44_100, 2))
+    }),
+    ("resample q4 sinc 44.1>48 F32 mono", || {
+        resample("F32LE", 4, Sinc, (44_100, 48_000, 1))
+    }),
+    ("resample q4 sinc 44.1>48 F32 stereo", || {
+        resample("F32LE", 4, Sinc, (44_100, 48_000, 2))
+    }),
+    ("resample q8 sinc 44.1>48 F64 stereo", || {
+        resample("F64LE", 8, Sinc, (44_100, 48_000, 2))
+    }),
+    ("resample q8 fft 48>16 F32 mono", || {
+        resample("F32LE", 8, Fft, (48_000, 16_000, 1))
+    }),
+    ("resample q4 folded 44.1>48 F32 stereo", || {
+        folded("F32LE", (44_100, 48_000, 2))
+    }),
+    ("convert S16>F32 stereo", || {
+        convert("S16LE", "F32LE", Dither::None)
+    }),
+    ("convert F32>S16 stereo", || {
+        convert("F32LE", "S16LE", Dither::None)
+    }),
+    ("convert F32>S16 stereo, tpdf", || {
+        convert("F32LE", "S16LE", Dither::Tpdf)
+    }),
+    ("convert S24>F32 stereo", || {
+        convert("S24LE", "F32LE", Dither::None)
+    }),
+    ("convert F32>S24 stereo", || {
+        convert("F32LE", "S24LE", Dither::None)
+    }),
+    ("convert F64>S32 stereo", || {
+        convert("F64LE", "S32LE", Dither::None)
+    }),
+    ("convert S16BE>S16LE stereo", || {
+        convert("S16BE", "S16LE", Dither::None)
+    }),
+    ("convert S32>S16 stereo, tpdf", || {
+        convert("S32LE", "S16LE", Dither::Tpdf)
+    }),
+];
+
+use EngineChoice::{Fft, Polyphase, Sinc};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| a != "--bench")
+        .collect();
+    let [name, numbers @ ..] = &arguments[..] else {
+        CASES.iter().for_each(|(name, _)| println!("{name}"));
+        return;
+    };
+    let Some((_, make)) = CASES.iter().find(|(case, _)| case == name) else {
+        eprintln!("no such case: {name}; without an argument they are named");
+        std::process::exit(2);
+    };
+    let number = |i: usize| numbers.get(i).and_then(|n| n.parse().ok());
+    let (count, rounds): (usize, usize) = (number(0).unwrap_or(100), number(1).unwrap_or(1));
+    let mut push = make();
+    let mut best = f64::INFINITY;
+    // FNV-1a.
+    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    for n in 0..count {
+        push(n, &mut |out| {
+            for byte in out {
+                hash = (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+            }
+        });
+    }
+    for round in 1..rounds {
+        let start = Instant::now();
+        for n in round * count..(round + 1) * count {
+            push(n, &mut |out| {
+                black_box(out);
+            });
+        }
+        best = best.min(start.elapsed().as_secs_f64() / count as f64);
+    }
+    println!("{hash:016x} {:.1}", best * 1e9);
+}
+
+/// A second of noise and a sawtooth in `format`, by 10 ms.
+fn sound(format: SampleFormat, rate: usize, channels: usize) -> Vec<Vec<u8>> {
+    let mut seed = 1u32;
+    let samples: Vec<f64> = (0..rate * channels)
+        .map(|i| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let tooth = (i * 150 % rate) as f64 / rate as f64 - 0.5;
+            0.3 * tooth + f64::from(seed >> 8) * 1e-8
+        })
+        .collect();
+    let mut bytes = vec![0; samples.len() * format.size()];
+    Pack::<f64>::new(format).run(&samples, &mut bytes);
+    let chunk = rate / 100 * channels * format.size();
+    bytes.chunks(chunk).map(<[u8]>::to_vec).collect()
+}
+
+fn format(name: &str) -> SampleFormat {
+    SampleFormat::from_name(name).expect("a format")
+}
+
+fn convert(from: &str, to: &str, dither: Dither) -> Push {
+    let side = |name| Side {
+        format: format(name),
+        channels: 2,
+        layout: Layout::Interleaved,
+    };
+    let (from, to) = (side(from), side(to));
+    let stereo = Channels::Positioned(Position::from_mask(3));
+    let mix = Matrix::between(&stereo, &stereo).expect("a mix");
+    let quantisation = Quantisation {
+        dither,
+        ..Quantisation::default()
+    };
+    let mut converter = Converter::new(from, to, &mix, quantisation, 1).expect("a converter");
+    let input = sound(from.format, 48_000, 2);
+    let mut output = vec![0; 480 * to.frame_size()];
+    Box::new(move |n, done| {
+        let source = Frames::interleaved(&input[n % input.len()], 480);
+        converter
+            .convert(source, &mut output)
+            .expect("room for all");
+        done(&output);
+    })
+}
+
+fn resample(format: &str, quality: u8, engine: EngineChoice, rates: (u32, u32, usize)) -> Push {
+    let (from, to, channels) = rates;
+    push(
+        format,
+        Spec {
+            engine,
+            quality,
+            ..Spec::new(from, to, channels)
+        },
+    )
+}
+
+/// The sharper filter that there is where latency is free.
+fn folded(format: &str, (from, to, channels): (u32, u32, usize)) -> Push {
+    push(
+        format,
+        Spec {
+            quality: 4,
+            max_latency: Some(1_000_000_000),
+            ..Spec::new(from, to, channels)
+        },
+    )
+}
+
+fn push(name: &str, spec: Spec) -> Push {
+    let format = format(name);
+    let mut stream = Stream::new(&spec, format, Layout::Interleaved, false).expect("a stream");
+    let input = sound(format, spec.in_rate as usize, spec.channels);
+    let frame = spec.channels * format.size();
+    let mut output = vec![0; 8192 * frame];
+    Box::new(move |n, done| {
+        let part = &input[n % input.len()];
+        stream
+            .push(Frames::interleaved(part, part.len() / frame))
+            .expect("all of them");
+        let frames = stream.available();
+        stream.pull(frames, &mut output[..frames * frame]);
+        done(&output[..frames * frame]);
+    })
+}

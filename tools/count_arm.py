@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""Counts the instructions of a push of 10 ms on 64-bit Arm, in an emulator.
+
+    tools/count_arm.py PROGRAM [PROGRAM...] [--case WORDS] [--level LEVEL]
+
+PROGRAM is `dsp/benches/pushes.rs`, built for Arm:
+
+    cargo bench --no-run --locked -p rustaudio-dsp --bench pushes --target aarch64-unknown-linux-gnu
+
+with CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc. Of several, as of before and after a
+change, the counts stand side by side. The emulator takes one instruction at a time and says so of each;
+what is counted is what 12 pushes take more than 2. What comes out is the same bits where hashes are the same.
+From Debian: gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, qemu-user-static."""
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import List, Tuple
+
+ROOT = "/usr/aarch64-linux-gnu"
+QEMU = ["qemu-aarch64-static", "-L", ROOT, "-E", f"LD_LIBRARY_PATH={ROOT}/lib"]
+#: One line for each instruction, none of them cached as a chain.
+TRACE = ["-singlestep", "-d", "exec,nochain", "-D", "/dev/stderr"]
+FEW, MANY = 2, 12
+
+
+def run(program: str, case: str, pushes: int) -> Tuple[int, str]:
+    """How many instructions, and the hash of what came out."""
+    with subprocess.Popen([*QEMU, *TRACE, program, case, str(pushes)], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, bufsize=1 << 20) as process:
+        assert process.stdout and process.stderr
+        count = sum(block.count(b"\n") for block in iter(lambda: process.stderr.read(1 << 20), b""))
+        said = process.stdout.read().decode()
+    if process.returncode:
+        sys.exit(f"{program} {case}: exit code {process.returncode}")
+    return count, said.split()[0]
+
+
+def count(program: str, case: str) -> Tuple[int, str]:
+    (few, _), (many, said) = run(program, case, FEW), run(program, case, MANY)
+    return round((many - few) / (MANY - FEW)), said
+
+
+def row(programs: List[str], case: str) -> str:
+    counts = [count(program, case) for program in programs]
+    first = counts[0][0]
+    cells = [str(first), *(f"{n} ({n / first:.2f})" for n, _ in counts[1:])]
+    same = "" if len(programs) == 1 else f" {'yes' if len({said for _, said in counts}) == 1 else 'no'} |"
+    return f"| {case} | {' | '.join(cells)} |{same}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("programs", nargs="+", metavar="PROGRAM")
+    parser.add_argument("--case", default="", metavar="WORDS", help="only those with these words in their names")
+    parser.add_argument("--level", help="as RUSTAUDIO_SIMD has it")
+    arguments = parser.parse_args()
+    if arguments.level:
+        os.environ["RUSTAUDIO_SIMD"] = arguments.level
+    named = subprocess.run([*QEMU, arguments.programs[0]], check=True, stdout=subprocess.PIPE, text=True).stdout
+    cases = [case for case in named.splitlines() if arguments.case in case]
+    more = len(arguments.programs) > 1
+    print("| instructions of a push of 10 ms |" + " |" * len(arguments.programs) + (" same bits |" if more else ""))
+    print("|---|" + "---|" * (len(arguments.programs) + more))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for line in pool.map(lambda case: row(arguments.programs, case), cases):
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
