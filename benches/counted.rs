@@ -12,7 +12,7 @@ use gstrustaudio::dsp::convert::{
     Channels, Converter, Dither, Matrix, Position, Quantisation, SampleFormat, Side,
 };
 use gstrustaudio::dsp::resample::{EngineChoice, Spec, Stream};
-use gstrustaudio::dsp::vad::{Config, DetectorKind, Layout as Lie, LookAhead, Planes, Rules, Vad};
+use gstrustaudio::dsp::vad::{Config, DetectorKind, LookAhead, Rules, Vad};
 use gstrustaudio::dsp::{Frames, Layout};
 
 /// Pushes that are counted, and before them those that are not.
@@ -212,7 +212,6 @@ fn resample(name: &str, spec: &Spec) -> Push {
 fn detect(detector: DetectorKind) -> Push {
     let config = Config {
         format: SampleFormat::F32LE,
-        layout: Lie::Interleaved,
         rate: 16_000,
         channels: 1,
         detector,
@@ -221,9 +220,11 @@ fn detect(detector: DetectorKind) -> Push {
     let input = sound(SampleFormat::F32LE, 16_000, 1);
     Box::new(move |n| {
         let data = &input[n % input.len()];
-        vad.push(Planes { data, offsets: &[] }, 160, |o| {
+        let frames = Frames::interleaved(data, 160);
+        let pushed = vad.push(frames, |o| {
             black_box(o);
         });
+        pushed.expect("all of them");
     })
 }
 

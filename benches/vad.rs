@@ -4,10 +4,10 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use gst::prelude::*;
-use gstrustaudio::dsp::Level;
 use gstrustaudio::dsp::convert::SampleFormat;
 use gstrustaudio::dsp::vad::silero::Network;
-use gstrustaudio::dsp::vad::{Config, DetectorKind, Layout, LookAhead, Planes, Rules, Vad};
+use gstrustaudio::dsp::vad::{Config, DetectorKind, LookAhead, Rules, Vad};
+use gstrustaudio::dsp::{Frames, Level};
 
 /// One second of bursts of a sawtooth over noise, as F32LE.
 fn sound(rate: usize) -> Vec<u8> {
@@ -25,7 +25,6 @@ fn sound(rate: usize) -> Vec<u8> {
 fn mono(rate: u32, detector: DetectorKind) -> Vad {
     let config = Config {
         format: SampleFormat::F32LE,
-        layout: Layout::Interleaved,
         rate,
         channels: 1,
         detector,
@@ -34,13 +33,11 @@ fn mono(rate: u32, detector: DetectorKind) -> Vad {
 }
 
 fn push(vad: &mut Vad, part: &[u8]) {
-    let planes = Planes {
-        data: part,
-        offsets: &[],
-    };
-    vad.push(planes, part.len() / 4, |o| {
+    let frames = Frames::interleaved(part, part.len() / 4);
+    let pushed = vad.push(frames, |o| {
         std::hint::black_box(o);
     });
+    pushed.unwrap();
 }
 
 fn frames(c: &mut Criterion) {

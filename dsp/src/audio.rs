@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-//! The view of audio in memory by which conversion and resampling read: how many frames there are, and where
-//! their samples lie. (Detectors have [`vad::Planes`](crate::vad::Planes).)
+//! The view of audio in memory by which all of the crate reads: how many frames there are, and where their
+//! samples lie.
 
 /// How the channels of audio lie in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

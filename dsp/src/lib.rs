@@ -62,11 +62,11 @@
 //!
 //! ```
 //! use rustaudio_dsp::convert::SampleFormat;
-//! use rustaudio_dsp::vad::{Config, DetectorKind, Layout, LookAhead, Output, Planes, Rules, Vad};
+//! use rustaudio_dsp::vad::{Config, DetectorKind, LookAhead, Output, Rules, Vad};
+//! use rustaudio_dsp::Frames;
 //!
 //! let config = Config {
 //!     format: SampleFormat::S16,
-//!     layout: Layout::Interleaved,
 //!     rate: 16_000,
 //!     channels: 1,
 //!     detector: DetectorKind::Silero(LookAhead::Short),
@@ -78,10 +78,11 @@
 //!     Output::Frame(frame) => probabilities.push(frame.probability),
 //!     Output::Change(change, _) => println!("speech: {} from frame {} on", change.speech, change.at),
 //! };
-//! vad.push(Planes { data: &second, offsets: &[] }, 16_000, &mut take);
+//! vad.push(Frames::interleaved(&second, 16_000), &mut take)?;
 //! vad.flush(&mut take);
 //! assert_eq!(probabilities.len(), 100);
 //! assert!(probabilities.iter().all(|p| *p < 0.5));
+//! # Ok::<(), rustaudio_dsp::Outside>(())
 //! ```
 
 #![deny(unsafe_code)]

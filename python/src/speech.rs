@@ -10,9 +10,9 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use rustaudio_dsp::convert::SampleFormat;
 use rustaudio_dsp::vad::{
-    Config, DetectorKind, FrameGrid, Layout, LookAhead, Output, Planes, Rules, TimestampRules, Vad,
-    timestamps,
+    Config, DetectorKind, FrameGrid, LookAhead, Output, Rules, TimestampRules, Vad, timestamps,
 };
+use rustaudio_dsp::{Frames, Outside};
 
 use crate::array::{Array, dtype_name, tuple};
 use crate::owned::owned;
@@ -104,45 +104,26 @@ impl<'a> Recording<'a> {
         })
     }
 
-    /// How a detector is to read it: where it lies, or else copied piece by piece.
-    fn layout(&self) -> Layout {
-        if !self.signal.is_interleaved() && self.signal.is_planar() {
-            Layout::Planar
-        } else {
-            Layout::Interleaved
-        }
-    }
-
-    /// Has `vad`, made for its [`layout`](Self::layout), take the frames of `range`; `copy` is room
-    /// for them.
+    /// Has `vad` take the frames of `range`, where they lie or else copied: `copy` is room for them.
     fn push(
         &self,
         vad: &mut Vad,
         range: Range<usize>,
         copy: &mut Vec<u8>,
         give: impl FnMut(Output),
-    ) {
-        let (samples, frames) = (range.len(), &self.signal);
-        if self.layout() == Layout::Planar {
-            let starts = (0..frames.channels).map(|channel| frames.at(range.start, channel));
+    ) -> Result<(), Outside> {
+        let (samples, signal) = (range.len(), &self.signal);
+        if signal.is_interleaved() {
+            let data = self.memory.get(signal.at(range.start, 0)..);
+            vad.push(Frames::interleaved(data.unwrap_or_default(), samples), give)
+        } else if signal.is_planar() {
+            let starts = (0..signal.channels).map(|channel| signal.at(range.start, channel));
             let offsets: Vec<_> = starts.collect();
-            let planes = Planes {
-                data: self.memory,
-                offsets: &offsets,
-            };
-            return vad.push(planes, samples, give);
-        }
-        let data = if frames.is_interleaved() {
-            self.memory.get(frames.at(range.start, 0)..)
+            vad.push(Frames::planar(self.memory, &offsets, samples), give)
         } else {
-            frames.gather(self.memory, range, copy);
-            Some(&copy[..])
-        };
-        let planes = Planes {
-            data: data.unwrap_or_default(),
-            offsets: &[],
-        };
-        vad.push(planes, samples, give);
+            signal.gather(self.memory, range, copy);
+            vad.push(Frames::interleaved(copy, samples), give)
+        }
     }
 }
 
@@ -156,7 +137,6 @@ fn hear(
 ) -> PyResult<Vec<f32>> {
     let config = Config {
         format: recording.format,
-        layout: recording.layout(),
         rate,
         channels: recording.signal.channels,
         detector,
@@ -168,7 +148,8 @@ fn hear(
     for from in (0..all).step_by(piece) {
         let range = from..all.min(from + piece);
         let take = |output| heard.extend(probability(output));
-        py.detach(|| recording.push(&mut vad, range.clone(), &mut copy, take));
+        let taken = py.detach(|| recording.push(&mut vad, range.clone(), &mut copy, take));
+        taken.map_err(outside)?;
         py.check_signals()?;
         if let Some(progress) = progress {
             progress.call1((100.0 * range.end as f64 / all as f64,))?;
@@ -176,6 +157,11 @@ fn hear(
     }
     py.detach(|| vad.flush(|output| heard.extend(probability(output))));
     Ok(heard)
+}
+
+/// Never so: an array says truly where its samples lie.
+fn outside(e: Outside) -> PyErr {
+    PyValueError::new_err(format!("x: {e}"))
 }
 
 fn probability(output: Output) -> Option<f32> {
@@ -279,7 +265,6 @@ impl Wanted {
     fn vad(&self, format: SampleFormat) -> Vad {
         let config = Config {
             format,
-            layout: Layout::Interleaved,
             rate: self.rate,
             channels: self.channels,
             detector: self.detector,
@@ -326,9 +311,10 @@ impl Hearing {
 
     fn take(&mut self, data: &[u8], samples: usize, told: &mut Told) {
         let grid = self.vad.grid();
-        let planes = Planes { data, offsets: &[] };
-        self.vad
-            .push(planes, samples, |output| told.take(output, grid, None));
+        let frames = Frames::interleaved(data, samples);
+        let take = |output| told.take(output, grid, None);
+        // There are as many as were counted in the data.
+        let _ = self.vad.push(frames, take);
     }
 
     fn flush(&mut self, size: usize) -> Told {

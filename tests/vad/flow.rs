@@ -15,11 +15,6 @@ fn ms(n: u64) -> ClockTime {
     ClockTime::from_mseconds(n)
 }
 
-/// Two bursts that are longer than any rule asks for.
-fn two(at: u64) -> bool {
-    (300..700).contains(&at) || (1200..1500).contains(&at)
-}
-
 #[test]
 fn rates_formats_and_layouts_make_the_same_segments() {
     let x = voice(48_000, 8);
@@ -529,40 +524,4 @@ fn half_a_frame_passes_and_is_told_of_once() {
         })
         .collect();
     assert_eq!(sizes, [320, 321, 321, 320]);
-}
-
-#[test]
-fn planes_without_a_meta_are_cut_as_planes() {
-    let caps = "audio/x-raw,format=S16LE,rate=16000,channels=2,channel-mask=(bitmask)3,\
-                layout=non-interleaved";
-    common::init();
-    let info = gst_audio::AudioInfo::from_caps(&caps.parse::<gst::Caps>().unwrap()).unwrap();
-    let plane = bursts(2000, two);
-    let run = |with_meta: bool| {
-        let mut rig = Rig::new("detector=energy mode=drop", caps);
-        for (i, one) in plane.chunks(2 * 1600).enumerate() {
-            let n = one.len() / 2;
-            let both = [one, one].concat();
-            let mut b = stamped(&both, ms(0), 1600 * i as u64, n as u64, RATE);
-            if with_meta {
-                gst_audio::AudioMeta::add(b.get_mut().unwrap(), &info, n, &[]).unwrap();
-            }
-            rig.push(b);
-        }
-        let got = rig.finish();
-        let buffers = got.into_iter().filter_map(|got| match got {
-            Got::Buffer(b) => Some(b),
-            _ => None,
-        });
-        buffers
-            .map(|b| {
-                let b = gst_audio::AudioBuffer::from_buffer_readable(b, &info).unwrap();
-                let planes = [0, 1].map(|p| b.plane_data(p).unwrap().to_vec());
-                assert!(planes[0] == planes[1]);
-                planes
-            })
-            .collect::<Vec<_>>()
-    };
-    let with = run(true);
-    assert!(!with.is_empty() && run(false) == with);
 }

@@ -8,6 +8,7 @@ mod common;
 mod cut_off;
 mod flow;
 mod neural;
+mod planes;
 mod rig;
 mod silero;
 #[path = "../../dsp/tests/vad/voice.rs"]

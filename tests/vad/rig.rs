@@ -189,6 +189,11 @@ pub fn spans(got: &[Got]) -> Vec<(u64, u64)> {
         .collect()
 }
 
+/// Two bursts that are longer than any rule asks for.
+pub fn two(at: u64) -> bool {
+    (300..700).contains(&at) || (1200..1500).contains(&at)
+}
+
 /// Square wave of S16 at 16 kHz that is on where `on` says so of the ms, each sample of it known by
 /// its low bits.
 pub fn bursts(ms: u64, on: impl Fn(u64) -> bool) -> Vec<u8> {

@@ -6,10 +6,9 @@
 use std::fs;
 use std::path::Path;
 
+use gstrustaudio::dsp::Frames;
 use gstrustaudio::dsp::convert::{SampleFormat, Unpack};
-use gstrustaudio::dsp::vad::{
-    Config, DetectorKind, Frame, Layout, LookAhead, Output, Planes, Rules, Vad,
-};
+use gstrustaudio::dsp::vad::{Config, DetectorKind, Frame, LookAhead, Output, Rules, Vad};
 
 /// The detector called `name` in the element's property, with `ms` of look-ahead.
 pub fn detector(name: &str, ms: u64) -> Result<DetectorKind, String> {
@@ -111,7 +110,6 @@ impl Wav {
     pub fn detector(&self, detector: DetectorKind, rules: Rules) -> Vad {
         let config = Config {
             format: self.format,
-            layout: Layout::Interleaved,
             rate: self.rate,
             channels: self.channels,
             detector,
@@ -121,11 +119,9 @@ impl Wav {
 
     /// What `vad` says about this recording.
     pub fn run(&self, vad: &mut Vad, mut give: impl FnMut(Output)) {
-        let planes = Planes {
-            data: &self.data,
-            offsets: &[],
-        };
-        vad.push(planes, self.samples(), &mut give);
+        let frames = Frames::interleaved(&self.data, self.samples());
+        // As many as there are.
+        let _ = vad.push(frames, &mut give);
         vad.flush(&mut give);
     }
 

@@ -2,7 +2,7 @@
 
 //! Voice activity detection: front end, noise floor, scores, network, decision, segments.
 //!
-//! [`Vad`] takes interleaved or planar samples of any format, rate and channel count and gives
+//! [`Vad`] takes [`Frames`](crate::Frames) of any format, layout, rate and channel count and gives
 //! [`Frame`]s of 10 ms and [`Change`]s at the edges of speech segments. Time is counted in frames
 //! of the input ("samples" below, to keep them apart from the 10 ms analysis frames).
 //!
@@ -41,5 +41,5 @@ pub use look_ahead::LookAhead;
 pub use segments::{Change, LevelClass, Rules, Segmenter};
 pub use spectral::{SCORES, Spectral};
 pub use spectrum::{FRAME_RATE, Plan};
-pub use stream::{Config, DetectorKind, Frame, Layout, Output, Planes, Vad};
+pub use stream::{Config, DetectorKind, Frame, Output, Vad};
 pub use timestamps::{TimestampRules, timestamps};

@@ -16,17 +16,8 @@ use super::segments::{Change, LevelClass, Rules, Segmenter};
 use super::silero::Silero;
 use super::spectral::{self, Spectral};
 use super::spectrum::Plan;
+use crate::audio::{Frames, Layout, Outside};
 use crate::convert::{SampleFormat, Unpack};
-
-/// How channels lie in memory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Layout {
-    /// Sample by sample.
-    #[default]
-    Interleaved,
-    /// Channel by channel.
-    Planar,
-}
 
 /// Who tells speech from the rest.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -89,24 +80,12 @@ impl DetectorKind {
 pub struct Config {
     /// How a sample is held.
     pub format: SampleFormat,
-    /// How the samples of channels lie.
-    pub layout: Layout,
     /// Samples per second and channel; at least 8000.
     pub rate: u32,
     /// At least 1.
     pub channels: usize,
     /// Who listens.
     pub detector: DetectorKind,
-}
-
-/// Samples in memory: all in one plane, or one plane per channel.
-#[derive(Clone, Copy, Debug)]
-pub struct Planes<'a> {
-    /// Samples in the format of the [`Config`].
-    pub data: &'a [u8],
-    /// Byte offset of each plane; ignored for interleaved samples. Empty if planes follow each
-    /// other without gaps.
-    pub offsets: &'a [usize],
 }
 
 /// One decided-on frame of 10 ms.
@@ -144,6 +123,15 @@ pub enum Output {
     /// Comes right after the frame that decided it, with the frame at its
     /// [`edge`](Change::edge).
     Change(Change, Frame),
+}
+
+/// Audio of which no sample is missing.
+enum Source<'a> {
+    Silence,
+    /// Interleaved.
+    Frames(&'a [u8]),
+    /// One plane for each channel.
+    Planes(Frames<'a>),
 }
 
 /// What a decision is made from.
@@ -300,61 +288,53 @@ impl Vad {
         (self.frame, self.given) = (0, 0);
     }
 
-    /// Takes `samples` samples per channel.
+    /// Takes `frames`. [Silence](Frames::silence) is known to hold no audio: no speech, and what the
+    /// detector has learnt stays.
     ///
-    /// Where `planes` holds fewer, the rest counts as silence.
-    pub fn push(&mut self, planes: Planes<'_>, samples: usize, mut give: impl FnMut(Output)) {
+    /// # Errors
+    /// Samples lie outside of their memory; nothing is taken.
+    pub fn push(
+        &mut self,
+        frames: Frames<'_>,
+        mut give: impl FnMut(Output),
+    ) -> Result<(), Outside> {
+        let source = self.source(frames)?;
         let mut done = 0;
-        while done < samples {
+        while done < frames.count() {
             let room = self.grid.len(self.frame) - self.filled;
-            let n = room.min(samples - done);
-            self.mix(planes, done, n, samples);
+            let n = room.min(frames.count() - done);
+            self.mix(&source, done, n);
             done += n;
             self.advance(n, &mut give);
         }
+        Ok(())
     }
 
-    /// Takes `samples` samples that are known to hold no audio: no speech, and what the detector
-    /// has learnt stays.
-    pub fn push_gap(&mut self, samples: u64, mut give: impl FnMut(Output)) {
-        let mut left = samples;
-        while left > 0 {
-            let room = self.grid.len(self.frame) - self.filled;
-            let n = left.min(room as u64) as usize;
-            self.mono[self.filled..self.filled + n].fill(0.0);
-            self.gap = true;
-            left -= n as u64;
-            self.advance(n, &mut give);
-        }
-    }
-
-    /// Level of `samples` samples in dBFS, over all channels; they are not taken.
-    pub fn measure(&mut self, planes: Planes<'_>, samples: usize) -> f32 {
+    /// Level of `frames` in dBFS, over all channels; they are not taken.
+    ///
+    /// # Errors
+    /// Samples lie outside of their memory.
+    pub fn measure(&mut self, frames: Frames<'_>) -> Result<f32, Outside> {
         let (size, channels) = (self.config.format.size(), self.config.channels.max(1));
         let mut squares = 0.0;
-        let mut add = |from: usize, values: usize| {
-            let mut done = 0;
-            while done < values {
-                let x = &mut self.scratch[..(values - done).min(CHUNK)];
-                let at = from + done * size;
-                let Some(bytes) = planes.data.get(at..at + x.len() * size) else {
-                    return;
-                };
+        let mut add = |plane: &[u8]| {
+            for bytes in plane.chunks(CHUNK * size) {
+                let x = &mut self.scratch[..bytes.len() / size];
                 self.unpack.run(bytes, x);
                 squares += sum_squares(x);
-                done += x.len();
             }
         };
-        match self.config.layout {
-            Layout::Interleaved => add(0, samples * channels),
-            Layout::Planar => {
+        match frames.layout() {
+            None => {}
+            Some(Layout::Interleaved) => add(frames.plane(0, channels * size)?),
+            Some(Layout::Planar) => {
                 for channel in 0..channels {
-                    let offset = planes.offsets.get(channel).copied();
-                    add(offset.unwrap_or(channel * samples * size), samples);
+                    add(frames.plane(channel, size)?);
                 }
             }
         }
-        super::energy::level_db(squares / (samples * channels).max(1) as f32)
+        let values = frames.count().saturating_mul(channels).max(1);
+        Ok(super::energy::level_db(squares / values as f32))
     }
 
     /// Bytes held.
@@ -387,44 +367,55 @@ impl Vad {
         });
     }
 
-    /// Adds `n` of `total` samples from `from` on to the frame that is being filled.
-    fn mix(&mut self, planes: Planes<'_>, from: usize, n: usize, total: usize) {
+    /// Where the samples of `frames` are; nothing of them is missing.
+    fn source<'a>(&self, frames: Frames<'a>) -> Result<Source<'a>, Outside> {
+        let (size, channels) = (self.config.format.size(), self.config.channels.max(1));
+        Ok(match frames.layout() {
+            None => Source::Silence,
+            Some(Layout::Interleaved) => Source::Frames(frames.plane(0, channels * size)?),
+            Some(Layout::Planar) => {
+                (0..channels).try_for_each(|channel| frames.plane(channel, size).map(drop))?;
+                Source::Planes(frames)
+            }
+        })
+    }
+
+    /// Adds `n` samples from `from` on to the frame that is being filled.
+    fn mix(&mut self, source: &Source<'_>, from: usize, n: usize) {
         let (size, channels) = (self.config.format.size(), self.config.channels.max(1));
         let mono = &mut self.mono[self.filled..self.filled + n];
-        mono.fill(0.0);
-        match self.config.layout {
-            Layout::Interleaved => {
+        match source {
+            Source::Silence => {
+                self.gap = true;
+                mono.fill(0.0);
+            }
+            Source::Frames(bytes) => {
                 let per_chunk = (self.scratch.len() / channels).max(1);
                 for (i, part) in mono.chunks_mut(per_chunk).enumerate() {
                     let values = part.len() * channels;
                     let at = (from + i * per_chunk) * channels * size;
-                    let Some(bytes) = planes.data.get(at..at + values * size) else {
-                        return;
-                    };
+                    let bytes = bytes.get(at..at + values * size).unwrap_or_default();
+                    if channels == 1 {
+                        self.unpack.run(bytes, part);
+                        self.squares += sum_squares(part);
+                        continue;
+                    }
                     let x = &mut self.scratch[..values];
                     self.unpack.run(bytes, x);
                     self.squares += sum_squares(x);
-                    match channels {
-                        1 => part.copy_from_slice(x),
-                        _ => {
-                            for (y, x) in part.iter_mut().zip(x.chunks_exact(channels)) {
-                                *y = x.iter().map(|x| sane(*x)).sum();
-                            }
-                        }
+                    for (y, x) in part.iter_mut().zip(x.chunks_exact(channels)) {
+                        *y = x.iter().map(|x| sane(*x)).sum();
                     }
                 }
             }
-            Layout::Planar => {
+            Source::Planes(frames) => {
+                mono.fill(0.0);
+                let most = self.scratch.len();
                 for channel in 0..channels {
-                    let plane = match planes.offsets.get(channel) {
-                        Some(offset) => *offset,
-                        None => channel * total * size,
-                    };
-                    for (i, part) in mono.chunks_mut(self.scratch.len()).enumerate() {
-                        let at = plane + (from + i * self.scratch.len()) * size;
-                        let Some(bytes) = planes.data.get(at..at + part.len() * size) else {
-                            return;
-                        };
+                    let plane = frames.plane(channel, size).unwrap_or_default();
+                    for (i, part) in mono.chunks_mut(most).enumerate() {
+                        let at = (from + i * most) * size;
+                        let bytes = plane.get(at..at + part.len() * size).unwrap_or_default();
                         let x = &mut self.scratch[..part.len()];
                         self.unpack.run(bytes, x);
                         self.squares += sum_squares(x);

@@ -3,12 +3,12 @@
 //! Tests of the detector as a whole, against signals that are known.
 
 use super::*;
+use crate::audio::{Frames, Outside};
 use crate::convert::SampleFormat;
 
-fn config(rate: u32, channels: usize, format: SampleFormat, layout: Layout) -> Config {
+fn config(rate: u32, channels: usize, format: SampleFormat) -> Config {
     Config {
         format,
-        layout,
         rate,
         channels,
         detector: DetectorKind::Spectral(LookAhead::Short),
@@ -50,22 +50,27 @@ fn bytes(x: &[f32]) -> Vec<u8> {
     x.iter().flat_map(|x| x.to_le_bytes()).collect()
 }
 
+/// What `vad` makes of interleaved `data`, so many samples of each channel at a time.
 fn run(vad: &mut Vad, data: &[u8], samples: usize, chunk: usize) -> Vec<Output> {
     let per = data.len() / samples.max(1);
+    let parts = data.chunks(chunk * per);
+    hear(
+        vad,
+        parts.map(|part| Frames::interleaved(part, part.len() / per)),
+    )
+}
+
+fn hear<'a>(vad: &mut Vad, parts: impl IntoIterator<Item = Frames<'a>>) -> Vec<Output> {
     let mut out = Vec::new();
-    for part in data.chunks(chunk * per) {
-        let planes = Planes {
-            data: part,
-            offsets: &[],
-        };
-        vad.push(planes, part.len() / per, |o| out.push(o));
+    for part in parts {
+        vad.push(part, |o| out.push(o)).unwrap();
     }
     vad.flush(|o| out.push(o));
     out
 }
 
 fn mono(rate: u32, x: &[f32], chunk: usize) -> Vec<Output> {
-    let config = config(rate, 1, SampleFormat::F32LE, Layout::Interleaved);
+    let config = config(rate, 1, SampleFormat::F32LE);
     run(
         &mut Vad::new(config, Rules::default()),
         &bytes(x),
@@ -139,13 +144,71 @@ fn formats_layouts_and_channels_agree() {
         .collect();
     let plane: Vec<u8> = words.iter().flat_map(|x| x.to_le_bytes()).collect();
     let planar: Vec<u8> = [&plane[..], &plane[..]].concat();
-    for (layout, data) in [(Layout::Interleaved, two), (Layout::Planar, planar)] {
-        let config = config(48_000, 2, SampleFormat::S16LE, layout);
+    for frames in [
+        Frames::interleaved(&two, x.len()),
+        Frames::planar(&planar, &[], x.len()),
+        Frames::planar(&planar, &[plane.len(), 0], x.len()),
+        Frames::planes(&[&plane, &plane], x.len()),
+    ] {
+        let config = config(48_000, 2, SampleFormat::S16LE);
         let mut vad = Vad::new(config, Rules::default());
-        let chunk = x.len();
-        let out = run(&mut vad, &data, x.len(), chunk);
-        assert_eq!(segments(&out), reference, "{layout:?}");
+        let layout = frames.layout();
+        assert_eq!(segments(&hear(&mut vad, [frames])), reference, "{layout:?}");
     }
+}
+
+/// Two channels, of which the second is half as loud as the first.
+fn two_channels() -> [Vec<u8>; 3] {
+    let left: Vec<f32> = (0..1000).map(|i| (i as f32 * 0.3).sin()).collect();
+    let right: Vec<f32> = left.iter().map(|x| x / 2.0).collect();
+    let both = left.iter().zip(&right).flat_map(|(l, r)| [*l, *r]);
+    [
+        bytes(&both.collect::<Vec<_>>()),
+        bytes(&left),
+        bytes(&right),
+    ]
+}
+
+#[test]
+fn levels_are_those_of_all_channels_in_any_layout() {
+    let [both, left, right] = two_channels();
+    let mut vad = Vad::new(config(16_000, 2, SampleFormat::F32LE), Rules::default());
+    // A sine, and one half as loud.
+    let expected = 10.0 * ((0.5f32 + 0.125) / 2.0).log10();
+    let joined = [&right[..], &left[..]].concat();
+    for frames in [
+        Frames::interleaved(&both, 1000),
+        Frames::planar(&joined, &[], 1000),
+        Frames::planar(&joined, &[4000, 0], 1000),
+        Frames::planes(&[&left, &right], 1000),
+    ] {
+        let level = vad.measure(frames).unwrap();
+        assert!((level - expected).abs() < 0.05, "{level} {expected}");
+    }
+    assert_eq!(vad.measure(Frames::silence(1000)), Ok(-120.0));
+    assert_eq!(vad.position(), 0);
+}
+
+#[test]
+fn samples_outside_of_their_memory_are_refused_and_nothing_is_taken() {
+    let [both, left, right] = two_channels();
+    let mut vad = Vad::new(config(16_000, 2, SampleFormat::F32LE), Rules::default());
+    let (one, cut) = ([&left[..]], [&left[..], &right[1..]]);
+    for frames in [
+        Frames::interleaved(&both[..7999], 1000),
+        Frames::planar(&both, &[0], 1000),
+        Frames::planar(&both, &[0, 4001], 1000),
+        Frames::planes(&one, 1000),
+        Frames::planes(&cut, 1000),
+    ] {
+        let mut given = 0;
+        let refused = Err(Outside { frames: 1000 });
+        assert_eq!(vad.push(frames, |_| given += 1), refused, "{frames:?}");
+        assert_eq!((vad.position(), vad.frames(), given), (0, 0, 0));
+        assert_eq!(vad.measure(frames).map(drop), refused, "{frames:?}");
+    }
+    vad.push(Frames::interleaved(&both, 1000), drop).unwrap();
+    assert_eq!((vad.position(), vad.frames()), (1000, 6));
 }
 
 #[test]
@@ -199,17 +262,17 @@ fn nothing_hostile_is_speech_or_breaks_what_follows() {
 #[test]
 fn a_gap_is_no_speech_and_keeps_what_was_learnt() {
     let x = voice(16_000, 4.0);
-    let config = config(16_000, 1, SampleFormat::F32LE, Layout::Interleaved);
+    let config = config(16_000, 1, SampleFormat::F32LE);
     let mut vad = Vad::new(config, Rules::default());
-    let mut out = Vec::new();
     let data = bytes(&x);
-    let planes = |data| Planes { data, offsets: &[] };
     // The voice from 3 s to 4 s, cut by a gap of 0.5 s.
     let cut = 4 * 16_000 * 35 / 10;
-    vad.push(planes(&data[..cut]), cut / 4, |o| out.push(o));
-    vad.push_gap(8000, |o| out.push(o));
-    vad.push(planes(&data[cut..]), x.len() - cut / 4, |o| out.push(o));
-    vad.flush(|o| out.push(o));
+    let parts = [
+        Frames::interleaved(&data, cut / 4),
+        Frames::silence(8000),
+        Frames::interleaved(&data[cut..], x.len() - cut / 4),
+    ];
+    let out = hear(&mut vad, parts);
     let found = segments(&out);
     assert_eq!(found.len(), 3, "{found:?}");
     assert!(
@@ -223,7 +286,7 @@ fn a_gap_is_no_speech_and_keeps_what_was_learnt() {
 #[test]
 fn a_reset_makes_it_new() {
     let x = voice(16_000, 4.0);
-    let config = config(16_000, 1, SampleFormat::F32LE, Layout::Interleaved);
+    let config = config(16_000, 1, SampleFormat::F32LE);
     let mut vad = Vad::new(config, Rules::default());
     let first = run(&mut vad, &bytes(&x), x.len(), 777);
     vad.reset();
@@ -234,7 +297,7 @@ fn a_reset_makes_it_new() {
 
 #[test]
 fn the_energy_detector_is_exact() {
-    let mut config = config(16_000, 1, SampleFormat::F32LE, Layout::Interleaved);
+    let mut config = config(16_000, 1, SampleFormat::F32LE);
     config.detector = DetectorKind::Energy {
         threshold_db: -20.0,
     };

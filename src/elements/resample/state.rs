@@ -7,7 +7,7 @@ use gst::prelude::*;
 use super::settings::Settings;
 use crate::dsp::resample::{EngineKind, ResampleError, Stream};
 use crate::elements::support::format::{layout, sample_format};
-use crate::elements::support::frames::{AudioBuffer, add_planes};
+use crate::elements::support::frames::{AudioBuffer, ReadError, add_planes};
 use crate::elements::support::timeline::{frames_to_time, time_to_frames};
 use crate::elements::support::transform::{aligned_buffer, with_bytes_mut};
 
@@ -36,8 +36,8 @@ pub enum StateError {
          {most} bytes; send shorter buffers, or convert in two steps"
     )]
     TooMany { frames: usize, most: usize },
-    #[error("the samples of a buffer of {size} bytes lie outside of it, as its meta has them")]
-    Outside { size: usize },
+    #[error(transparent)]
+    Read(#[from] ReadError),
 }
 
 /// A running conversion.
@@ -194,11 +194,8 @@ impl State {
                     .and_then(|o| o.mul_div_round(l, m)),
             });
         }
-        let size = input.buffer.size();
-        input.read(|frames| {
-            let taken = self.stream.push(frames);
-            taken.map_err(|_| StateError::Outside { size })
-        })
+        let taken = input.read(|frames| self.stream.push(frames).map_err(|e| input.outside(e)));
+        Ok(taken?)
     }
 
     /// All output that can be made, as one buffer without metas.

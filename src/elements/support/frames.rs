@@ -4,7 +4,7 @@
 
 use super::timeline::frames_to_time;
 use super::transform::with_bytes;
-use crate::dsp::Frames;
+use crate::dsp::{Frames, Outside};
 
 /// A buffer of audio on its way through an element, with what there is to know of its frames. That is
 /// found out once, when the buffer comes.
@@ -31,6 +31,15 @@ pub struct Partial {
     size: usize,
     bpf: usize,
     rest: usize,
+}
+
+/// Why the samples of a buffer cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("a buffer cannot be mapped: {0}")]
+    Map(#[from] gst::glib::BoolError),
+    #[error("the samples of a buffer of {size} bytes lie outside of it, as its meta has them")]
+    Outside { size: usize },
 }
 
 impl AudioBuffer {
@@ -134,7 +143,25 @@ impl AudioBuffer {
         if self.is_silence() {
             return f(Frames::silence(self.frames as usize));
         }
+        self.read_memory(f)
+    }
+
+    /// As [`read`](Self::read), whatever the buffer says of silence.
+    ///
+    /// # Errors
+    /// The memory cannot be read, or what `f` says.
+    pub fn read_memory<R, E: From<gst::glib::BoolError>>(
+        &self,
+        f: impl FnOnce(Frames<'_>) -> Result<R, E>,
+    ) -> Result<R, E> {
         with_bytes(&self.buffer, |bytes| self.look(bytes, f))
+    }
+
+    /// That `frames` of it lie outside of its memory, as an error of an element.
+    pub fn outside(&self, _: Outside) -> ReadError {
+        ReadError::Outside {
+            size: self.buffer.size(),
+        }
     }
 }
 

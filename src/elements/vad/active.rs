@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::message::{Times, VadChange, VadFrame};
 use super::queue::Queue;
 use super::settings::Settings;
-use crate::dsp::vad::{self, Change, Config, Frame, Output, Planes};
+use crate::dsp::vad::{self, Change, Config, Frame, Output};
+use crate::dsp::{Frames, Outside};
 use crate::elements::support::format::sample_format;
 use crate::elements::support::frames::{AudioBuffer, Partial};
 use crate::elements::support::properties::Live;
@@ -37,16 +38,6 @@ pub struct Active {
     pub frame: Frame,
     /// Since the last line in the log.
     pub heard: Heard,
-}
-
-/// What goes to the detector.
-pub enum Input<'a> {
-    /// So many samples.
-    Audio(Planes<'a>, u64),
-    /// So many samples of no audio.
-    Gap(u64),
-    /// Nothing more; with or without a timeout.
-    End { timed_out: bool },
 }
 
 fn scores_of(detector: vad::DetectorKind) -> Vec<String> {
@@ -86,13 +77,8 @@ impl Heard {
 
 impl Active {
     pub fn new(info: gst_audio::AudioInfo, settings: Arc<Settings>) -> Option<Self> {
-        let layout = match info.layout() {
-            gst_audio::AudioLayout::NonInterleaved => vad::Layout::Planar,
-            _ => vad::Layout::Interleaved,
-        };
         let config = Config {
             format: sample_format(info.format())?,
-            layout,
             rate: info.rate(),
             channels: info.channels() as usize,
             detector: settings.detector_kind(),
@@ -182,15 +168,39 @@ impl Active {
         }
     }
 
-    /// Has the detector hear `input`: edges go to the queue, messages to `messages`.
+    /// Has the detector hear `frames`: edges go to the queue, messages to `messages`.
+    ///
+    /// # Errors
+    /// Samples lie outside of their memory; nothing is heard.
     pub fn hear(
         &mut self,
-        input: Input<'_>,
+        frames: Frames<'_>,
+        messages: &mut Vec<gst::Structure>,
+        segment: &gst::FormattedSegment<gst::ClockTime>,
+    ) -> Result<(), Outside> {
+        let (vad, mut report) = self.report(messages, segment);
+        vad.push(frames, |o| report.take(o))
+    }
+
+    /// Tells the detector that nothing more comes, where `timed_out` because nothing came in time.
+    pub fn end(
+        &mut self,
+        timed_out: bool,
         messages: &mut Vec<gst::Structure>,
         segment: &gst::FormattedSegment<gst::ClockTime>,
     ) {
-        let ends = matches!(input, Input::End { .. });
-        let mut report = Report {
+        let (vad, mut report) = self.report(messages, segment);
+        report.end = Some((vad.frames(), vad.position()));
+        report.timed_out = timed_out;
+        vad.flush(|o| report.take(o));
+    }
+
+    fn report<'a>(
+        &'a mut self,
+        messages: &'a mut Vec<gst::Structure>,
+        segment: &'a gst::FormattedSegment<gst::ClockTime>,
+    ) -> (&'a mut vad::Vad, Report<'a>) {
+        let report = Report {
             queue: &mut self.queue,
             messages,
             segment,
@@ -200,16 +210,10 @@ impl Active {
             score_names: &self.score_names,
             grid: self.vad.grid(),
             rate: self.info.rate(),
-            end: ends.then(|| (self.vad.frames(), self.vad.position())),
-            timed_out: matches!(input, Input::End { timed_out: true }),
+            end: None,
+            timed_out: false,
         };
-        match input {
-            Input::Audio(planes, samples) => {
-                self.vad.push(planes, samples as usize, |o| report.take(o));
-            }
-            Input::Gap(samples) => self.vad.push_gap(samples, |o| report.take(o)),
-            Input::End { .. } => self.vad.flush(|o| report.take(o)),
-        }
+        (&mut self.vad, report)
     }
 
     /// Samples that a buffer waits for those after it, at most.

@@ -9,14 +9,14 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::active::{Active, Input};
+use super::active::Active;
 use super::idle::Idle;
 use super::message::VadChange;
 use super::queue::{Out, Way};
 use super::settings::{PROPERTIES, Settings};
 use super::shown::Shown;
-use crate::dsp::vad::Planes;
-use crate::elements::support::frames::AudioBuffer;
+use crate::dsp::Frames;
+use crate::elements::support::frames::{AudioBuffer, ReadError};
 use crate::elements::support::metrics::{ElementMetrics, span};
 use crate::elements::support::pads;
 use crate::elements::support::properties::Live;
@@ -261,16 +261,13 @@ impl Vad {
         active.enqueue(input.buffer.clone(), samples, segment);
         // Told only where it changes.
         let latency = Some(frames_to_time(active.wait(), rate));
-        if input.is_silence() {
-            active.hear(Input::Gap(samples), messages, segment);
-        } else {
-            let map = input.buffer.map_readable().map_err(|e| self.fail(&e))?;
-            let meta = input.buffer.meta::<gst_audio::AudioMeta>();
-            let planes = Planes {
-                data: &map,
-                offsets: meta.as_ref().map_or(&[][..], |m| m.offsets()),
-            };
-            active.hear(Input::Audio(planes, samples), messages, segment);
+        let heard = input.read(|frames| {
+            let heard = active.hear(frames, messages, segment);
+            heard.map_err(|e| input.outside(e))
+        });
+        if let Err(e) = heard {
+            active.queue.take_back();
+            return Err(self.fail(&e));
         }
         drop(input);
         let limit = active.vad.decided();
@@ -347,7 +344,7 @@ impl Vad {
             return Ok(());
         };
         active.take_up(&self.settings);
-        active.hear(Input::End { timed_out }, messages, segment);
+        active.end(timed_out, messages, segment);
         self.release(active, u64::MAX, out)?;
         active.reset();
         self.idle.set_open(false);
@@ -539,7 +536,8 @@ impl Vad {
         let samples = time_to_frames(duration, rate).min(enough);
         active.queue.push_gap(event.clone(), pts, samples);
         active.set_expected(Some(pts.saturating_add(duration)));
-        active.hear(Input::Gap(samples), messages, segment);
+        // Silence lies nowhere, so that it cannot lie outside.
+        let _ = active.hear(Frames::silence(samples as usize), messages, segment);
         let limit = active.vad.decided();
         // Errors are posted; the next buffer tells upstream.
         let _ = self.release(active, limit, out);
@@ -570,7 +568,7 @@ impl Vad {
         speech::answer(query) || gst::Pad::query_default(pad, Some(&*element), query)
     }
 
-    fn fail(&self, error: &glib::BoolError) -> gst::FlowError {
+    fn fail(&self, error: &ReadError) -> gst::FlowError {
         self.metrics.add_error(&error.to_string());
         gst::element_imp_error!(self, gst::StreamError::Failed, ("{error}"));
         gst::FlowError::Error

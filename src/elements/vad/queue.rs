@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use super::settings::Mode;
 use crate::dsp::vad::Vad;
+use crate::elements::support::frames::{AudioBuffer, ReadError};
 use crate::elements::support::timeline::frames_to_time;
 
 /// What may leave.
@@ -105,6 +106,16 @@ impl Queue {
         self.push(pts, samples, Item::Buffer(buffer));
     }
 
+    /// Forgets the buffer that was added last, of which nothing was heard.
+    pub fn take_back(&mut self) {
+        if let Some(entry) = self.entries.pop_back() {
+            self.end = entry.start;
+            if let Item::Buffer(buffer) = entry.item {
+                self.bytes = self.bytes.saturating_sub(buffer.size() as u64);
+            }
+        }
+    }
+
     /// Adds a GAP event that the detector was given `samples` of silence for.
     pub fn push_gap(&mut self, event: gst::Event, pts: gst::ClockTime, samples: u64) {
         self.push(Some(pts), samples, Item::Gap(event));
@@ -158,7 +169,7 @@ impl Queue {
         limit: u64,
         way: &mut Way<'_>,
         out: &mut Vec<Out>,
-    ) -> Result<(), gst::glib::BoolError> {
+    ) -> Result<(), ReadError> {
         loop {
             let edge = self.edges.front().map(|e| e.at);
             if edge.is_some_and(|at| at <= self.released)
@@ -186,7 +197,7 @@ impl Queue {
         at: u64,
         way: &mut Way<'_>,
         out: &mut Vec<Out>,
-    ) -> Result<(), gst::glib::BoolError> {
+    ) -> Result<(), ReadError> {
         let Some(entry) = self.entries.front_mut() else {
             return Ok(());
         };
@@ -220,11 +231,7 @@ impl Queue {
         Ok(())
     }
 
-    fn release_first(
-        &mut self,
-        way: &mut Way<'_>,
-        out: &mut Vec<Out>,
-    ) -> Result<(), gst::glib::BoolError> {
+    fn release_first(&mut self, way: &mut Way<'_>, out: &mut Vec<Out>) -> Result<(), ReadError> {
         let Some(entry) = self.entries.pop_front() else {
             return Ok(());
         };
@@ -249,7 +256,7 @@ impl Queue {
         samples: u64,
         way: &mut Way<'_>,
         out: &mut Vec<Out>,
-    ) -> Result<(), gst::glib::BoolError> {
+    ) -> Result<(), ReadError> {
         if !self.speech {
             match way.mode {
                 Mode::Pass => {}
@@ -277,18 +284,11 @@ impl Queue {
             buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);
         }
         if let Some(vad) = &mut way.level {
-            let level = {
-                let map = buffer.map_readable()?;
-                let meta = buffer.meta::<gst_audio::AudioMeta>();
-                let offsets = meta.as_ref().map_or(&[][..], |m| m.offsets());
-                vad.measure(
-                    crate::dsp::vad::Planes {
-                        data: &map,
-                        offsets,
-                    },
-                    samples as usize,
-                )
-            };
+            let input = AudioBuffer::new(buffer, way.info);
+            // What it was before it was said to be silence.
+            let level =
+                input.read_memory(|frames| vad.measure(frames).map_err(|e| input.outside(e)))?;
+            buffer = input.buffer;
             set_level(buffer.make_mut(), level, self.speech);
         }
         out.push(Out::Buffer(buffer));
