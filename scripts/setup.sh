@@ -223,10 +223,14 @@ need_venv() {
   echo "$wanted" >"$dir/wanted"
 }
 
-# list_sources: what git knows of this folder, or all there is but what was built, each name ended by a zero byte.
+# list_sources: what git knows of this folder, or all there is but what was built, each name ended by a zero byte. Of
+# another repository in it git tells the folder alone: it is no part of this one.
 list_sources() {
+  local file
   if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
-    git ls-files -z --cached --others --exclude-standard
+    git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' file; do
+      if [ -L "$file" ] || [ ! -d "$file" ]; then printf '%s\0' "$file"; fi
+    done
   else
     find . -path ./target -prune -o ! -type d -print0
   fi

@@ -244,6 +244,20 @@ PATH=$PATH:/usr/bin:/bin
         self.assertEqual((kept.st_mtime_ns, kept.st_mode & 0o777), (same, 0o755))
         self.assertEqual((there / "src" / "link.sh").readlink(), Path("same.sh"))
 
+    def test_a_repository_within_the_sources_is_none_of_them(self):
+        project, there = self.folder / "project", self.folder / "there"
+        for folder in ("src", "inner", "linked"):
+            (project / folder).mkdir(parents=True)
+            (project / folder / "a.rs").touch()
+        (project / "link").symlink_to("src")
+        # As git tells of a repository, of a module, and of a link to a folder.
+        self.program("git", "#!/bin/sh\n[ $1 != ls-files ] || printf 'inner/\\0link\\0linked\\0src/a.rs\\0'\n")
+        for _ in range(2):
+            text, code, *_ = self.set_up(f". scripts/chroot.sh; cd {project}; copy_sources {there}")
+            self.assertEqual((text, code), ("", 0))
+            self.assertEqual(sorted(p.name for p in there.iterdir()), ["link", "src", "target"])
+            self.assertEqual((there / "link").readlink(), Path("src"))
+
     def test_each_state_of_the_sources_has_a_word_of_its_own(self):
         for folder in ("project/src", "project/target"):
             (self.folder / folder).mkdir(parents=True)
