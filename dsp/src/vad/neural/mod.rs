@@ -194,6 +194,7 @@ impl Detector for Neural {
     fn push_gap(&mut self) -> Option<f32> {
         self.front.restart();
         self.silero.restart();
+        self.told.pass();
         self.opening.interrupt();
         self.doubler = Doubler::default();
         self.take(true)

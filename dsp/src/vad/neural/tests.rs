@@ -125,6 +125,26 @@ fn frames_in_gaps_are_no_speech_and_those_before_take_what_there_is() {
 }
 
 #[test]
+fn speech_that_bands_showed_before_a_gap_is_forgotten_after_80_ms_of_it() {
+    let mut neural = Neural::new(Plan::Wide, LookAhead::Short);
+    // To the midst of the vowel.
+    run(&mut neural, &audio()[..HOP * 50]);
+    let mut told = |gaps| {
+        for _ in 0..gaps {
+            neural.push_gap();
+        }
+        let frame = told::Frame {
+            clear: 10.0,
+            ratio: -3.0,
+            raised: 0.0,
+        };
+        neural.told.settle(7.0, 0.0, &frame)
+    };
+    assert!(told(0) > 0.0);
+    assert_eq!(told(7), 0.0);
+}
+
+#[test]
 fn the_end_gives_every_frame() {
     let audio = audio();
     for look_ahead in LookAhead::ALL {

@@ -49,8 +49,7 @@ impl Told {
     /// newest windows is `silero`.
     pub fn settle(&mut self, logit: f32, silero: f32, frame: &Frame) -> f32 {
         let clear = frame.clear;
-        self.ratios[self.next] = frame.ratio;
-        self.next = (self.next + 1) % RECENT;
+        self.remember(frame.ratio);
         let recent = self.ratios.iter().copied().fold(f32::MIN, f32::max);
         let noisy = part(CLEAR - clear, CLEAR - NOISY);
         let audible = part(recent - INAUDIBLE, AUDIBLE - INAUDIBLE);
@@ -58,6 +57,16 @@ impl Told {
         let trusted = 1.0 - part(frame.raised, leveller::MOST);
         let share = MOST_SHARE * part(clear - SHARED, ALL_SHARED - SHARED);
         (logit + share * (silero - logit)).min(silero + MOST_OVER * noisy * audible * trusted)
+    }
+
+    /// Takes a frame of no audio, in which no band shows speech.
+    pub fn pass(&mut self) {
+        self.remember(INAUDIBLE);
+    }
+
+    fn remember(&mut self, ratio: f32) {
+        self.ratios[self.next] = ratio;
+        self.next = (self.next + 1) % RECENT;
     }
 }
 
@@ -111,6 +120,12 @@ mod tests {
         for _ in 0..7 {
             assert_eq!(told.settle(7.0, 0.0, &of(10.0, -3.0, 0.0)), 6.0);
         }
+        assert_eq!(told.settle(7.0, 0.0, &of(10.0, -3.0, 0.0)), 0.0);
+        // Frames of no audio are time, too.
+        told.settle(7.0, 0.0, &of(10.0, 0.5, 0.0));
+        (0..6).for_each(|_| told.pass());
+        assert_eq!(told.settle(7.0, 0.0, &of(10.0, -3.0, 0.0)), 6.0);
+        told.pass();
         assert_eq!(told.settle(7.0, 0.0, &of(10.0, -3.0, 0.0)), 0.0);
     }
 }
