@@ -419,14 +419,13 @@ impl<T: Input> Edge<T> {
             }
             Some(_) => {
                 let (reader, width) = (self.reader, self.format.size());
-                (0..channels).try_for_each(|c| source.plane(c, width).map(drop))?;
-                self.resampler.push(frames, |c, plane| {
-                    // Looked for above.
-                    T::read(reader, source.plane(c, width).unwrap_or_default(), plane);
+                self.resampler.try_push(frames, |c, plane| {
+                    T::read(reader, source.plane(c, width)?, plane);
                     if reversed {
                         plane.reverse();
                     }
-                });
+                    Ok::<_, Outside>(())
+                })?;
             }
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 //! Input frames that are still needed, one plane per channel.
 
+use std::convert::Infallible;
 use std::ops::Range;
 
 use crate::simd::prefetch::prefetch;
@@ -18,6 +19,9 @@ pub struct Fifo<T> {
     /// Readable zeros after the last frame.
     slack: usize,
 }
+
+/// Writes the frames of a channel, if it can.
+type Fill<'a, T, E> = dyn FnMut(usize, &mut [T]) -> Result<(), E> + 'a;
 
 impl<T: Copy + Default> Fifo<T> {
     /// Empty, with `back` zeros before frame 0 and `slack` after the end.
@@ -108,14 +112,18 @@ impl<T: Copy + Default> Fifo<T> {
         self.len += missing;
     }
 
-    /// Appends `frames`; `fill(channel, frames)` writes each plane.
-    pub fn push(&mut self, frames: usize, fill: &mut dyn FnMut(usize, &mut [T])) {
+    /// Appends `frames`; `fill(channel, frames)` writes each plane. Where it cannot, nothing is appended.
+    pub fn push<E>(&mut self, frames: usize, fill: &mut Fill<'_, T, E>) -> Result<(), E> {
         self.make_room(frames);
-        for (channel, plane) in self.planes.iter_mut().enumerate() {
-            fill(channel, &mut plane[self.len..self.len + frames]);
+        let range = self.len..self.len + frames;
+        let mut planes = self.planes.iter_mut().enumerate();
+        let filled =
+            planes.try_for_each(|(channel, plane)| fill(channel, &mut plane[range.clone()]));
+        if filled.is_ok() {
+            self.len += frames;
         }
-        self.len += frames;
         self.clear_slack();
+        filled
     }
 
     /// Appends `frames` of two channels, which `fill` writes together. False, and nothing done, if
@@ -134,7 +142,10 @@ impl<T: Copy + Default> Fifo<T> {
 
     /// Appends `frames` zeros.
     pub fn push_zeros(&mut self, frames: usize) {
-        self.push(frames, &mut |_, plane| plane.fill(T::default()));
+        let _ = self.push(frames, &mut |_, plane| {
+            plane.fill(T::default());
+            Ok::<_, Infallible>(())
+        });
     }
 
     /// Forgets the frames before `frame`, once that is worth moving the rest.
@@ -246,11 +257,17 @@ mod tests {
         let mut fifo = Fifo::<f32>::new(2, 3, 4);
         let mut next = 0;
         for n in [1usize, 7, 0, 100, 5] {
-            fifo.push(n, &mut |c, plane| {
-                for (i, v) in plane.iter_mut().enumerate() {
-                    *v = (1000 * c + next + i) as f32;
-                }
-            });
+            // The second plane cannot be had at first: nothing comes of that.
+            for can in [false, true] {
+                let pushed = fifo.push(n, &mut |c, plane| {
+                    for (i, v) in plane.iter_mut().enumerate() {
+                        *v = (1000 * c + next + i) as f32;
+                    }
+                    if can || c == 0 { Ok(()) } else { Err(c) }
+                });
+                assert_eq!(pushed, if can { Ok(()) } else { Err(1) });
+                assert_eq!(fifo.view().window(0, fifo.end(), 4), [0.0; 4]);
+            }
             next += n;
             assert_eq!(fifo.end(), next as i64);
             fifo.release(next as i64 - 3);

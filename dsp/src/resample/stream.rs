@@ -2,6 +2,8 @@
 
 //! The stream around an engine: input kept, outputs counted, the tail, changes on the way.
 
+use std::convert::Infallible;
+
 use super::build::{Design, Sample};
 use super::design::{MAX_QUALITY, Method, Prototype};
 use super::engine::{Engine, Output};
@@ -125,9 +127,22 @@ impl<T: Sample> Resampler<T> {
 
     /// Takes `frames` of input; `fill(channel, frames)` writes each plane. Not after `finish`.
     pub fn push(&mut self, frames: usize, mut fill: impl FnMut(usize, &mut [T])) {
+        let _ = self.try_push(frames, |channel, plane| {
+            fill(channel, plane);
+            Ok::<_, Infallible>(())
+        });
+    }
+
+    /// As [`push`](Self::push). Where `fill` cannot write a plane, nothing is taken.
+    pub(super) fn try_push<E>(
+        &mut self,
+        frames: usize,
+        mut fill: impl FnMut(usize, &mut [T]) -> Result<(), E>,
+    ) -> Result<(), E> {
         debug_assert!(!self.finished);
-        self.fifo.push(frames, &mut fill);
+        self.fifo.push(frames, &mut fill)?;
         self.frames_in += frames as u64;
+        Ok(())
     }
 
     /// As [`push`](Self::push) for two channels, which `fill` writes together. False, and nothing
