@@ -168,6 +168,52 @@ fn what_lies_outside_the_segment_is_clipped() {
     assert_eq!(out.size(), 480 * 8);
     assert_eq!(h.push(buffer(&data, 40)), Ok(gst::FlowSuccess::Ok));
     assert_eq!(h.buffers_in_queue(), 0);
+    let stats = h.element().unwrap().property::<gst::Structure>("stats");
+    assert_eq!(stats.get::<u64>("num-buffers"), Ok(1));
+    assert_eq!(stats.get::<u64>("num-dropped"), Ok(1));
+}
+
+/// One that is missing becomes that of the frames, also where nothing is to be done.
+#[test]
+fn durations_are_those_of_audioconvert() {
+    let ms = gst::ClockTime::from_mseconds;
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_start(ms(5));
+    segment.set_stop(ms(55));
+    for to in ["S16LE", "S16BE", "F32LE"] {
+        let run = |factory: &str| {
+            let mut h = harness(factory, &caps("S16LE"), &caps(to));
+            assert!(h.push_event(gst::event::Segment::new(&segment)));
+            let ten = Some(ms(10));
+            for (pts, duration) in [
+                (Some(ms(0)), None),
+                (Some(ms(10)), None),
+                (Some(ms(20)), ten),
+                (Some(ms(30)), Some(ms(3))),
+                (None, None),
+                (None, ten),
+                (Some(ms(50)), None),
+                (Some(ms(60)), None),
+            ] {
+                let mut input = buffer(&[1; 4 * 480], 0);
+                let inside = input.get_mut().unwrap();
+                inside.set_pts(pts);
+                inside.set_duration(duration);
+                h.push(input).unwrap();
+            }
+            let out = std::iter::from_fn(|| h.try_pull());
+            out.map(|b| (b.pts(), b.duration(), b.size()))
+                .collect::<Vec<_>>()
+        };
+        let (got, mut stock) = (run("rustaudioconvert"), run("audioconvert"));
+        // Stock leaves it out where something is cut off.
+        for clipped in [0, 6] {
+            assert_eq!(stock[clipped].1, None);
+            stock[clipped].1 = Some(ms(5));
+        }
+        assert_eq!(got, stock, "{to}");
+        assert_eq!((got.len(), got[1].1), (7, Some(ms(10))));
+    }
 }
 
 #[test]

@@ -220,6 +220,68 @@ fn buffers_are_clipped_to_the_segment() {
     assert_eq!(samples(&buffers).len(), 959 / 3 + 1);
 }
 
+/// Where there is nothing to resample, buffers get the durations that they lack and are clipped, too.
+#[test]
+fn equal_rates_leave_what_audioresample_leaves() {
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_start(time(720, 48_000));
+    segment.set_stop(time(1680, 48_000));
+    let run = |factory| {
+        let rig = Rig::new(factory, "", &mono(48_000), &mono(48_000));
+        rig.segment(&segment);
+        for (n, part) in noise(2400, 1).chunks(480).enumerate() {
+            let mut buffer = f32s(part, 1, 480 * n as u64, 48_000);
+            if n % 2 == 0 {
+                buffer.get_mut().unwrap().set_duration(gst::ClockTime::NONE);
+            }
+            rig.push(buffer);
+        }
+        let out = rig.finish();
+        let times: Vec<_> = out.iter().map(|b| (b.pts(), b.duration())).collect();
+        (times, samples(&out), rig)
+    };
+    let (own, stock) = (run("rustresample"), run("audioresample"));
+    assert_eq!(own.0, stock.0);
+    assert!(own.1 == stock.1 && own.1.len() == 960);
+    let stats = own.2.element.property::<gst::Structure>("stats");
+    assert_eq!(stats.get::<u64>("num-dropped"), Ok(2));
+    assert_eq!(stats.get::<u64>("num-samples"), Ok(960));
+}
+
+/// Passed, left out, failed: each buffer is counted as one of them.
+#[test]
+fn each_buffer_is_counted_once() {
+    let c = |rate| caps("S16LE", rate, 2, "non-interleaved");
+    let rig = Rig::new("rustresample", "", &c(48_000), &c(16_000));
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_start(time(480, 48_000));
+    rig.segment(&segment);
+    // Before the segment, and no whole number of frames.
+    rig.push(raw(vec![0; 1921], 480, 0, 48_000));
+    rig.push(raw(vec![0; 1920], 480, 480, 48_000));
+    // A plane is missing.
+    let mut lacking = raw(vec![0; 1920], 480, 960, 48_000);
+    let one = gst_audio::AudioInfo::builder(gst_audio::AudioFormat::S16le, 48_000, 1)
+        .layout(gst_audio::AudioLayout::NonInterleaved)
+        .build()
+        .unwrap();
+    gst_audio::AudioMeta::add(lacking.get_mut().unwrap(), &one, 480, &[]).unwrap();
+    assert_eq!(rig.try_push(lacking), Err(gst::FlowError::Error));
+    let stats = rig.element.property::<gst::Structure>("stats");
+    let count = |name| stats.get::<u64>(name).unwrap();
+    let counts = ["num-buffers", "num-samples", "num-dropped", "num-errors"].map(count);
+    assert_eq!(counts, [1, 480, 1, 1]);
+    let texts: Vec<String> = std::iter::from_fn(|| rig.bus.pop())
+        .filter_map(|m| match m.view() {
+            gst::MessageView::Warning(w) => Some(w.error().to_string()),
+            gst::MessageView::Error(e) => Some(e.error().to_string()),
+            _ => None,
+        })
+        .collect();
+    let expected = "the samples of a buffer of 1920 bytes lie outside of it, as its meta has them";
+    assert_eq!(texts, [expected]);
+}
+
 #[test]
 fn metas_without_rates_survive() {
     let rig = Rig::new("rustresample", "", &mono(48_000), &mono(16_000));

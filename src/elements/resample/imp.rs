@@ -484,20 +484,19 @@ impl Transform for RustResample {
             .infos
             .as_ref()
             .ok_or(gst::FlowError::NotNegotiated)?;
-        let (input, rate) = (AudioBuffer::new(buffer, info), info.rate());
-        let converts = running.state.is_some();
-        let partial = input.partial.filter(|_| converts);
-        let clipped = input.clip(running.segment.as_ref().filter(|_| converts), info);
-        if let Some(partial) = &partial {
+        let rate = info.rate();
+        let input = AudioBuffer::new(buffer, info);
+        let Some(input) = input.clip(running.segment.as_ref(), info) else {
+            self.metrics.add_dropped(1);
+            return Ok(None);
+        };
+        if let Some(partial) = &input.partial
+            && running.state.is_some()
+        {
             drop(running);
             self.lose(partial);
             running = lock(&self.running);
         }
-        let Some(input) = clipped else {
-            drop(running);
-            self.metrics.add_dropped(1);
-            return Ok(None);
-        };
         let state = running.state.as_ref();
         if state.is_some_and(|state| state.jumps(&input)) {
             // Pushed rather than returned: the base class would mark it as discontinuous in place
@@ -508,11 +507,16 @@ impl Transform for RustResample {
         }
         let work = self.metrics.begin();
         let span = metrics::span(&input.buffer, input.frames, rate);
-        let output = self.process(running, &input);
-        self.metrics.end(&*self.obj(), work, &span);
-        output.map_err(|error| {
-            self.fail(&error);
-            gst::FlowError::Error
-        })
+        match self.process(running, &input) {
+            Ok(output) => {
+                self.metrics.end(&*self.obj(), work, &span);
+                Ok(output)
+            }
+            Err(error) => {
+                self.metrics.end_without_buffer(work);
+                self.fail(&error);
+                Err(gst::FlowError::Error)
+            }
+        }
     }
 }

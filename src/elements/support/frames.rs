@@ -92,9 +92,9 @@ impl AudioBuffer {
         self.described
     }
 
-    /// The part that lies in `segment`; `None` where nothing does. A duration that is not that of the
-    /// frames is mended where something is cut off: GStreamer's clipping goes by it, and would cut off
-    /// more than there is.
+    /// The part that lies in `segment`; `None` where nothing does. A duration that is missing becomes that
+    /// of the frames, as in GStreamer's own elements. One that is another is mended where something is cut
+    /// off: GStreamer's clipping goes by it, and would cut off more than there is.
     pub fn clip(
         mut self,
         segment: Option<&gst::FormattedSegment<gst::ClockTime>>,
@@ -107,6 +107,10 @@ impl AudioBuffer {
         // Nearly every buffer lies within the segment as a whole.
         let ends_by = |stop| pts.saturating_add(duration()) <= stop;
         if segment.start().is_none_or(|start| pts >= start) && segment.stop().is_none_or(ends_by) {
+            if self.buffer.duration().is_none() {
+                let duration = duration();
+                self.buffer.make_mut().set_duration(duration);
+            }
             return Some(self);
         }
         let duration = duration();
