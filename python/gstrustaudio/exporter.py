@@ -59,6 +59,11 @@ _CALL_TIMES: List[Tuple[str, str, Callable[[Metrics], Optional[int]]]] = [
 ]
 
 
+def _label(text: str) -> str:
+    """``text`` as it can be encoded: half a surrogate, as in names of files, would leave nothing to be scraped."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 class _QuietHandler(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -99,7 +104,7 @@ class Exporter:
 
     def add(self, event: Event, pipeline: str = "") -> None:
         """Takes up ``event`` of ``pipeline``, a name that tells pipelines of one process apart."""
-        who = (pipeline, event.element)
+        who = (_label(pipeline), _label(event.element))
         with self._lock:
             if isinstance(event, Metrics):
                 self._latest[who] = event
@@ -112,10 +117,10 @@ class Exporter:
                 if event.segment_level is not None:
                     self._levels[who] = event.segment_level
             elif isinstance(event, NodeFailure):
-                kind = (event.exception, "true" if event.retryable else "false", event.action)
+                kind = (_label(event.exception), "true" if event.retryable else "false", _label(event.action))
                 self._failures[who + kind] += 1
             elif isinstance(event, BreakerChange):
-                self._breakers[who + (event.state,)] += 1
+                self._breakers[who + (_label(event.state),)] += 1
 
     def forget(self, pipeline: str) -> None:
         """Drops what is kept of ``pipeline``, as when a client of a media server is gone."""
@@ -123,7 +128,7 @@ class Exporter:
             kept: List[Dict[Any, Any]] = [self._latest, self._speech, self._levels, self._segments, self._spoken,
                                           self._failures, self._breakers]
             for by_key in kept:
-                for key in [k for k in by_key if k[0] == pipeline]:
+                for key in [k for k in by_key if k[0] == _label(pipeline)]:
                     del by_key[key]
 
     def serve(self, port: int, address: str = "127.0.0.1") -> Server:
@@ -138,7 +143,7 @@ class Exporter:
     def collect(self) -> Iterator[Any]:
         """The families, for prometheus_client."""
         with self._lock:
-            latest = [([p, e, m.factory], m) for (p, e), m in sorted(self._latest.items())]
+            latest = [([p, e, _label(m.factory)], m) for (p, e), m in sorted(self._latest.items())]
             speech, segments, spoken = dict(self._speech), dict(self._segments), dict(self._spoken)
             levels = dict(self._levels)
             failures, breakers = dict(self._failures), dict(self._breakers)
