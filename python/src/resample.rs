@@ -15,7 +15,7 @@ use crate::array::{Array, dtype_name, native, tuple};
 use crate::idle;
 use crate::owned::owned;
 use crate::rates::{Wanted, correction, error, output_frames};
-use crate::running::{Running, block, end};
+use crate::running::{Running, end};
 use crate::signal::{Signal, axis, signals};
 
 /// Adds the functions and classes of this file.
@@ -172,7 +172,7 @@ fn convert_signal(
     if from.is_interleaved() && to.is_interleaved() {
         done = stream.process(from.bytes(input), to.bytes_mut(output));
     } else {
-        let block = block(from.channels);
+        let block = stream.piece();
         for start in (0..from.frames).step_by(block) {
             let range = start..from.frames.min(start + block);
             push(stream, from, range, input, &mut scratch.input)?;

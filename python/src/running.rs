@@ -7,15 +7,8 @@ use rustaudio_dsp::resample::{ResampleError, Spec, Stream};
 
 use crate::rates::output_frames;
 
-/// Input samples that are taken and converted at a time: many, but they stay in the cache.
-const BLOCK: usize = 32_768;
 /// Frames of silence that are taken at a time.
 const SILENCE: usize = 1024;
-
-/// Input frames that are taken and converted at a time.
-pub fn block(channels: usize) -> usize {
-    (BLOCK / channels.max(1)).max(SILENCE)
-}
 
 /// Has `stream` take silence until `frames` can be pulled.
 pub fn end(stream: &mut Stream, frames: usize) {

@@ -284,7 +284,7 @@ impl Stream {
             return made;
         }
         let mut done = 0;
-        for piece in input.chunks(PIECE.next_multiple_of(size)) {
+        for piece in input.chunks(self.piece() * size) {
             // A piece is as long as its frames.
             let _ = self.push(Frames::interleaved(piece, piece.len() / size));
             let rest = &mut out[done * size..];
@@ -293,6 +293,12 @@ impl Stream {
             done += made;
         }
         done
+    }
+
+    /// How many frames of a long input are best taken at a time: many, but they stay in the cache. The output
+    /// does not depend on it.
+    pub fn piece(&self) -> usize {
+        PIECE.div_ceil(self.frame_size())
     }
 
     /// Bytes of a frame.
