@@ -30,6 +30,8 @@ mod rounds;
 #[cfg(feature = "rubato")]
 mod rubato_fft;
 #[cfg(feature = "rubato")]
+mod rubato_planes;
+#[cfg(feature = "rubato")]
 mod rubato_sinc;
 mod shape;
 mod sharp;

@@ -2,13 +2,13 @@
 
 //! rubato's `Fft` as an engine: blocks of input, each filtered as one, that overlap in their output.
 
-use rubato::audioadapter_buffers::direct::SequentialSliceOfVecs;
 use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
 use super::engine::{Engine, Output};
 use super::fifo::View;
 use super::ratio::{Position, Ratio};
 use super::rounds::Rounds;
+use super::rubato_planes::Planes;
 use super::spec::ResampleError;
 use crate::simd::resample_pass::Grouped;
 
@@ -42,8 +42,7 @@ impl Bounded for f64 {
 /// the first wanted one is fed for its overlap only.
 pub struct RubatoFft<T> {
     fft: Fft<T>,
-    input: Vec<Vec<T>>,
-    output: Vec<Vec<T>>,
+    planes: Planes<T>,
     rounds: Rounds,
     /// The block before the next one is in the overlap.
     led_in: bool,
@@ -66,8 +65,7 @@ impl<T: Grouped<Sum = T> + rubato::Sample + Bounded> RubatoFft<T> {
         .map_err(|error| ResampleError::Rubato(error.to_string()))?;
         Ok(Self {
             fft,
-            input: vec![vec![T::default(); frames as usize]; channels],
-            output: vec![vec![T::default(); outputs as usize]; channels],
+            planes: Planes::new(channels, frames as usize, outputs as usize),
             rounds: Rounds::new(ratio, units, units),
             led_in: false,
         })
@@ -75,18 +73,9 @@ impl<T: Grouped<Sum = T> + rubato::Sample + Bounded> RubatoFft<T> {
 
     /// Filters the block that begins at frame `at`.
     fn block(&mut self, input: &View<'_, T>, at: i64) {
-        let (channels, frames) = (self.input.len(), self.input[0].len());
-        for (c, to) in self.input.iter_mut().enumerate() {
-            for (to, x) in to.iter_mut().zip(input.window(c, at, frames)) {
-                *to = T::bounded(*x);
-            }
-        }
-        let outputs = self.output[0].len();
-        let done = SequentialSliceOfVecs::new(&self.input, channels, frames).and_then(|input| {
-            let output = SequentialSliceOfVecs::new_mut(&mut self.output, channels, outputs);
-            output.map(|mut output| self.fft.process_into_buffer(&input, &mut output, None))
-        });
-        debug_assert!(matches!(done, Ok(Ok(n)) if n == (frames, outputs)));
+        let lengths = self.planes.lengths();
+        self.planes
+            .pass(&mut self.fft, (input, at), lengths, T::bounded);
     }
 }
 
@@ -143,10 +132,8 @@ impl<T: Grouped<Sum = T> + rubato::Sample + Bounded> Engine<T> for RubatoFft<T> 
                 self.rounds.turn();
             }
             let from = self.rounds.offset();
-            let take = (self.output[0].len() - from).min(frames - at);
-            for (c, output) in self.output.iter().enumerate() {
-                out.write(c, at, &output[from..][..take]);
-            }
+            let take = (self.planes.lengths().1 - from).min(frames - at);
+            self.planes.write(out, at, from, take);
             at += take;
             self.rounds.advance(take);
         }
@@ -157,9 +144,9 @@ impl<T: Grouped<Sum = T> + rubato::Sample + Bounded> Engine<T> for RubatoFft<T> 
     }
 
     fn memory(&self) -> usize {
-        let (input, output) = (self.input[0].len(), self.output[0].len());
+        let (input, output) = self.planes.lengths();
         // Ours, rubato's copies and overlaps, then its spectra, blocks and tables.
-        let of_channels = self.input.len() * (3 * input + 4 * output);
+        let of_channels = self.planes.channels() * (3 * input + 4 * output);
         (of_channels + 10 * input + 6 * output) * size_of::<T>()
     }
 }

@@ -6,7 +6,6 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use rubato::audioadapter_buffers::direct::SequentialSliceOfVecs;
 use rubato::{
     Adjustable, Async, FixedAsync, Resampler, Resizable, SincInterpolationParameters,
     SincInterpolationType, WindowFunction,
@@ -16,6 +15,7 @@ use super::engine::{Engine, Output};
 use super::fifo::View;
 use super::planner::{RUBATO_PIECE as PIECE, rubato_ahead, rubato_latency, rubato_taps};
 use super::ratio::{Position, Ratio, Walk};
+use super::rubato_planes::Planes;
 use super::spec::{Interpolation, MAX_TABLE_BYTES, ResampleError};
 use crate::simd::resample_pass::Grouped;
 
@@ -39,8 +39,7 @@ pub struct RubatoSinc<T> {
     ratio: Ratio,
     /// Output frames per nominal one.
     correction: f64,
-    input: Vec<Vec<T>>,
-    output: Vec<Vec<T>>,
+    planes: Planes<T>,
     /// Outputs of the running piece that are handed out; all of them where there is none.
     used: usize,
     /// The input that rubato takes next; `None` before the first piece.
@@ -84,8 +83,7 @@ impl<T: Grouped<Sum = T> + rubato::Sample> RubatoSinc<T> {
         )
         .map_err(|error| ResampleError::Rubato(error.to_string()))?;
         Ok(Self {
-            input: vec![vec![T::default(); sinc.input_frames_max()]; channels],
-            output: vec![vec![T::default(); most]; channels],
+            planes: Planes::new(channels, sinc.input_frames_max(), most),
             sinc: Mutex::new(sinc),
             taps,
             phases,
@@ -107,15 +105,10 @@ impl<T: Grouped<Sum = T> + rubato::Sample> RubatoSinc<T> {
         let sinc = self.sinc.get_mut().unwrap_or_else(PoisonError::into_inner);
         let set = sinc.set_chunk_size(outputs);
         let set = set.and_then(|()| sinc.set_resample_ratio(ratio, false));
-        let (channels, frames) = (self.input.len(), sinc.input_frames_next());
-        for (c, to) in self.input.iter_mut().enumerate() {
-            to[..frames].copy_from_slice(input.window(c, at, frames));
-        }
-        let done = SequentialSliceOfVecs::new(&self.input, channels, frames).and_then(|input| {
-            let output = SequentialSliceOfVecs::new_mut(&mut self.output, channels, outputs);
-            output.map(|mut output| sinc.process_into_buffer(&input, &mut output, None))
-        });
-        debug_assert!(set.is_ok() && matches!(done, Ok(Ok(n)) if n == (frames, outputs)));
+        debug_assert!(set.is_ok());
+        let frames = sinc.input_frames_next();
+        self.planes
+            .pass(sinc, (input, at), (frames, outputs), |x| x);
         at + frames as i64
     }
 
@@ -198,9 +191,7 @@ impl<T: Grouped<Sum = T> + rubato::Sample> Engine<T> for RubatoSinc<T> {
                 self.piece(input);
             }
             let take = (PIECE - self.used).min(frames - at);
-            for (c, output) in self.output.iter().enumerate() {
-                out.write(c, at, &output[self.used..][..take]);
-            }
+            self.planes.write(out, at, self.used, take);
             (0..take).for_each(|_| self.walk.advance());
             self.used += take;
             at += take;
@@ -218,8 +209,9 @@ impl<T: Grouped<Sum = T> + rubato::Sample> Engine<T> for RubatoSinc<T> {
     }
 
     fn memory(&self) -> usize {
-        let buffers = self.input.len() * (2 * self.input[0].len() + self.output[0].len());
+        let (channels, (input, output)) = (self.planes.channels(), self.planes.lengths());
+        let buffers = channels * (2 * input + output);
         let table = self.taps as usize * self.phases;
-        (buffers + 2 * self.input.len() * self.taps as usize + table) * size_of::<T>()
+        (buffers + 2 * channels * self.taps as usize + table) * size_of::<T>()
     }
 }
