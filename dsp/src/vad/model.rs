@@ -21,8 +21,14 @@ pub struct Model<F> {
 }
 
 impl<F> Model<F> {
-    /// With `words`, little-endian and at an even address, as the matrices.
-    pub fn new(level: Level, words: &'static [u8], floats: F) -> Self {
+    /// Of a file that begins, at an even address, with as many words, little-endian; `floats` reads the rest.
+    pub fn new(
+        level: Level,
+        file: &'static Aligned<[u8]>,
+        words: usize,
+        floats: impl FnOnce(&[u8]) -> F,
+    ) -> Self {
+        let (words, rest) = file.0.split_at(2 * words);
         let words = if cfg!(target_endian = "little") {
             Cow::Borrowed(bytemuck::cast_slice(words))
         } else {
@@ -31,7 +37,7 @@ impl<F> Model<F> {
         };
         Self {
             kernels: network::kernels(level),
-            floats,
+            floats: floats(rest),
             words,
         }
     }

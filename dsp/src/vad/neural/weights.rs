@@ -83,10 +83,7 @@ impl Floats {
 /// The head as `level` computes it. All users share what is not in the file.
 pub fn model(level: Level) -> Arc<Model<Floats>> {
     static MODELS: Shared<Level, Model<Floats>> = Shared::new();
-    MODELS.get_always(level, || {
-        let (words, floats) = FILE.0.split_at(WORDS * 2);
-        Model::new(level, words, Floats::new(floats))
-    })
+    MODELS.get_always(level, || Model::new(level, FILE, WORDS, Floats::new))
 }
 
 #[cfg(test)]

@@ -77,10 +77,7 @@ const _: () = assert!(FILE.0.len() == WORDS * 2 + size_of::<Rest>());
 /// The network as `level` computes it. All users share what is not in the file.
 pub fn model(level: Level) -> Arc<Model<Rest>> {
     static MODELS: Shared<Level, Model<Rest>> = Shared::new();
-    MODELS.get_always(level, || {
-        let (words, floats) = FILE.0.split_at(WORDS * 2);
-        Model::new(level, words, Rest::new(floats))
-    })
+    MODELS.get_always(level, || Model::new(level, FILE, WORDS, Rest::new))
 }
 
 #[cfg(test)]
