@@ -3,10 +3,12 @@
 //! The interpreter of this process and the bridge into it, loaded once and never unloaded.
 
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::abi::{ABI_VERSION, Api, ENTRY, OwnedText, Status, Text};
 use super::find::{self, Candidates};
@@ -386,15 +388,8 @@ const BRIDGE_FLAGS: c_int = libc::RTLD_NOW | libc::RTLD_LOCAL;
 
 fn open_from_memory(bridge: &[u8]) -> Result<*mut c_void, LoadError> {
     let fault = |e: std::io::Error| LoadError::Bridge(e.to_string());
-    // SAFETY: a new descriptor, owned by nobody else.
-    let fd = unsafe {
-        let fd = libc::memfd_create(c"rustaudio-bridge".as_ptr(), libc::MFD_CLOEXEC);
-        if fd < 0 {
-            return Err(fault(std::io::Error::last_os_error()));
-        }
-        OwnedFd::from_raw_fd(fd)
-    };
-    let mut file = std::fs::File::from(fd);
+    let fd = memfd_create(c"rustaudio-bridge", MFdFlags::MFD_CLOEXEC);
+    let mut file = std::fs::File::from(fd.map_err(|e| fault(e.into()))?);
     std::io::Write::write_all(&mut file, bridge).map_err(fault)?;
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     open(OsStr::new(&path), BRIDGE_FLAGS).ok_or_else(|| LoadError::Bridge(last_dl_error()))

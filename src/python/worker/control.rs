@@ -5,12 +5,13 @@
 //! Whoever watches is woken by the number alone; whoever sleeps, by a packet on the socket. Waking
 //! a process that sleeps costs more than the call of a small node.
 
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst, fence};
 use std::time::{Duration, Instant};
 
-use super::memory::{extend, map, memfd};
+use super::memory::{Mapping, memfd};
 use crate::python::abi::over;
 
 const SIZE: usize = 4096;
@@ -39,36 +40,28 @@ pub fn is_parallel() -> bool {
 }
 
 pub struct Control {
-    pub fd: OwnedFd,
-    data: *mut u8,
+    pub file: File,
+    page: Mapping,
 }
-
-// SAFETY: the mapping belongs to this value alone, within this process.
-unsafe impl Send for Control {}
 
 impl Control {
     pub fn new() -> io::Result<Self> {
-        let fd = memfd(c"rustaudio-control")?;
-        extend(&fd, SIZE)?;
-        let data = map(&fd, SIZE)?;
-        Ok(Self { fd, data })
+        let file = memfd(c"rustaudio-control")?;
+        file.set_len(SIZE as u64)?;
+        let page = Mapping::new(&file, SIZE)?;
+        Ok(Self { file, page })
     }
 
     fn word(&self, at: usize) -> &AtomicU32 {
-        // SAFETY: within the page, which is aligned and mapped as long as `self` lives; the worker
-        // writes whole words.
-        unsafe { AtomicU32::from_ptr(self.data.add(at).cast()) }
+        self.page.word(at)
     }
 
     /// Puts `request` (at most 384 bytes) where the worker finds it under `number`; true if the
     /// worker watches for it and needs no packet.
     pub fn request(&self, number: u32, request: &[u8], watch: bool) -> bool {
         let len = request.len().min(at::ANSWER - at::REQUEST);
-        // SAFETY: within the page; the worker reads it only after the number has changed.
-        unsafe {
-            let to = self.data.add(at::REQUEST);
-            std::ptr::copy_nonoverlapping(request.as_ptr(), to, len);
-        }
+        // The worker reads it only after the number has changed.
+        self.page.write(at::REQUEST, &request[..len]);
         self.cancel(over::GOES_ON);
         self.word(at::PLUGIN_WATCHES).store(watch.into(), SeqCst);
         self.word(at::REQUESTED).store(number, SeqCst);
@@ -97,27 +90,16 @@ impl Control {
     /// Copies the answer, as it is now; no more than there is room for in the page.
     pub fn answer(&self, to: &mut [u8]) {
         let len = to.len().min(SIZE - at::ANSWER);
-        // SAFETY: within the page. A worker that writes to it out of turn gets what it wrote
-        // misread, which the reader of the bytes has to expect anyway.
-        unsafe {
-            std::ptr::copy_nonoverlapping(self.data.add(at::ANSWER), to.as_mut_ptr(), len);
-        }
+        // A worker that writes to it out of turn gets what it wrote misread, which the reader of the
+        // bytes has to expect anyway.
+        self.page.read(at::ANSWER, &mut to[..len]);
     }
 
     /// What the worker wrote behind the page: the stack that it crashed in.
     pub fn stack(&self) -> String {
         let mut text = vec![0; STACK];
-        // SAFETY: an open descriptor and room for as much as is said.
-        let got = unsafe {
-            let fd = self.fd.as_raw_fd();
-            libc::pread(
-                fd,
-                text.as_mut_ptr().cast(),
-                text.len(),
-                SIZE as libc::off_t,
-            )
-        };
-        text.truncate(usize::try_from(got).unwrap_or(0));
+        let got = self.file.read_at(&mut text, SIZE as u64);
+        text.truncate(got.unwrap_or(0));
         String::from_utf8_lossy(&text).into_owned()
     }
 
@@ -138,12 +120,5 @@ impl Control {
         // The worker looks at the word above after it has answered: one of us sees the other.
         fence(SeqCst);
         self.is_answered(number)
-    }
-}
-
-impl Drop for Control {
-    fn drop(&mut self) {
-        // SAFETY: the mapping made by `new`, which nothing refers to any more.
-        unsafe { libc::munmap(self.data.cast(), SIZE) };
     }
 }

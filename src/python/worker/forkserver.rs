@@ -8,7 +8,7 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -16,10 +16,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
-use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::socket::{ControlMessage, MsgFlags, recv, sendmsg};
 
-use super::memory::above_standard;
-use super::{GRACE, NODE, SLICE, WATCH_FOR_REQUESTS, control};
+use super::{GRACE, NODE, SLICE, WATCH_FOR_REQUESTS, control, socket};
 use crate::resilience::lock;
 
 const SERVER: &str = include_str!("forkserver.py");
@@ -73,10 +74,9 @@ fn rights() -> String {
 
 /// Whether a program that is started gets this descriptor. Where a standard stream is closed, what
 /// is opened next has its number, and seldom is for others.
-fn is_handed_down(fd: RawFd) -> bool {
-    // SAFETY: no memory involved.
-    let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
-    flags >= 0 && flags & libc::FD_CLOEXEC == 0
+fn is_handed_down(fd: impl AsFd) -> bool {
+    let flags = fcntl(fd, FcntlArg::F_GETFD);
+    flags.is_ok_and(|flags| flags & libc::FD_CLOEXEC == 0)
 }
 
 /// Takes the numbers of standard streams that are closed, so that nothing else gets them as long as
@@ -128,8 +128,8 @@ impl ForkServer {
 
     fn start(python: &Path) -> io::Result<Self> {
         let _filled = fill_standard()?;
-        let (socket, theirs) = socket_pair()?;
-        let inherited = theirs.as_raw_fd();
+        let (socket, theirs) = socket::pair()?;
+        let inherited = theirs.as_raw_fd().to_string();
         let watch = if control::is_parallel() {
             WATCH_FOR_REQUESTS
         } else {
@@ -137,14 +137,14 @@ impl ForkServer {
         };
         let mut command = Command::new(python);
         command
-            .args(["-c", SERVER, &inherited.to_string()])
+            .args(["-c", SERVER, &inherited])
             .args([&watch.as_nanos().to_string(), WORKER, NODE])
             .stdin(Stdio::null())
             .process_group(0);
-        if !is_handed_down(libc::STDOUT_FILENO) {
+        if !is_handed_down(io::stdout()) {
             command.stdout(Stdio::null());
         }
-        if !is_handed_down(libc::STDERR_FILENO) {
+        if !is_handed_down(io::stderr()) {
             command.stderr(Stdio::null());
         }
         // SAFETY: only async-signal-safe calls between fork and exec.
@@ -154,9 +154,7 @@ impl ForkServer {
                 let first = libc::STDERR_FILENO as libc::c_uint + 1;
                 let how = libc::CLOSE_RANGE_CLOEXEC;
                 libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, how);
-                if libc::fcntl(inherited, libc::F_SETFD, 0) < 0 {
-                    return Err(io::Error::last_os_error());
-                }
+                fcntl(&theirs, FcntlArg::F_SETFD(FdFlag::empty()))?;
                 Ok(())
             });
         }
@@ -178,10 +176,11 @@ impl ForkServer {
     pub fn fork(&self, fds: [RawFd; 3], goes_on: impl Fn() -> bool) -> io::Result<u32> {
         let mut given = fds.to_vec();
         let mut streams = 0;
-        for fd in [libc::STDOUT_FILENO, libc::STDERR_FILENO] {
-            if is_handed_down(fd) {
-                given.push(fd);
-                streams |= 1 << fd;
+        let (output, error) = (io::stdout(), io::stderr());
+        for stream in [output.as_fd(), error.as_fd()] {
+            if is_handed_down(stream) {
+                given.push(stream.as_raw_fd());
+                streams |= 1 << stream.as_raw_fd();
             }
         }
         let answer = self.request(b'F', streams, &given, goes_on)?;
@@ -287,31 +286,21 @@ impl ForkServer {
         sendmsg::<()>(socket, &[IoSlice::new(&packet)], control, flags, None)?;
         let mut answer = vec![0; 1024];
         loop {
-            let mut poll = libc::pollfd {
-                fd: socket,
-                events: libc::POLLIN,
-                revents: 0,
-            };
-            // SAFETY: one valid entry.
-            if unsafe { libc::poll(&mut poll, 1, SLICE.as_millis() as libc::c_int) } <= 0 {
+            if !socket::wait(&self.socket, SLICE) {
                 if goes_on() {
                     continue;
                 }
                 return Err(late());
             }
-            // SAFETY: an open socket and room for as much as is said.
-            let got = unsafe { libc::recv(socket, answer.as_mut_ptr().cast(), answer.len(), 0) };
-            return match usize::try_from(got) {
-                Ok(0) => Err(gone()),
+            match recv(socket, &mut answer, MsgFlags::empty()) {
+                Ok(0) => return Err(gone()),
                 Ok(n) => {
                     answer.truncate(n);
-                    Ok(answer)
+                    return Ok(answer);
                 }
-                Err(_) => match io::Error::last_os_error() {
-                    e if e.kind() == io::ErrorKind::Interrupted => continue,
-                    e => Err(e),
-                },
-            };
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 }
@@ -346,19 +335,6 @@ pub fn said(status: ExitStatus) -> String {
         (Some(signal), _) => format!("killed by signal {signal}"),
         (_, Some(code)) => format!("exit status {code}"),
         _ => "ended".into(),
-    }
-}
-
-pub fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    let mut fds: [RawFd; 2] = [-1; 2];
-    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
-    // SAFETY: room for two descriptors, which belong to us on success.
-    unsafe {
-        if libc::socketpair(libc::AF_UNIX, kind, 0, fds.as_mut_ptr()) < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let [ours, theirs] = fds.map(|fd| above_standard(OwnedFd::from_raw_fd(fd)));
-        Ok((ours?, theirs?))
     }
 }
 

@@ -10,6 +10,7 @@ mod crash;
 mod forkserver;
 mod memory;
 mod process;
+mod socket;
 mod wire;
 
 use std::io;
@@ -178,7 +179,7 @@ impl Worker {
         self.server = Some(server.clone());
         let since = Instant::now();
         let interrupted: std::cell::Cell<Option<Instant>> = Default::default();
-        Process::start(server, &self.shared.fd, || {
+        Process::start(server, &self.shared.file, || {
             if self.interrupt.is_raised() && interrupted.get().is_none() {
                 interrupted.set(Some(Instant::now()));
             }
@@ -414,7 +415,7 @@ impl Worker {
             .write(samples)
             .map_err(|e| system("shared memory", &e))?;
         self.request.clear();
-        let lengths = [self.shared.len, len];
+        let lengths = [self.shared.len(), len];
         let writable = lease.is_writable();
         wire::shape(&mut self.request, shape, moment, writable, lengths);
         wire::moment(&mut self.request, moment);
@@ -578,7 +579,7 @@ impl Node for Worker {
     }
 
     fn memory(&self) -> u64 {
-        (self.shared.len + self.packet.len()) as u64
+        (self.shared.len() + self.packet.len()) as u64
     }
 
     fn enforces_timeout(&self) -> bool {

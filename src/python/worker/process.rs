@@ -2,14 +2,18 @@
 
 //! The worker's process: its start, its end, and packets to and from it.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{MsgFlags, Shutdown, shutdown};
+
 use super::GRACE;
 use super::control::{Control, is_parallel};
-use super::forkserver::{ForkServer, said, socket_pair};
+use super::forkserver::{ForkServer, said};
+use super::socket;
 
 /// A running worker.
 pub struct Process {
@@ -32,15 +36,15 @@ impl Process {
     /// `goes_on` is asked now and then: what it ends is an error.
     pub fn start(
         server: Arc<ForkServer>,
-        audio: &OwnedFd,
+        audio: &File,
         goes_on: impl Fn() -> bool,
     ) -> io::Result<Self> {
         let control = Control::new()?;
-        let (socket, theirs) = socket_pair()?;
+        let (socket, theirs) = socket::pair()?;
         let fds = [
             theirs.as_raw_fd(),
             audio.as_raw_fd(),
-            control.fd.as_raw_fd(),
+            control.file.as_raw_fd(),
         ];
         let pid = server.fork(fds, goes_on)?;
         Ok(Self {
@@ -62,53 +66,24 @@ impl Process {
     /// Wakes a worker that sleeps. One that has packets to read does not, so this never waits for
     /// room: both sides could wait for each other.
     pub fn wake(&self) -> io::Result<()> {
-        match self.send_with(b"W", libc::MSG_DONTWAIT) {
+        match socket::send(&self.socket, b"W", MsgFlags::MSG_DONTWAIT) {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(()),
             done => done,
         }
     }
 
     pub fn send(&self, packet: &[u8]) -> io::Result<()> {
-        self.send_with(packet, 0)
-    }
-
-    fn send_with(&self, packet: &[u8], flags: libc::c_int) -> io::Result<()> {
-        loop {
-            // SAFETY: an open socket and a valid slice.
-            let sent = unsafe {
-                libc::send(
-                    self.socket.as_raw_fd(),
-                    packet.as_ptr().cast(),
-                    packet.len(),
-                    libc::MSG_NOSIGNAL | flags,
-                )
-            };
-            if sent >= 0 {
-                return Ok(());
-            }
-            let error = io::Error::last_os_error();
-            if error.kind() != io::ErrorKind::Interrupted {
-                return Err(error);
-            }
-        }
+        socket::send(&self.socket, packet, MsgFlags::empty())
     }
 
     /// Waits for a packet for at most `time`; whether there is one.
     pub fn wait(&self, time: Duration) -> bool {
-        let mut poll = libc::pollfd {
-            fd: self.socket.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
-        // Never 0 while there is time left.
-        let ms = time.as_micros().div_ceil(1000) as libc::c_int;
-        // SAFETY: one valid entry.
-        unsafe { libc::poll(&mut poll, 1, ms) > 0 }
+        socket::wait(&self.socket, time)
     }
 
     /// Takes a packet into `to`, if one has come: its length, 0 where the worker is gone.
     pub fn take(&self, to: &mut [u8]) -> Option<usize> {
-        take_from(&self.socket, to)
+        socket::take(&self.socket, to)
     }
 
     /// Whether it has ended. Its socket may still be open then, in a process that it started.
@@ -154,65 +129,9 @@ impl Drop for Process {
         if self.over {
             return;
         }
-        // SAFETY: an open socket. The worker sees its end and leaves by itself, so that its own
-        // clean-up runs.
-        unsafe { libc::shutdown(self.socket.as_raw_fd(), libc::SHUT_RDWR) };
+        // The worker sees its end and leaves by itself, so that its own clean-up runs.
+        let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
         self.wait_for_end();
         let _ = self.server.end(self.pid, false);
-    }
-}
-
-/// Takes a packet that has come on `socket` into `to`: its length, 0 where the other side is gone.
-fn take_from(socket: &OwnedFd, to: &mut [u8]) -> Option<usize> {
-    let mut was_reset = false;
-    loop {
-        // SAFETY: an open socket and room for as much as is said.
-        let got = unsafe {
-            libc::recv(
-                socket.as_raw_fd(),
-                to.as_mut_ptr().cast(),
-                to.len(),
-                libc::MSG_DONTWAIT,
-            )
-        };
-        if let Ok(n) = usize::try_from(got) {
-            return Some(n);
-        }
-        match io::Error::last_os_error().kind() {
-            io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => return None,
-            // Said once, before what it sent last, where it left a packet of this side unread.
-            io::ErrorKind::ConnectionReset if !was_reset => was_reset = true,
-            _ => return Some(0),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn send(socket: &OwnedFd, packet: &[u8]) {
-        // SAFETY: an open socket and a valid slice.
-        let sent = unsafe {
-            let (data, len) = (packet.as_ptr().cast(), packet.len());
-            libc::send(socket.as_raw_fd(), data, len, 0)
-        };
-        assert_eq!(usize::try_from(sent), Ok(packet.len()));
-    }
-
-    #[test]
-    fn what_a_worker_sent_last_arrives_whatever_it_left_unread() {
-        let (ours, theirs) = socket_pair().unwrap();
-        let mut packet = [0; 8];
-        assert_eq!(take_from(&ours, &mut packet), None);
-        send(&ours, b"W");
-        send(&theirs, b"Pone");
-        send(&theirs, b"Ptwo");
-        drop(theirs);
-        assert_eq!(take_from(&ours, &mut packet), Some(4));
-        assert_eq!(&packet[..4], b"Pone");
-        assert_eq!(take_from(&ours, &mut packet), Some(4));
-        assert_eq!(&packet[..4], b"Ptwo");
-        assert_eq!(take_from(&ours, &mut packet), Some(0));
     }
 }
