@@ -7,6 +7,9 @@ pub mod document;
 mod ffi;
 mod structure;
 
+#[cfg(test)]
+mod tests;
+
 pub use ffi::drop_with_message;
 pub use rustaudio_resilience::metrics::{
     CallFigures, Counters, Field, Histogram, MESSAGE_NAME, Recorder, Report, SchemaError, Span,

@@ -33,9 +33,14 @@ fn empty(field: Field<'_>) -> glib::SendValue {
     }
 }
 
+/// `text` up to its first NUL, at which a text of GStreamer ends.
+fn text(text: &str) -> &str {
+    text.split('\0').next().unwrap_or_default()
+}
+
 fn of_field(field: Field<'_>) -> glib::Value {
     match field {
-        Field::Str(v) => v.into(),
+        Field::Str(v) => text(v).into(),
         Field::U64(v) => v.into(),
         Field::F64(v) => v.into(),
         Field::Bool(v) => v.into(),
@@ -44,7 +49,7 @@ fn of_field(field: Field<'_>) -> glib::Value {
 
 fn set(structure: &mut gst::Structure, name: &'static str, value: Value) {
     match value {
-        Value::Str(v) => structure.set(name, v),
+        Value::Str(v) => structure.set(name, text(&v)),
         Value::U64(v) => structure.set(name, v),
         Value::F64(v) => structure.set(name, v),
         Value::Bool(v) => structure.set(name, v),
