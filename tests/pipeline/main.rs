@@ -6,6 +6,7 @@
 mod common;
 
 mod backwards;
+mod caps;
 mod exact;
 mod examples;
 mod harness;
