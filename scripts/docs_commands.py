@@ -86,6 +86,8 @@ RULES = [
     Rule("", "cargo cinstall", "`scripts/test_c.sh` runs it"),
     Rule("", "cargo install --locked cargo-c", "`scripts/test_c.sh` runs it"),
     Rule("", "cargo bench", MEASURES),
+    Rule("", "scripts/peers.sh", MEASURES),
+    Rule("", "--example cold_streams", MEASURES),
     Rule("", "--example convert_pipeline", MEASURES),
     Rule("", "--example resample_", MEASURES),
     Rule("", "--example many_pipelines", MEASURES),

@@ -6,8 +6,8 @@
 //! elements in one thread and pushes a buffer into each in turn, timing every push by itself: with nothing
 //! in between (`hot` is one stream, `warm` all of them), and `cold`, with the second-level cache and the TLB
 //! emptied before each. That is what live pipelines show, without their noise. Kinds take turns in blocks of rounds,
-//! the first rounds of a block do not count, and of the rest the slowest 2 % are left out, which is what the
-//! machine did meanwhile. `identity` in the same place is what GStreamer itself takes. kB are those that a
+//! of which the first do not count; of the rest the slowest 2 % are left out, which is what the machine did
+//! meanwhile, and the block of the least mean counts. `identity` in the same place is what GStreamer itself takes. kB are those that a
 //! further stream takes from the heap, all of its elements with what GStreamer keeps for them.
 //!
 //! `--touched` has each kind counted by valgrind's callgrind instead (it knows no AVX-512): instructions, and the
@@ -147,7 +147,7 @@ const PLACES: [(&str, &[Kind]); 6] = [
         ],
     ),
     (
-        "chain, S16 stereo to mono to 16 kHz to a detector",
+        "all three, S16 stereo",
         &[
             kind(
                 "identity, three times",
@@ -392,14 +392,14 @@ fn heap() -> usize {
 struct Timed {
     streams: Vec<Stream>,
     bytes: usize,
-    /// One stream, all of them, all of them cold.
-    pushes: [Vec<u32>; 3],
+    /// The least mean of a block: of one stream, of all of them, of all of them cold.
+    least: [f64; 3],
 }
 
 /// Rounds of a block, and those that do not count.
 const ROUNDS: usize = 12;
 const SKIPPED: usize = 2;
-const BLOCKS: usize = 3;
+const BLOCKS: usize = 5;
 
 impl Timed {
     fn new(kind: &Kind, count: usize, bus: &gst::Bus) -> Result<Self, Failure> {
@@ -422,17 +422,19 @@ impl Timed {
         Ok(Self {
             streams,
             bytes,
-            pushes: Default::default(),
+            least: [f64::INFINITY; 3],
         })
     }
 
     fn block(&mut self, evictor: &mut Evictor) -> Result<(), Failure> {
         let all = self.streams.len();
-        for (pushes, (count, rounds, cold)) in self.pushes.iter_mut().zip([
+        let ways = [
             (1, 20 * ROUNDS, false),
             (all, ROUNDS, false),
             (all, ROUNDS, true),
-        ]) {
+        ];
+        for (least, (count, rounds, cold)) in self.least.iter_mut().zip(ways) {
+            let mut pushes = Vec::with_capacity(count * rounds);
             for round in 0..rounds {
                 for stream in &mut self.streams[..count] {
                     let buffer = stream.buffer()?;
@@ -443,32 +445,31 @@ impl Timed {
                     counted_push(&stream.source, buffer)?;
                     let time = start.elapsed().as_nanos();
                     if round >= SKIPPED {
-                        pushes.push(time.try_into().unwrap_or(u32::MAX));
+                        pushes.push(time as f64);
                     }
                 }
             }
+            *least = least.min(mean(pushes));
         }
         Ok(())
     }
+}
 
-    /// Means of the pushes but the slowest 2 %, in ns.
-    fn means(&mut self) -> [f64; 3] {
-        self.pushes.each_mut().map(|pushes| {
-            pushes.sort_unstable();
-            let kept = &pushes[..pushes.len() * 98 / 100];
-            kept.iter().map(|ns| f64::from(*ns)).sum::<f64>() / kept.len() as f64
-        })
-    }
+/// Mean of `pushes` but the slowest 2 %.
+fn mean(mut pushes: Vec<f64>) -> f64 {
+    pushes.sort_unstable_by(f64::total_cmp);
+    let kept = &pushes[..pushes.len() * 98 / 100];
+    kept.iter().sum::<f64>() / kept.len() as f64
 }
 
 /// Times the kinds of one place and prints their rows.
-fn time(kinds: &[Kind], count: usize, bus: &gst::Bus) -> Result<(), Failure> {
+fn time(place: &str, kinds: &[Kind], count: usize, bus: &gst::Bus) -> Result<(), Failure> {
     let mut evictor = Evictor::new(evicted(false))?;
     let mut timed = Vec::new();
     for kind in kinds {
         match Timed::new(kind, count, bus) {
             Ok(streams) => timed.push((kind, streams)),
-            Err(why) => println!("\n{} is left out: {why}\n", kind.name),
+            Err(why) => eprintln!("{} is left out: {why}", kind.name),
         }
     }
     for _ in 0..BLOCKS {
@@ -476,25 +477,24 @@ fn time(kinds: &[Kind], count: usize, bus: &gst::Bus) -> Result<(), Failure> {
             streams.block(&mut evictor)?;
         }
     }
-    let rows: Vec<_> = timed
-        .iter_mut()
-        .map(|(kind, streams)| (kind, streams.means(), streams.bytes))
-        .collect();
-    let [(_, [.., identity], _), .., (_, [.., stock], _)] = rows[..] else {
-        return Err("nothing to compare with".into());
+    let cold = |i: usize| {
+        timed
+            .get(i)
+            .map_or(f64::NAN, |(_, streams)| streams.least[2])
     };
-    println!(
-        "| elements | hot | warm | cold | cold, above identity | of stock's | stock's cold over it | kB |"
-    );
-    println!("|{}", "---|".repeat(8));
-    for (kind, [hot, warm, cold], bytes) in &rows {
+    let (identity, stock) = (cold(0), cold(kinds.len() - 1));
+    for (kind, streams) in &timed {
+        let [hot, warm, cold] = streams.least;
         let above = cold - identity;
+        // Nothing of GStreamer's, where that was left out, and `identity` is above nothing.
+        let share = match above / (stock - identity) {
+            share if share > 0.0 => format!("{share:.2} | {:.2}", stock / cold),
+            _ => "- | -".into(),
+        };
         println!(
-            "| {} | {hot:.0} | {warm:.0} | {cold:.0} | {above:.0} | {:.2} | {:.2} | {:.1} |",
+            "| {place} | {} | {hot:.0} | {warm:.0} | {cold:.0} | {above:.0} | {share} | {:.1} |",
             kind.name,
-            above / (stock - identity),
-            stock / cold,
-            *bytes as f64 / 1000.0
+            streams.bytes as f64 / 1000.0
         );
     }
     Ok(())
@@ -553,16 +553,12 @@ fn touched(place: usize, kind: usize, units: usize, unit: usize) -> Result<[u64;
     Ok([find("Ir")?, find("I1mr")?, find("D1mr")?, find("D1mw")?])
 }
 
-fn count(place: usize, kinds: &[Kind]) -> Result<(), Failure> {
-    println!(
-        "| elements | instructions | lines of code | of data read | written | pages of code | of data |"
-    );
-    println!("|{}", "---|".repeat(7));
+fn count(at: usize, place: &str, kinds: &[Kind]) -> Result<(), Failure> {
     for (i, kind) in kinds.iter().enumerate() {
-        let [instructions, code, read, written] = touched(place, i, LINES, 64)?;
-        let [_, code_pages, read_pages, written_pages] = touched(place, i, PAGES, 4096)?;
+        let [instructions, code, read, written] = touched(at, i, LINES, 64)?;
+        let [_, code_pages, read_pages, written_pages] = touched(at, i, PAGES, 4096)?;
         println!(
-            "| {} | {instructions} | {code} | {read} | {written} | {code_pages} | {} |",
+            "| {place} | {} | {instructions} | {code} | {read} | {written} | {code_pages} | {} |",
             kind.name,
             read_pages + written_pages
         );
@@ -588,15 +584,35 @@ fn main() -> Result<(), Failure> {
     let part = args
         .iter()
         .find(|a| a.starts_with(|c: char| c.is_alphabetic()));
+    let columns: &[_] = match counts {
+        true => &[
+            "instructions",
+            "lines of code",
+            "of data read",
+            "written",
+            "pages of code",
+            "of data",
+        ],
+        false => &[
+            "hot",
+            "warm",
+            "cold",
+            "cold, above identity",
+            "of stock's",
+            "stock's cold over it",
+            "kB",
+        ],
+    };
+    println!("| place | elements | {} |", columns.join(" | "));
+    println!("|{}", "---|".repeat(columns.len() + 2));
     for (i, (place, kinds)) in PLACES.iter().enumerate() {
         if part.is_some_and(|part| !place.contains(part.as_str())) {
             continue;
         }
-        println!("\n{place}\n");
         if counts {
-            count(i, kinds)?;
+            count(i, place, kinds)?;
         } else {
-            time(kinds, streams, &bus)?;
+            time(place, kinds, streams, &bus)?;
         }
     }
     Ok(())
