@@ -67,6 +67,8 @@ def main() -> None:
         one_load(sys.argv[2])
         return
     plugin = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "target/release/libgstrustaudio.so"
+    if not plugin.exists():
+        sys.exit(f"{plugin} is not there: cargo build --release makes it; or name a file")
     runs = int(sys.argv[2]) if len(sys.argv) > 2 else 21
     folder = Path(subprocess.run(["pkg-config", "--variable=pluginsdir", "gstreamer-1.0"], check=True, text=True,
                                  stdout=subprocess.PIPE).stdout.strip())
