@@ -3,8 +3,9 @@
 //! Pushes of 10 ms of conversion and resampling, for whatever counts or times them, on any architecture.
 //!
 //! `pushes` names its cases. `pushes CASE COUNT` runs so many pushes of one, by the kernels that
-//! `RUSTAUDIO_SIMD` names, and prints a hash of all that came out; with a third number, so many rounds of
-//! them, and the nanoseconds of a push in the best one. `tools/count_arm.py` counts instructions.
+//! `RUSTAUDIO_SIMD` names: what is to be counted, as `tools/count_arm.py` does. `pushes CASE COUNT hash` prints a
+//! hash of all that came out, and `pushes CASE COUNT ROUNDS` the nanoseconds of a push in the best of so
+//! many rounds.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -62,8 +63,8 @@ const CASES: [Case; 23] = [
     ("resample q8 fft 48>16 F32 mono", || {
         resample("F32LE", 8, Fft, (48_000, 16_000, 1))
     }),
-    ("resample q4 folded 44.1>48 F32 stereo", || {
-        folded("F32LE", (44_100, 48_000, 2))
+    ("resample q4 free 44.1>48 F32 stereo", || {
+        free("F32LE", (44_100, 48_000, 2))
     }),
     ("convert S16>F32 stereo", || {
         convert("S16LE", "F32LE", Dither::None)
@@ -106,11 +107,32 @@ fn main() {
         eprintln!("no such case: {name}; without an argument they are named");
         std::process::exit(2);
     };
-    let number = |i: usize| numbers.get(i).and_then(|n| n.parse().ok());
-    let (count, rounds): (usize, usize) = (number(0).unwrap_or(100), number(1).unwrap_or(1));
+    let count: usize = numbers.first().and_then(|n| n.parse().ok()).unwrap_or(100);
     let mut push = make();
-    let mut best = f64::INFINITY;
-    // FNV-1a.
+    let run = |push: &mut Push, round: usize| {
+        for n in round * count..(round + 1) * count {
+            push(n, &mut |out| {
+                black_box(out);
+            });
+        }
+    };
+    match numbers.get(1).map(String::as_str) {
+        None => run(&mut push, 0),
+        Some("hash") => println!("{:016x}", hash(&mut push, count)),
+        Some(rounds) => {
+            let mut best = f64::INFINITY;
+            for round in 0..rounds.parse().unwrap_or(1) {
+                let start = Instant::now();
+                run(&mut push, round);
+                best = best.min(start.elapsed().as_secs_f64() / count as f64);
+            }
+            println!("{:.1}", best * 1e9);
+        }
+    }
+}
+
+/// FNV-1a of what so many pushes give.
+fn hash(push: &mut Push, count: usize) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
     for n in 0..count {
         push(n, &mut |out| {
@@ -119,16 +141,7 @@ fn main() {
             }
         });
     }
-    for round in 1..rounds {
-        let start = Instant::now();
-        for n in round * count..(round + 1) * count {
-            push(n, &mut |out| {
-                black_box(out);
-            });
-        }
-        best = best.min(start.elapsed().as_secs_f64() / count as f64);
-    }
-    println!("{hash:016x} {:.1}", best * 1e9);
+    hash
 }
 
 /// A second of noise and a sawtooth in `format`, by 10 ms.
@@ -188,8 +201,8 @@ fn resample(format: &str, quality: u8, engine: EngineChoice, rates: (u32, u32, u
     )
 }
 
-/// The sharper filter that there is where latency is free.
-fn folded(format: &str, (from, to, channels): (u32, u32, usize)) -> Push {
+/// What `auto` takes where latency is free.
+fn free(format: &str, (from, to, channels): (u32, u32, usize)) -> Push {
     push(
         format,
         Spec {

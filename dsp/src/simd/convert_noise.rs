@@ -6,9 +6,7 @@
 //! 2021) with a state of its own; consecutive samples take consecutive generators.
 #![allow(unsafe_code)]
 
-#[cfg(target_arch = "x86_64")]
-use super::Isa;
-use super::Level;
+use super::{Isa, Level};
 
 /// Generators side by side; blocks of noise are whole multiples of it.
 pub const LANES: usize = 16;
@@ -102,7 +100,9 @@ impl Generators {
             Isa::Avx2 { .. } => (avx2::uniform, super::convert_x86::triangular),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 { .. } => (avx512::uniform, super::convert_x86::triangular_512),
-            _ => (portable::uniform, triangular_body),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => (portable::uniform, super::convert_arm::triangular),
+            Isa::Portable => (portable::uniform, triangular_body),
         };
         Self {
             s,

@@ -37,6 +37,8 @@ macro_rules! for_level {
 }
 
 pub mod convert;
+#[cfg(target_arch = "aarch64")]
+mod convert_arm;
 mod convert_body;
 mod convert_codec;
 pub mod convert_mix;

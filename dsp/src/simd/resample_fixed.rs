@@ -2,23 +2,23 @@
 
 //! The resampler's groups of rows for 16-bit samples: the plain form, and which form a level has.
 
-#[cfg(target_arch = "x86_64")]
-use super::Isa;
 use super::Level;
 use super::resample_pass::{Columns, GROUP, PAIR, Pass, WINDOWS};
 use super::resample_words::{self, Round, Sizes, UNIT, check};
+#[cfg(target_arch = "x86_64")]
+use super::{Isa, resample_fixed_body::columns as columns_of, resample_fixed_x86 as x86};
 
 /// The kernels at `level`. None backwards: `Pass::back` is 0.
 pub fn columns(level: Level) -> Columns<i16> {
     match level.0 {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 { vnni: true } => super::resample_fixed_x86::avx512_vnni(),
+        Isa::Avx512 { vnni: true } => columns_of::<x86::Vnni512>(),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 { vnni: false } => super::resample_fixed_x86::avx512(),
+        Isa::Avx512 { vnni: false } => columns_of::<x86::Plain512>(),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 { vnni: true } => super::resample_fixed_x86::avx2_vnni(),
+        Isa::Avx2 { vnni: true } => columns_of::<x86::Vnni256>(),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 { vnni: false } => super::resample_fixed_x86::avx2(),
+        Isa::Avx2 { vnni: false } => columns_of::<x86::Plain256>(),
         _ => Columns {
             windows: WINDOWS,
             group: portable::group,

@@ -4,7 +4,9 @@
 //! architectures share.
 #![allow(unsafe_code)]
 
-use super::resample_pass::{GROUP, PAIR, Pass};
+use super::resample_pass::{Columns, GROUP, PAIR, Pass};
+use super::resample_words::check;
+use super::vector::Set;
 
 /// Sums of words times samples, one for each output of a group, in the vectors of an instruction set.
 ///
@@ -12,6 +14,7 @@ use super::resample_pass::{GROUP, PAIR, Pass};
 /// The methods may be called where the machine has the instructions. Only inlined into a function that is
 /// compiled for them are they fast.
 pub trait GroupSums: Copy {
+    type Set: Set;
     /// Two samples, for all outputs.
     type Samples: Copy;
     /// The words of all outputs for two samples.
@@ -252,9 +255,9 @@ unsafe fn windows_of_two<S: GroupSums, const C: usize>(
     }
 }
 
-/// [`Columns::group`](super::resample_pass::Columns::group).
+/// [`Columns::group`].
 #[inline(always)]
-pub unsafe fn group<S: GroupSums>(x: &[i16], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
+unsafe fn group<S: GroupSums>(x: &[i16], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
     let how = S::GROUP_SUMS;
     // SAFETY: as above.
     unsafe {
@@ -268,16 +271,16 @@ pub unsafe fn group<S: GroupSums>(x: &[i16], pass: &Pass<'_>, h: &[i16], y: &mut
     }
 }
 
-/// [`Columns::groups`](super::resample_pass::Columns::groups).
+/// [`Columns::groups`].
 #[inline(always)]
-pub unsafe fn groups<S: GroupSums>(x: &[i16], pass: &Pass<'_>, h: [&[i16]; 2], y: &mut [f32]) {
+unsafe fn groups<S: GroupSums>(x: &[i16], pass: &Pass<'_>, h: [&[i16]; 2], y: &mut [f32]) {
     // SAFETY: as above.
     unsafe { windows::<S, 2, true>(x, pass, h, y, S::APART_SUMS) }
 }
 
-/// [`Columns::stereo`](super::resample_pass::Columns::stereo).
+/// [`Columns::stereo`].
 #[inline(always)]
-pub unsafe fn stereo<S: GroupSums>(x: [&[i16]; 2], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
+unsafe fn stereo<S: GroupSums>(x: [&[i16]; 2], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
     let most = S::STEREO_SUMS.len();
     // SAFETY: as above.
     unsafe {
@@ -294,53 +297,40 @@ pub unsafe fn stereo<S: GroupSums>(x: [&[i16]; 2], pass: &Pass<'_>, h: &[i16], y
     }
 }
 
-/// `pub fn $name() -> Columns<i16>`: the kernels of the sums `$sums`, compiled for `$feature`.
-macro_rules! columns {
-    ($name:ident, $feature:literal, $sums:ty) => {
-        /// Only the level with these instructions asks for them.
-        pub fn $name() -> Columns<i16> {
-            fn group(x: &[i16], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
-                #[target_feature(enable = $feature)]
-                fn inner(x: &[i16], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
-                    // SAFETY: compiled for the instructions, and `check` has passed.
-                    unsafe { body::group::<$sums>(x, pass, h, y) }
-                }
-                check([x], pass, [h], y, GROUP, <$sums>::GROUP_SUMS.len());
-                // SAFETY: this level is chosen only where the machine has it.
-                unsafe { inner(x, pass, h, y) }
+/// The kernels of the sums `S`. Only for machines that have their instruction set.
+pub fn columns<S: GroupSums>() -> Columns<i16> {
+    Columns {
+        windows: S::GROUP_SUMS.len(),
+        group: |x, pass, h, y| {
+            check([x], pass, [h], y, GROUP, S::GROUP_SUMS.len());
+            // SAFETY: chosen only where the machine has the set, and `check` has passed.
+            unsafe {
+                S::Set::run(
+                    #[inline(always)]
+                    || group::<S>(x, pass, h, y),
+                )
             }
-
-            fn groups(x: &[i16], pass: &Pass<'_>, h: [&[i16]; 2], y: &mut [f32]) {
-                #[target_feature(enable = $feature)]
-                fn inner(x: &[i16], pass: &Pass<'_>, h: [&[i16]; 2], y: &mut [f32]) {
-                    // SAFETY: as above.
-                    unsafe { body::groups::<$sums>(x, pass, h, y) }
-                }
-                assert!(pass.at.len() == 2);
-                check([x], pass, h, y, GROUP, 2);
-                // SAFETY: as above.
-                unsafe { inner(x, pass, h, y) }
+        },
+        groups: |x, pass, h, y| {
+            assert!(pass.at.len() == 2);
+            check([x], pass, h, y, GROUP, 2);
+            // SAFETY: as above.
+            unsafe {
+                S::Set::run(
+                    #[inline(always)]
+                    || groups::<S>(x, pass, h, y),
+                )
             }
-
-            fn stereo(x: [&[i16]; 2], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
-                #[target_feature(enable = $feature)]
-                fn inner(x: [&[i16]; 2], pass: &Pass<'_>, h: &[i16], y: &mut [f32]) {
-                    // SAFETY: as above.
-                    unsafe { body::stereo::<$sums>(x, pass, h, y) }
-                }
-                check(x, pass, [h], y, 2 * GROUP, <$sums>::GROUP_SUMS.len());
-                // SAFETY: as above.
-                unsafe { inner(x, pass, h, y) }
+        },
+        stereo: |x, pass, h, y| {
+            check(x, pass, [h], y, 2 * GROUP, S::GROUP_SUMS.len());
+            // SAFETY: as above.
+            unsafe {
+                S::Set::run(
+                    #[inline(always)]
+                    || stereo::<S>(x, pass, h, y),
+                )
             }
-
-            Columns {
-                windows: <$sums>::GROUP_SUMS.len(),
-                group,
-                groups,
-                stereo,
-            }
-        }
-    };
+        },
+    }
 }
-
-pub(super) use columns;

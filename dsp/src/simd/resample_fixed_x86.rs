@@ -9,24 +9,21 @@
 //! sizes of a row's words come to less than 2^16 (`MOST` in `resample::fixed`).
 #![allow(unsafe_code)]
 
-use super::resample_fixed_body::{self as body, GroupSums, Sums, columns};
-use super::resample_pass::{Columns, GROUP, PAIR, Pass};
-use super::resample_words::{UNIT, check};
+use super::resample_fixed_body::{GroupSums, Sums};
+use super::resample_pass::{GROUP, PAIR};
+use super::resample_words::UNIT;
 use super::vector::Vector;
+use super::vector_x86::{Avx2, Avx2Vnni, Avx512, Avx512Vnni};
 use std::arch::x86_64::*;
-
-columns!(avx2, "avx2", Plain256);
-columns!(avx2_vnni, "avx2,avxvnni", Vnni256);
-columns!(avx512, "avx512f,avx512bw", Plain512);
-columns!(avx512_vnni, "avx512f,avx512bw,avx512vnni", Vnni512);
 
 /// Sums in two vectors of 256 bits.
 macro_rules! sums256 {
-    ($name:ident, $dot:expr, group $group:expr, stereo $stereo:expr, apart $apart:expr) => {
+    ($name:ident, $set:ty, $dot:expr, group $group:expr, stereo $stereo:expr, apart $apart:expr) => {
         #[derive(Clone, Copy)]
-        struct $name([__m256i; 2]);
+        pub struct $name([__m256i; 2]);
 
         impl GroupSums for $name {
+            type Set = $set;
             type Samples = __m256i;
             type Words = [__m256i; 2];
             type Outputs = [__m256; 2];
@@ -118,11 +115,12 @@ macro_rules! sums256 {
 
 /// Sums in a vector of 512 bits.
 macro_rules! sums512 {
-    ($name:ident, $dot:expr, group $group:expr, stereo $stereo:expr, apart $apart:expr) => {
+    ($name:ident, $set:ty, $dot:expr, group $group:expr, stereo $stereo:expr, apart $apart:expr) => {
         #[derive(Clone, Copy)]
-        struct $name(__m512i);
+        pub struct $name(__m512i);
 
         impl GroupSums for $name {
+            type Set = $set;
             type Samples = __m512i;
             type Words = __m512i;
             type Outputs = __m512;
@@ -217,25 +215,25 @@ unsafe fn vnni512(sum: __m512i, samples: __m512i, words: __m512i) -> __m512i {
 
 // An addition is there a cycle later: one sum of each window is enough.
 sums256!(
-    Plain256, plain256,
+    Plain256, Avx2, plain256,
     group &[Sums::at_once(1, 1), Sums::at_once(1, 1), Sums::LATER],
     stereo &[Sums::at_once(1, 1), Sums::LATER],
     apart Sums::at_once(1, 1)
 );
 sums256!(
-    Vnni256, vnni256,
+    Vnni256, Avx2Vnni, vnni256,
     group &[Sums::at_once(4, 2), Sums::at_once(2, 1), Sums::at_once(1, 1)],
     stereo &[Sums::at_once(2, 1)],
     apart Sums::at_once(2, 1)
 );
 sums512!(
-    Plain512, plain512,
+    Plain512, Avx512, plain512,
     group &[Sums::at_once(1, 1), Sums::at_once(1, 1), Sums::at_once(1, 1), Sums::at_once(1, 1)],
     stereo &[Sums::at_once(1, 1), Sums::at_once(1, 1), Sums::at_once(1, 1), Sums::at_once(1, 1)],
     apart Sums::at_once(1, 1)
 );
 sums512!(
-    Vnni512, vnni512,
+    Vnni512, Avx512Vnni, vnni512,
     group &[Sums::at_once(8, 4), Sums::at_once(4, 4), Sums::at_once(4, 2), Sums::at_once(2, 2)],
     stereo &[Sums::at_once(4, 4), Sums::at_once(2, 2), Sums::at_once(2, 2), Sums::at_once(2, 1)],
     apart Sums::at_once(2, 1)

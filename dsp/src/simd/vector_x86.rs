@@ -29,6 +29,28 @@ impl Set for Avx512 {
     }
 }
 
+/// AVX2 with FMA and AVX-VNNI.
+pub enum Avx2Vnni {}
+
+impl Set for Avx2Vnni {
+    #[target_feature(enable = "avx2,fma,avxvnni")]
+    #[inline]
+    unsafe fn run<R>(job: impl FnOnce() -> R) -> R {
+        job()
+    }
+}
+
+/// AVX-512 as above with AVX512-VNNI.
+pub enum Avx512Vnni {}
+
+impl Set for Avx512Vnni {
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+    #[inline]
+    unsafe fn run<R>(job: impl FnOnce() -> R) -> R {
+        job()
+    }
+}
+
 /// A number is loaded into all lanes by one instruction.
 macro_rules! one_by_one {
     ($element:ty, $splat:ident) => {
