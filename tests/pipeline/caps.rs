@@ -189,7 +189,9 @@ proptest! {
         prop_assert!(all.is_subset(&template), "{all}");
         let met = asked.query_caps(Some(&filter));
         prop_assert!(met.is_subset(&filter) && met.is_subset(&template), "{met} of {filter}");
-        prop_assert_eq!(met.is_empty(), !all.can_intersect(&filter), "{} and {}", all, filter);
+        // Without a filter rustaudioconvert does not say which positions can be had.
+        let (can, vague) = (all.can_intersect(&filter), name == "rustaudioconvert");
+        prop_assert!(met.is_empty() != can || met.is_empty() && vague, "{all} and {filter}");
         let possible = match name {
             "rustvad" => peer.intersect(&template),
             "rustresample" => at_any_rate(&peer, &template),
