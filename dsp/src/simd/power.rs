@@ -35,7 +35,7 @@ fn compiled<S: Set>() -> Power {
     |z, turns, scale, power| unsafe {
         S::run(
             #[inline(always)]
-            || plain(z, turns, scale, power),
+            move || plain(z, turns, scale, power),
         )
     }
 }

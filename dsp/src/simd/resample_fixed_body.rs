@@ -307,7 +307,7 @@ pub fn columns<S: GroupSums>() -> Columns<i16> {
             unsafe {
                 S::Set::run(
                     #[inline(always)]
-                    || group::<S>(x, pass, h, y),
+                    move || group::<S>(x, pass, h, y),
                 )
             }
         },
@@ -318,7 +318,7 @@ pub fn columns<S: GroupSums>() -> Columns<i16> {
             unsafe {
                 S::Set::run(
                     #[inline(always)]
-                    || groups::<S>(x, pass, h, y),
+                    move || groups::<S>(x, pass, h, y),
                 )
             }
         },
@@ -328,7 +328,7 @@ pub fn columns<S: GroupSums>() -> Columns<i16> {
             unsafe {
                 S::Set::run(
                     #[inline(always)]
-                    || stereo::<S>(x, pass, h, y),
+                    move || stereo::<S>(x, pass, h, y),
                 )
             }
         },

@@ -34,7 +34,7 @@ pub fn kernels<S: Set, T: Number>() -> FoldKernels<T> {
             unsafe {
                 S::run(
                     #[inline(always)]
-                    || fold(right, left, even, odd),
+                    move || fold(right, left, even, odd),
                 )
             }
         },
@@ -42,14 +42,14 @@ pub fn kernels<S: Set, T: Number>() -> FoldKernels<T> {
         split: |x, even, odd| unsafe {
             S::run(
                 #[inline(always)]
-                || split(x, even, odd),
+                move || split(x, even, odd),
             )
         },
         // SAFETY: as above.
         half: |x, taps, y| unsafe {
             S::run(
                 #[inline(always)]
-                || half(x, taps, y),
+                move || half(x, taps, y),
             )
         },
     }

@@ -75,7 +75,7 @@ impl<V: Vector, const N: usize, const K: usize, const BLOCK: usize, const PAIRS:
                 unsafe {
                     V::Set::run(
                         #[inline(always)]
-                        || Self::group(x, pass, h, y),
+                        move || Self::group(x, pass, h, y),
                     )
                 }
             },
@@ -86,7 +86,7 @@ impl<V: Vector, const N: usize, const K: usize, const BLOCK: usize, const PAIRS:
                 unsafe {
                     V::Set::run(
                         #[inline(always)]
-                        || Self::groups(x, pass, h, y),
+                        move || Self::groups(x, pass, h, y),
                     )
                 }
             },
@@ -96,7 +96,7 @@ impl<V: Vector, const N: usize, const K: usize, const BLOCK: usize, const PAIRS:
                 unsafe {
                     V::Set::run(
                         #[inline(always)]
-                        || Self::stereo(x, pass, h, y),
+                        move || Self::stereo(x, pass, h, y),
                     )
                 }
             },

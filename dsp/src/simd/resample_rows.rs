@@ -16,7 +16,7 @@ pub fn weighted<V: Vector, const P: usize>() -> Weighted<V::Element> {
             unsafe {
                 V::Set::run(
                     #[inline(always)]
-                    || between::<V, P, 1>([x], b, y),
+                    move || between::<V, P, 1>([x], b, y),
                 )
             }
         },
@@ -26,7 +26,7 @@ pub fn weighted<V: Vector, const P: usize>() -> Weighted<V::Element> {
             unsafe {
                 V::Set::run(
                     #[inline(always)]
-                    || between::<V, P, 2>(x, b, y),
+                    move || between::<V, P, 2>(x, b, y),
                 )
             }
         },
@@ -40,7 +40,7 @@ pub fn dot<V: Vector>(x: &[V::Element], h: &[V::Element], len: usize) -> V::Elem
     unsafe {
         V::Set::run(
             #[inline(always)]
-            || quarters::<V>(x.as_ptr(), h.as_ptr(), len),
+            move || quarters::<V>(x.as_ptr(), h.as_ptr(), len),
         )
     }
 }

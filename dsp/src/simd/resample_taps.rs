@@ -26,7 +26,7 @@ pub fn filling<S: Set>() -> Fill {
     |response, first, taps| unsafe {
         S::run(
             #[inline(always)]
-            || fill(response, first, taps),
+            move || fill(response, first, taps),
         )
     }
 }
@@ -37,7 +37,7 @@ pub fn blending<S: Set>() -> Blend {
     |rows, weights, taps| unsafe {
         S::run(
             #[inline(always)]
-            || blend(rows, weights, taps),
+            move || blend(rows, weights, taps),
         )
     }
 }

@@ -62,14 +62,14 @@ pub fn kernels<S: Set, T: Number>() -> TurnKernels<T> {
         pack: |x, turns, to| unsafe {
             S::run(
                 #[inline(always)]
-                || pack(x, turns, to),
+                move || pack(x, turns, to),
             )
         },
         // SAFETY: as above.
         scale: |from, by, to| unsafe {
             S::run(
                 #[inline(always)]
-                || scale(from, by, to),
+                move || scale(from, by, to),
             )
         },
         unpack: |z, turns, skip, to| {
@@ -77,7 +77,7 @@ pub fn kernels<S: Set, T: Number>() -> TurnKernels<T> {
             unsafe {
                 S::run(
                     #[inline(always)]
-                    || unpack(z, turns, skip, to),
+                    move || unpack(z, turns, skip, to),
                 )
             }
         },

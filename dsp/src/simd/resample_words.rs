@@ -73,7 +73,7 @@ pub fn rounding<S: Set>() -> Round {
     |group, words, to| unsafe {
         S::run(
             #[inline(always)]
-            || round(group, words, to),
+            move || round(group, words, to),
         )
     }
 }
@@ -146,7 +146,7 @@ pub fn sizing<S: Set>() -> Sizes {
     |taps, sums, largest| unsafe {
         S::run(
             #[inline(always)]
-            || sizes(taps, sums, largest),
+            move || sizes(taps, sums, largest),
         )
     }
 }

@@ -46,7 +46,7 @@ fn split<S: Set, T: Split>() -> Split16<T> {
     |frames, left, right| unsafe {
         S::run(
             #[inline(always)]
-            || plain(frames, left, right),
+            move || plain(frames, left, right),
         )
     }
 }
