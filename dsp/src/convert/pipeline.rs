@@ -99,6 +99,9 @@ pub(super) struct Pipeline<W> {
     flat: bool,
     /// Frames of a block.
     frames: usize,
+    /// Samples of a block, and blocks of so many. They are empty where both ends can be worked on as they
+    /// lie, until there is a buffer whose samples are not aligned.
+    samples: usize,
     unpacked: Vec<W>,
     remixed: Vec<W>,
     plane: Vec<W>,
@@ -132,7 +135,15 @@ impl<W: Blend> Pipeline<W> {
             // These two know their channels.
             && filter.is_none()
             && (dither != Dither::TpdfHf || !output.is_planar());
-        let block = || vec![W::default(); samples];
+        let rounds = matches!(quantise, Quantise::Round);
+        let identity = matches!(remix, Remix::Identity);
+        let from_native = input.format == W::NATIVE && !input.is_planar();
+        let to_native = rounds && output.format == W::NATIVE && !output.is_planar();
+        let needs_unpacked = match flat {
+            true => input.format != W::NATIVE && !(rounds && output.format == W::NATIVE),
+            false => !from_native || filter.is_some() && identity,
+        };
+        let block = |needed| vec![W::default(); if needed { samples } else { 0 }];
         let needs_plane = !flat && (input.is_planar() || output.is_planar());
         Self {
             input,
@@ -141,11 +152,9 @@ impl<W: Blend> Pipeline<W> {
             pack: Pack::with_level(output.format, level),
             flat,
             frames,
-            unpacked: block(),
-            remixed: match remix {
-                Remix::Identity => Vec::new(),
-                _ => block(),
-            },
+            samples,
+            unpacked: block(needs_unpacked),
+            remixed: block(!identity && !to_native),
             remix,
             plane: vec![W::default(); if needs_plane { frames } else { 0 }],
             noise_plane: vec![0.0; if needs_plane { frames } else { 0 }],
@@ -209,8 +218,9 @@ impl<W: Blend> Pipeline<W> {
             let samples = match whole {
                 Some(all) => &all[k * block..k * block + n],
                 None => {
-                    self.unpack.run(src, &mut self.unpacked[..n]);
-                    &self.unpacked[..n]
+                    let unpacked = &mut filled(&mut self.unpacked, self.samples)[..n];
+                    self.unpack.run(src, unpacked);
+                    unpacked
                 }
             };
             match &mut self.quantise {
@@ -235,9 +245,15 @@ impl<W: Blend> Pipeline<W> {
         let native: Option<&[W]> = interleaved
             .filter(|_| self.input.format == W::NATIVE && !(shapes && identity))
             .and_then(|all| bytemuck::try_cast_slice(all).ok());
+        if native.is_none() {
+            filled(&mut self.unpacked, self.samples);
+        }
         for at in (0..frames).step_by(self.frames) {
             let n = (frames - at).min(self.frames);
-            let unpacked = &mut self.unpacked[..n * ins];
+            let unpacked = match native {
+                Some(_) => &mut [][..],
+                None => &mut self.unpacked[..n * ins],
+            };
             match (native, interleaved) {
                 (Some(_), _) => {}
                 (None, Some(all)) => self
@@ -266,13 +282,8 @@ impl<W: Blend> Pipeline<W> {
                 continue;
             }
             if !identity {
-                remix(
-                    &self.remix,
-                    samples,
-                    &mut self.remixed[..n * outs],
-                    ins,
-                    outs,
-                );
+                let remixed = filled(&mut self.remixed, self.samples);
+                remix(&self.remix, samples, &mut remixed[..n * outs], ins, outs);
             }
             if let Quantise::Shape(noise, shape) = &mut self.quantise {
                 let block = if identity {
@@ -310,6 +321,14 @@ impl<W: Blend> Pipeline<W> {
         }
         Ok(())
     }
+}
+
+/// `block` with `samples` in it.
+fn filled<W: Clone + Default>(block: &mut Vec<W>, samples: usize) -> &mut [W] {
+    if block.is_empty() {
+        block.resize(samples, W::default());
+    }
+    block
 }
 
 fn remix<W: Blend>(remix: &Remix<W>, src: &[W], dst: &mut [W], ins: usize, outs: usize) {

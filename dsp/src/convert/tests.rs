@@ -322,3 +322,86 @@ fn silence_is_no_dither() {
         assert!(whole.iter().any(|b| *b != silence), "dither of zeros");
     }
 }
+
+/// A converter of stereo to `outs` channels.
+fn stereo(from: &str, to: &str, outs: usize, dither: Dither, shaping: NoiseShaping) -> Converter {
+    let side = |name: &str, channels| Side {
+        format: SampleFormat::from_name(name).unwrap(),
+        channels,
+        layout: Layout::Interleaved,
+    };
+    let positions = [Position::Mono, Position::FrontLeft, Position::FrontRight];
+    let to_channels = match outs {
+        1 => &positions[..1],
+        _ => &positions[1..],
+    };
+    let channels = |positions: &[Position]| Channels::Positioned(positions.to_vec());
+    let matrix = Matrix::between(&channels(&positions[1..]), &channels(to_channels)).unwrap();
+    let quantisation = Quantisation {
+        dither,
+        shaping,
+        ..Quantisation::default()
+    };
+    Converter::new(side(from, 2), side(to, outs), &matrix, quantisation, 7).unwrap()
+}
+
+#[test]
+fn samples_at_odd_addresses_become_the_same() {
+    let (none, high) = (NoiseShaping::None, NoiseShaping::High);
+    for (from, to, outs, dither, shaping) in [
+        ("F32LE", "S16LE", 2, Dither::None, none),
+        ("F32LE", "S16LE", 2, Dither::Tpdf, none),
+        ("F32LE", "S16LE", 2, Dither::Tpdf, high),
+        ("F64LE", "S16LE", 2, Dither::Tpdf, high),
+        ("S16LE", "F32LE", 2, Dither::None, none),
+        ("S16LE", "S32LE", 2, Dither::None, none),
+        ("F32LE", "F32LE", 1, Dither::None, none),
+        ("S16LE", "F32LE", 1, Dither::None, none),
+        ("F32LE", "S16LE", 1, Dither::Tpdf, none),
+        ("S16LE", "S16LE", 1, Dither::None, none),
+    ] {
+        let make = || stereo(from, to, outs, dither, shaping);
+        let size = |name| SampleFormat::from_name(name).unwrap();
+        // Several blocks, and a part of one.
+        let frames = 1500;
+        let wave: Vec<f64> = (0..2 * frames)
+            .map(|n| 0.7 * (n as f64 * 0.013).sin())
+            .collect();
+        let mut bytes = vec![0; 2 * frames * size(from).size() + 8];
+        let out = frames * outs * size(to).size();
+        let mut made = [vec![0; out + 8], vec![0; out + 8]];
+        for (shift, made) in made.iter_mut().enumerate() {
+            let at = bytes.as_ptr().align_offset(8) + shift;
+            let input = &mut bytes[at..][..2 * frames * size(from).size()];
+            Pack::<f64>::new(size(from)).run(&wave, input);
+            let to = made.as_ptr().align_offset(8) + shift;
+            make()
+                .convert(Frames::interleaved(input, frames), &mut made[to..])
+                .unwrap();
+            *made = made[to..][..out].to_vec();
+        }
+        assert_eq!(
+            made[0], made[1],
+            "{from} to {outs} of {to}, {dither:?}, {shaping:?}"
+        );
+    }
+}
+
+#[test]
+fn scratch_is_held_where_neither_end_can_be_worked_on_as_it_lies() {
+    let held = |from, to, outs, dither| stereo(from, to, outs, dither, NoiseShaping::None).memory();
+    for (from, to, outs) in [
+        ("S16LE", "F32LE", 2),
+        ("F32LE", "S24LE", 2),
+        ("F32LE", "F32LE", 1),
+    ] {
+        assert_eq!(
+            held(from, to, outs, Dither::None),
+            0,
+            "{from} to {outs} of {to}"
+        );
+    }
+    let block = 1024 * size_of::<f32>();
+    assert_eq!(held("S16LE", "F32LE", 1, Dither::None), block);
+    assert_eq!(held("S16LE", "S16LE", 1, Dither::None), 2 * block);
+}
