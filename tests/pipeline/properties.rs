@@ -17,8 +17,8 @@ What `gst-inspect-1.0` shows, for reading. Made by
 RUSTAUDIO_UPDATE=1 cargo test --workspace --test pipeline -- properties_md
 ```
 
-Elements and properties are there since version 0.1.0, unless their description ends in another. *Always*: in any
-state; what plays takes it up at the next buffer. *Ready*: in READY and below.
+Elements and properties are there since version 0.1.0, unless their description ends in another. *always*: in any
+state; what plays takes it up at the next buffer. *ready*: in READY and below. *never*: it only tells.
 ";
 
 const ELEMENTS: [&str; 4] = [
