@@ -14,6 +14,7 @@ From Debian: gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, qemu-user-static."""
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import subprocess
 import sys
@@ -23,13 +24,20 @@ from typing import List, Tuple
 ROOT = "/usr/aarch64-linux-gnu"
 QEMU = ["qemu-aarch64-static", "-L", ROOT, "-E", f"LD_LIBRARY_PATH={ROOT}/lib"]
 #: One line for each instruction, none of them cached as a chain.
-TRACE = ["-singlestep", "-d", "exec,nochain", "-D", "/dev/stderr"]
+TRACE = ["-d", "exec,nochain", "-D", "/dev/stderr"]
 FEW, MANY = 2, 12
+
+
+@functools.cache
+def single() -> str:
+    """The option for one instruction at a time, which QEMU 8.1 has another name for, and 9 that name alone."""
+    told = subprocess.run([QEMU[0], "-help"], stdout=subprocess.PIPE, text=True).stdout
+    return "-one-insn-per-tb" if "-one-insn-per-tb" in told else "-singlestep"
 
 
 def run(program: str, case: str, pushes: int) -> int:
     """How many instructions."""
-    with subprocess.Popen([*QEMU, *TRACE, program, case, str(pushes)], stderr=subprocess.PIPE, bufsize=0) as process:
+    with subprocess.Popen([*QEMU, single(), *TRACE, program, case, str(pushes)], stderr=subprocess.PIPE, bufsize=0) as process:
         assert process.stderr
         count = sum(block.count(b"\n") for block in iter(lambda: process.stderr.read(1 << 20), b""))
     if process.returncode:

@@ -247,7 +247,8 @@ class VadFrame(_Message):
     def scores(self) -> Dict[str, float]:
         """What the probability was made of, by the detector's names (without ``score-``), ``logit`` first."""
         prefix = "score-"
-        return {k[len(prefix):]: float(v) for k, v in self.extra.items() if k.startswith(prefix)}
+        return {k[len(prefix):]: float(v) for k, v in self.extra.items()
+                if k.startswith(prefix) and isinstance(v, (int, float))}
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,8 @@ class Run:
                 self._keep(segment)
         elif isinstance(event, VadFrame):
             if self.max_windows and event.running_time is not None:
-                self._hear(event, event.running_time)
+                # Frames may begin a little before a stretch does.
+                self._hear(event, event.running_time + event.duration // 2)
         elif isinstance(event, NodeFailure):
             self.num_failures += 1 + (event.num_omitted or 0)
             if len(self.failures) < self.max_kept:

@@ -107,7 +107,8 @@ class Heard(unittest.TestCase):
         run = Run()
         # Half a second of a ramp, a gap, and one second of half a probability.
         for i in range(50):
-            run.add(frame("vad<0>", i * S // 100, i / 50, logit=i / 5 - 5, **{"above-floor": 7.0}))
+            # Half a nanosecond early, rounded down.
+            run.add(frame("vad<0>", max(i * S // 100 - 1, 0), i / 50, logit=i / 5 - 5, **{"above-floor": 7.0}))
         for i in range(100, 200):
             run.add(frame("vad<0>", i * S // 100, 0.5, logit=0.0, **{"above-floor": float("inf")}))
         self.assertEqual(list(run.heard), ["vad<0>"])

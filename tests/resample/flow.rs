@@ -223,6 +223,7 @@ fn buffers_are_clipped_to_the_segment() {
 /// Where there is nothing to resample, buffers get the durations that they lack and are clipped, too.
 #[test]
 fn equal_rates_leave_what_audioresample_leaves() {
+    common::init();
     let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
     segment.set_start(time(720, 48_000));
     segment.set_stop(time(1680, 48_000));

@@ -425,6 +425,8 @@ impl<T: Input> Edge<T> {
             }
             Some(_) => {
                 let (reader, width) = (self.reader, self.format.size());
+                // Before there is room made for as many frames as are said to be there.
+                source.plane(0, width)?;
                 self.resampler.try_push(frames, |c, plane| {
                     T::read(reader, source.plane(c, width)?, plane);
                     if reversed {

@@ -3,8 +3,8 @@
 //! Run-time choice of instruction set. Every kernel below has a portable twin that it is checked
 //! against; `unsafe` of the signal processing lives here and nowhere else.
 
-/// `$kernel`, in which `$set` names the instruction set of `$level`: the one place where a level becomes
-/// what kernels are compiled for. (The levels with VNNI are told apart by those few who have use for it.)
+/// `$kernel`, in which `$set` names the instruction set of `$level`: for kernels that have a form for every
+/// set. (Those few that have not, and those that have use for VNNI, look at the level themselves.)
 macro_rules! for_level {
     ($level:expr, $set:ident => $kernel:expr) => {{
         use $crate::simd::Isa;

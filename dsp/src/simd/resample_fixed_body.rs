@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-//! The resampler's groups of rows for 16-bit samples over whatever sums words: the form that all
-//! architectures share.
+//! The resampler's groups of rows for 16-bit samples over whatever sums words.
 #![allow(unsafe_code)]
 
 use super::resample_pass::{Columns, GROUP, PAIR, Pass};

@@ -126,7 +126,8 @@ impl<V: Vector, const N: usize, const K: usize, const BLOCK: usize, const PAIRS:
                 while i < end {
                     for r in 0..step / V::RUN {
                         let i = i + r * V::RUN;
-                        let mut runs = [V::run(x[0]); C];
+                        // Any: all of them are written below.
+                        let mut runs = [V::run(h[0]); C];
                         for c in 0..C {
                             runs[c] = V::run(if c < C - B {
                                 x[c].add(i)

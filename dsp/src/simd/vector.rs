@@ -6,6 +6,11 @@
 //! A kernel is a generic function that is always inlined, `unsafe` and `#[inline(always)]`; its safe entry
 //! checks lengths and calls it within [`Set::run`]. `for_level!` chooses the set of a [`Level`](super::Level).
 #![allow(unsafe_code)]
+// Elsewhere kernels are plain loops.
+#![cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    allow(dead_code, unused_macros, unused_imports)
+)]
 
 use std::ops::{Add, Mul, Sub};
 
@@ -59,12 +64,13 @@ pub trait Vector: Copy {
     /// The lanes of both by turns: the first half of them, then the second.
     unsafe fn zip(self, other: Self) -> [Self; 2];
     /// Writes the sums of the lanes of each of four vectors: in pairs, those half as many lanes apart
-    /// until four are left, then neighbours.
+    /// until a register of four or two is left, then neighbours.
     unsafe fn store_sums(of: [Self; 4], to: *mut Self::Element);
 
     /// The first half of the lanes, which alone is read, and zeros.
     #[inline(always)]
     unsafe fn load_half(from: *const Self::Element) -> Self {
+        const { assert!(Self::LANES <= MOST) };
         let mut lanes = [Self::Element::default(); MOST];
         // SAFETY: the caller's; `lanes` are as many as there are at most.
         unsafe {

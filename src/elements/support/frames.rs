@@ -5,6 +5,7 @@
 use super::timeline::frames_to_time;
 use super::transform::with_bytes;
 use crate::dsp::{Frames, Outside};
+use gst::prelude::MulDiv;
 
 /// A buffer of audio on its way through an element, with what there is to know of its frames. That is
 /// found out once, when the buffer comes.
@@ -108,7 +109,10 @@ impl AudioBuffer {
         let ends_by = |stop| pts.saturating_add(duration()) <= stop;
         if segment.start().is_none_or(|start| pts >= start) && segment.stop().is_none_or(ends_by) {
             if self.buffer.duration().is_none() {
-                let duration = duration();
+                // Rounded as theirs.
+                let duration = gst::ClockTime::SECOND
+                    .mul_div_floor(self.frames, u64::from(info.rate().max(1)))
+                    .unwrap_or(gst::ClockTime::MAX);
                 self.buffer.make_mut().set_duration(duration);
             }
             return Some(self);

@@ -228,9 +228,9 @@ impl Vad {
         };
         let (span, latency) = match taken {
             Ok(taken) => taken,
-            Err(flow) => {
+            Err(refused) => {
                 self.metrics.end_without_buffer(work);
-                return Err(flow);
+                return Err(self.refuse(refused));
             }
         };
         if let Some(latency) = latency {
@@ -245,14 +245,14 @@ impl Vad {
         &self,
         state: &mut State,
         input: AudioBuffer,
-    ) -> Result<(crate::metrics::Span, Option<gst::ClockTime>), gst::FlowError> {
+    ) -> Result<(crate::metrics::Span, Option<gst::ClockTime>), Refused> {
         let State {
             active,
             segment,
             out,
             messages,
         } = state;
-        let active = active.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
+        let active = active.as_mut().ok_or(Refused::Unnegotiated)?;
         let rate = active.info.rate();
         let samples = input.frames;
         let span = span(&input.buffer, samples, rate);
@@ -267,7 +267,7 @@ impl Vad {
         });
         if let Err(e) = heard {
             active.queue.take_back();
-            return Err(self.fail(&e));
+            return Err(e.into());
         }
         drop(input);
         let limit = active.vad.decided();
@@ -281,7 +281,7 @@ impl Vad {
         active: &mut Active,
         limit: u64,
         out: &mut Vec<Out>,
-    ) -> Result<(), gst::FlowError> {
+    ) -> Result<(), ReadError> {
         let mut way = Way {
             info: &active.info,
             mode: active.settings.mode,
@@ -303,7 +303,7 @@ impl Vad {
                 noise_floor = active.frame.noise_floor, speech = active.frame.speech, "heard"
             );
         }
-        released.map_err(|e| self.fail(&e))
+        released
     }
 
     /// Ends a segment that no data follows, for the watch.
@@ -327,12 +327,12 @@ impl Vad {
         let work = self.metrics.begin();
         let rest = self.take_rest(timed_out);
         self.metrics.end_without_buffer(work);
-        rest?;
+        rest.map_err(|e| self.fail(&e))?;
         self.send()
     }
 
     /// Decides about all that is held.
-    fn take_rest(&self, timed_out: bool) -> Result<(), gst::FlowError> {
+    fn take_rest(&self, timed_out: bool) -> Result<(), ReadError> {
         let mut state = lock(&self.state);
         let State {
             active,
@@ -539,8 +539,12 @@ impl Vad {
         // Silence lies nowhere, so that it cannot lie outside.
         let _ = active.hear(Frames::silence(samples as usize), messages, segment);
         let limit = active.vad.decided();
-        // Errors are posted; the next buffer tells upstream.
-        let _ = self.release(active, limit, out);
+        let released = self.release(active, limit, out);
+        drop(state);
+        if let Err(e) = released {
+            // The next buffer tells upstream.
+            let _ = self.fail(&e);
+        }
         true
     }
 
@@ -568,9 +572,29 @@ impl Vad {
         speech::answer(query) || gst::Pad::query_default(pad, Some(&*element), query)
     }
 
+    fn refuse(&self, refused: Refused) -> gst::FlowError {
+        match refused {
+            Refused::Unnegotiated => gst::FlowError::NotNegotiated,
+            Refused::Unreadable(error) => self.fail(&error),
+        }
+    }
+
+    /// Posts `error`. Whoever hears of it may send what takes the lock of the state: it is not held here.
     fn fail(&self, error: &ReadError) -> gst::FlowError {
         self.metrics.add_error(&error.to_string());
         gst::element_imp_error!(self, gst::StreamError::Failed, ("{error}"));
         gst::FlowError::Error
+    }
+}
+
+/// Why a buffer was not taken.
+enum Refused {
+    Unnegotiated,
+    Unreadable(ReadError),
+}
+
+impl From<ReadError> for Refused {
+    fn from(error: ReadError) -> Self {
+        Self::Unreadable(error)
     }
 }

@@ -69,6 +69,35 @@ fn chopping_leaves_dithered_integers_alone() {
     }
 }
 
+/// Whatever is said of how many frames there are, no room is made for more than lie there.
+#[test]
+fn frames_that_are_not_there_are_refused_and_nothing_is_taken() {
+    for &engine in ENGINES {
+        for (channels, layout) in [
+            (1, Layout::Interleaved),
+            (2, Layout::Interleaved),
+            (2, Layout::Planar),
+        ] {
+            let spec = spec((44_100, 16_000), channels, engine);
+            let mut stream = Stream::new(&spec, SampleFormat::F32LE, layout, false).unwrap();
+            let before = (stream.memory(), stream.available());
+            let bytes = [0; 80];
+            for frames in [21, usize::MAX / 64, usize::MAX / 2, usize::MAX] {
+                let refused = stream
+                    .push(Frames::packed(layout, &bytes, frames))
+                    .unwrap_err();
+                assert_eq!(refused.frames, frames);
+                assert_eq!(
+                    (stream.memory(), stream.available()),
+                    before,
+                    "{engine:?} {channels}"
+                );
+            }
+            stream.push(Frames::packed(layout, &bytes, 10)).unwrap();
+        }
+    }
+}
+
 /// What depends on silence alone is silence to the last bit, also after transforms.
 #[test]
 fn silence_is_exact() {
