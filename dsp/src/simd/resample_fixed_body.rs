@@ -304,9 +304,13 @@ pub fn columns<S: GroupSums>() -> Columns<i16> {
             check([x], pass, [h], y, GROUP, S::GROUP_SUMS.len());
             // SAFETY: chosen only where the machine has the set, and `check` has passed.
             unsafe {
-                S::Set::run(
+                S::Set::call(
                     #[inline(always)]
-                    move || group::<S>(x, pass, h, y),
+                    |x, pass, h, y| group::<S>(x, pass, h, y),
+                    x,
+                    pass,
+                    h,
+                    y,
                 )
             }
         },
@@ -315,9 +319,13 @@ pub fn columns<S: GroupSums>() -> Columns<i16> {
             check([x], pass, h, y, GROUP, 2);
             // SAFETY: as above.
             unsafe {
-                S::Set::run(
+                S::Set::call(
                     #[inline(always)]
-                    move || groups::<S>(x, pass, h, y),
+                    |x, pass, h, y| groups::<S>(x, pass, h, y),
+                    x,
+                    pass,
+                    h,
+                    y,
                 )
             }
         },
@@ -325,9 +333,13 @@ pub fn columns<S: GroupSums>() -> Columns<i16> {
             check(x, pass, [h], y, 2 * GROUP, S::GROUP_SUMS.len());
             // SAFETY: as above.
             unsafe {
-                S::Set::run(
+                S::Set::call(
                     #[inline(always)]
-                    move || stereo::<S>(x, pass, h, y),
+                    |x, pass, h, y| stereo::<S>(*x, pass, h, y),
+                    &x,
+                    pass,
+                    h,
+                    y,
                 )
             }
         },

@@ -73,9 +73,13 @@ impl<V: Vector, const N: usize, const K: usize, const BLOCK: usize, const PAIRS:
                 check_pass([x], pass, [h], y, GROUP);
                 // SAFETY: chosen only where the machine has the set; `check_pass` establishes the lengths.
                 unsafe {
-                    V::Set::run(
+                    V::Set::call(
                         #[inline(always)]
-                        move || Self::group(x, pass, h, y),
+                        |x, pass, h, y| Self::group(x, pass, h, y),
+                        x,
+                        pass,
+                        h,
+                        y,
                     )
                 }
             },
@@ -84,9 +88,13 @@ impl<V: Vector, const N: usize, const K: usize, const BLOCK: usize, const PAIRS:
                 check_pass([x], pass, h, y, GROUP);
                 // SAFETY: as above.
                 unsafe {
-                    V::Set::run(
+                    V::Set::call(
                         #[inline(always)]
-                        move || Self::groups(x, pass, h, y),
+                        |x, pass, h, y| Self::groups(x, pass, h, y),
+                        x,
+                        pass,
+                        h,
+                        y,
                     )
                 }
             },
@@ -94,9 +102,13 @@ impl<V: Vector, const N: usize, const K: usize, const BLOCK: usize, const PAIRS:
                 check_pass(x, pass, [h], y, 2 * GROUP);
                 // SAFETY: as above.
                 unsafe {
-                    V::Set::run(
+                    V::Set::call(
                         #[inline(always)]
-                        move || Self::stereo(x, pass, h, y),
+                        |x, pass, h, y| Self::stereo(*x, pass, h, y),
+                        &x,
+                        pass,
+                        h,
+                        y,
                     )
                 }
             },

@@ -30,6 +30,13 @@ pub trait Set {
     /// The machine has it: who calls this for a set was chosen for a [`Level`](super::Level), which only
     /// detection makes.
     unsafe fn run<R>(job: impl FnOnce() -> R) -> R;
+
+    /// As [`run`](Self::run), with what `job` is called with: that comes in registers, where what a closure
+    /// captures goes by way of memory, which shows in a kernel of a microsecond.
+    ///
+    /// # Safety
+    /// As there.
+    unsafe fn call<A, B, C, D, R>(job: impl FnOnce(A, B, C, D) -> R, a: A, b: B, c: C, d: D) -> R;
 }
 
 /// What the program was compiled for.
@@ -39,6 +46,11 @@ impl Set for Portable {
     #[inline(always)]
     unsafe fn run<R>(job: impl FnOnce() -> R) -> R {
         job()
+    }
+
+    #[inline(always)]
+    unsafe fn call<A, B, C, D, R>(job: impl FnOnce(A, B, C, D) -> R, a: A, b: B, c: C, d: D) -> R {
+        job(a, b, c, d)
     }
 }
 

@@ -15,6 +15,11 @@ impl Set for Neon {
     unsafe fn run<R>(job: impl FnOnce() -> R) -> R {
         job()
     }
+
+    #[inline(always)]
+    unsafe fn call<A, B, C, D, R>(job: impl FnOnce(A, B, C, D) -> R, a: A, b: B, c: C, d: D) -> R {
+        job(a, b, c, d)
+    }
 }
 
 vector!(

@@ -16,6 +16,12 @@ impl Set for Avx2 {
     unsafe fn run<R>(job: impl FnOnce() -> R) -> R {
         job()
     }
+
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    unsafe fn call<A, B, C, D, R>(job: impl FnOnce(A, B, C, D) -> R, a: A, b: B, c: C, d: D) -> R {
+        job(a, b, c, d)
+    }
 }
 
 /// AVX-512 F, BW, DQ and VL, beside AVX2 and FMA.
@@ -26,6 +32,12 @@ impl Set for Avx512 {
     #[inline]
     unsafe fn run<R>(job: impl FnOnce() -> R) -> R {
         job()
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    #[inline]
+    unsafe fn call<A, B, C, D, R>(job: impl FnOnce(A, B, C, D) -> R, a: A, b: B, c: C, d: D) -> R {
+        job(a, b, c, d)
     }
 }
 
@@ -38,6 +50,12 @@ impl Set for Avx2Vnni {
     unsafe fn run<R>(job: impl FnOnce() -> R) -> R {
         job()
     }
+
+    #[target_feature(enable = "avx2,fma,avxvnni")]
+    #[inline]
+    unsafe fn call<A, B, C, D, R>(job: impl FnOnce(A, B, C, D) -> R, a: A, b: B, c: C, d: D) -> R {
+        job(a, b, c, d)
+    }
 }
 
 /// AVX-512 as above with AVX512-VNNI.
@@ -48,6 +66,12 @@ impl Set for Avx512Vnni {
     #[inline]
     unsafe fn run<R>(job: impl FnOnce() -> R) -> R {
         job()
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+    #[inline]
+    unsafe fn call<A, B, C, D, R>(job: impl FnOnce(A, B, C, D) -> R, a: A, b: B, c: C, d: D) -> R {
+        job(a, b, c, d)
     }
 }
 
