@@ -306,11 +306,12 @@ pub fn columns<S: GroupSums>() -> Columns<i16> {
             unsafe {
                 S::Set::call(
                     #[inline(always)]
-                    |x, pass, h, y| group::<S>(x, pass, h, y),
+                    |x, pass, h, y, ()| group::<S>(x, pass, h, y),
                     x,
                     pass,
                     h,
                     y,
+                    (),
                 )
             }
         },
@@ -321,11 +322,12 @@ pub fn columns<S: GroupSums>() -> Columns<i16> {
             unsafe {
                 S::Set::call(
                     #[inline(always)]
-                    |x, pass, h, y| groups::<S>(x, pass, h, y),
+                    |x, pass, h, y, ()| groups::<S>(x, pass, h, y),
                     x,
                     pass,
                     h,
                     y,
+                    (),
                 )
             }
         },
@@ -335,8 +337,9 @@ pub fn columns<S: GroupSums>() -> Columns<i16> {
             unsafe {
                 S::Set::call(
                     #[inline(always)]
-                    |x, pass, h, y| stereo::<S>(*x, pass, h, y),
-                    &x,
+                    |l, r, pass, h, y| stereo::<S>([l, r], pass, h, y),
+                    x[0],
+                    x[1],
                     pass,
                     h,
                     y,

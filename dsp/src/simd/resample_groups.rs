@@ -75,11 +75,12 @@ impl<V: Vector, const N: usize, const K: usize, const BLOCK: usize, const PAIRS:
                 unsafe {
                     V::Set::call(
                         #[inline(always)]
-                        |x, pass, h, y| Self::group(x, pass, h, y),
+                        |x, pass, h, y, ()| Self::group(x, pass, h, y),
                         x,
                         pass,
                         h,
                         y,
+                        (),
                     )
                 }
             },
@@ -90,11 +91,12 @@ impl<V: Vector, const N: usize, const K: usize, const BLOCK: usize, const PAIRS:
                 unsafe {
                     V::Set::call(
                         #[inline(always)]
-                        |x, pass, h, y| Self::groups(x, pass, h, y),
+                        |x, pass, h, y, ()| Self::groups(x, pass, h, y),
                         x,
                         pass,
                         h,
                         y,
+                        (),
                     )
                 }
             },
@@ -104,8 +106,9 @@ impl<V: Vector, const N: usize, const K: usize, const BLOCK: usize, const PAIRS:
                 unsafe {
                     V::Set::call(
                         #[inline(always)]
-                        |x, pass, h, y| Self::stereo(*x, pass, h, y),
-                        &x,
+                        |l, r, pass, h, y| Self::stereo([l, r], pass, h, y),
+                        x[0],
+                        x[1],
                         pass,
                         h,
                         y,

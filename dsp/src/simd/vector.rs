@@ -31,12 +31,20 @@ pub trait Set {
     /// detection makes.
     unsafe fn run<R>(job: impl FnOnce() -> R) -> R;
 
-    /// As [`run`](Self::run), with what `job` is called with: that comes in registers, where what a closure
-    /// captures goes by way of memory, which shows in a kernel of a microsecond.
+    /// As [`run`](Self::run), with what `job` is called with: that comes in registers, slices too if they come
+    /// one by one. What a closure captures, and an array, is written to memory in words and may be read there as
+    /// a vector, which waits for them: some ten cycles of a call that takes a hundred.
     ///
     /// # Safety
     /// As there.
-    unsafe fn call<A, B, C, D, R>(job: impl FnOnce(A, B, C, D) -> R, a: A, b: B, c: C, d: D) -> R;
+    unsafe fn call<A, B, C, D, E, R>(
+        job: impl FnOnce(A, B, C, D, E) -> R,
+        a: A,
+        b: B,
+        c: C,
+        d: D,
+        e: E,
+    ) -> R;
 }
 
 /// What the program was compiled for.
@@ -49,8 +57,15 @@ impl Set for Portable {
     }
 
     #[inline(always)]
-    unsafe fn call<A, B, C, D, R>(job: impl FnOnce(A, B, C, D) -> R, a: A, b: B, c: C, d: D) -> R {
-        job(a, b, c, d)
+    unsafe fn call<A, B, C, D, E, R>(
+        job: impl FnOnce(A, B, C, D, E) -> R,
+        a: A,
+        b: B,
+        c: C,
+        d: D,
+        e: E,
+    ) -> R {
+        job(a, b, c, d, e)
     }
 }
 

@@ -17,8 +17,15 @@ impl Set for Neon {
     }
 
     #[inline(always)]
-    unsafe fn call<A, B, C, D, R>(job: impl FnOnce(A, B, C, D) -> R, a: A, b: B, c: C, d: D) -> R {
-        job(a, b, c, d)
+    unsafe fn call<A, B, C, D, E, R>(
+        job: impl FnOnce(A, B, C, D, E) -> R,
+        a: A,
+        b: B,
+        c: C,
+        d: D,
+        e: E,
+    ) -> R {
+        job(a, b, c, d, e)
     }
 }
 

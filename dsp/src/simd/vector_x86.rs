@@ -19,8 +19,15 @@ impl Set for Avx2 {
 
     #[target_feature(enable = "avx2,fma")]
     #[inline]
-    unsafe fn call<A, B, C, D, R>(job: impl FnOnce(A, B, C, D) -> R, a: A, b: B, c: C, d: D) -> R {
-        job(a, b, c, d)
+    unsafe fn call<A, B, C, D, E, R>(
+        job: impl FnOnce(A, B, C, D, E) -> R,
+        a: A,
+        b: B,
+        c: C,
+        d: D,
+        e: E,
+    ) -> R {
+        job(a, b, c, d, e)
     }
 }
 
@@ -36,8 +43,15 @@ impl Set for Avx512 {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
     #[inline]
-    unsafe fn call<A, B, C, D, R>(job: impl FnOnce(A, B, C, D) -> R, a: A, b: B, c: C, d: D) -> R {
-        job(a, b, c, d)
+    unsafe fn call<A, B, C, D, E, R>(
+        job: impl FnOnce(A, B, C, D, E) -> R,
+        a: A,
+        b: B,
+        c: C,
+        d: D,
+        e: E,
+    ) -> R {
+        job(a, b, c, d, e)
     }
 }
 
@@ -53,8 +67,15 @@ impl Set for Avx2Vnni {
 
     #[target_feature(enable = "avx2,fma,avxvnni")]
     #[inline]
-    unsafe fn call<A, B, C, D, R>(job: impl FnOnce(A, B, C, D) -> R, a: A, b: B, c: C, d: D) -> R {
-        job(a, b, c, d)
+    unsafe fn call<A, B, C, D, E, R>(
+        job: impl FnOnce(A, B, C, D, E) -> R,
+        a: A,
+        b: B,
+        c: C,
+        d: D,
+        e: E,
+    ) -> R {
+        job(a, b, c, d, e)
     }
 }
 
@@ -70,8 +91,15 @@ impl Set for Avx512Vnni {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
     #[inline]
-    unsafe fn call<A, B, C, D, R>(job: impl FnOnce(A, B, C, D) -> R, a: A, b: B, c: C, d: D) -> R {
-        job(a, b, c, d)
+    unsafe fn call<A, B, C, D, E, R>(
+        job: impl FnOnce(A, B, C, D, E) -> R,
+        a: A,
+        b: B,
+        c: C,
+        d: D,
+        e: E,
+    ) -> R {
+        job(a, b, c, d, e)
     }
 }
 
