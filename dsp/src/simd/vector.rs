@@ -47,27 +47,37 @@ pub trait Set {
     ) -> R;
 }
 
-/// What the program was compiled for.
-pub enum Portable {}
+/// An instruction set by its name, and the attributes that make a function one of it.
+macro_rules! set {
+    ($(#[$about:meta])* $set:ident: $($attribute:meta),+) => {
+        $(#[$about])*
+        pub enum $set {}
 
-impl Set for Portable {
-    #[inline(always)]
-    unsafe fn run<R>(job: impl FnOnce() -> R) -> R {
-        job()
-    }
+        impl Set for $set {
+            $(#[$attribute])+
+            unsafe fn run<R>(job: impl FnOnce() -> R) -> R {
+                job()
+            }
 
-    #[inline(always)]
-    unsafe fn call<A, B, C, D, E, R>(
-        job: impl FnOnce(A, B, C, D, E) -> R,
-        a: A,
-        b: B,
-        c: C,
-        d: D,
-        e: E,
-    ) -> R {
-        job(a, b, c, d, e)
-    }
+            $(#[$attribute])+
+            unsafe fn call<A, B, C, D, E, R>(
+                job: impl FnOnce(A, B, C, D, E) -> R,
+                a: A,
+                b: B,
+                c: C,
+                d: D,
+                e: E,
+            ) -> R {
+                job(a, b, c, d, e)
+            }
+        }
+    };
 }
+
+set!(
+    /// What the program was compiled for.
+    Portable: inline(always)
+);
 
 /// A register of numbers, or several, of which each is a *lane*.
 ///
@@ -274,4 +284,4 @@ macro_rules! vector {
     };
 }
 
-pub(super) use vector;
+pub(super) use {set, vector};

@@ -5,29 +5,12 @@
 
 use std::arch::aarch64::*;
 
-use super::vector::{Set, Vector, vector};
+use super::vector::{Set, Vector, set, vector};
 
-/// What every 64-bit Arm has.
-pub enum Neon {}
-
-impl Set for Neon {
-    #[inline(always)]
-    unsafe fn run<R>(job: impl FnOnce() -> R) -> R {
-        job()
-    }
-
-    #[inline(always)]
-    unsafe fn call<A, B, C, D, E, R>(
-        job: impl FnOnce(A, B, C, D, E) -> R,
-        a: A,
-        b: B,
-        c: C,
-        d: D,
-        e: E,
-    ) -> R {
-        job(a, b, c, d, e)
-    }
-}
+set!(
+    /// What every 64-bit Arm has.
+    Neon: inline(always)
+);
 
 vector!(
     float32x4_t: [f32; 4] of Neon,

@@ -5,103 +5,27 @@
 
 use std::arch::x86_64::*;
 
-use super::vector::{Set, Vector, vector};
+use super::vector::{Set, Vector, set, vector};
 
-/// AVX2 with FMA.
-pub enum Avx2 {}
+set!(
+    /// AVX2 with FMA.
+    Avx2: target_feature(enable = "avx2,fma"), inline
+);
 
-impl Set for Avx2 {
-    #[target_feature(enable = "avx2,fma")]
-    #[inline]
-    unsafe fn run<R>(job: impl FnOnce() -> R) -> R {
-        job()
-    }
+set!(
+    /// AVX-512 F, BW, DQ and VL, beside AVX2 and FMA.
+    Avx512: target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"), inline
+);
 
-    #[target_feature(enable = "avx2,fma")]
-    #[inline]
-    unsafe fn call<A, B, C, D, E, R>(
-        job: impl FnOnce(A, B, C, D, E) -> R,
-        a: A,
-        b: B,
-        c: C,
-        d: D,
-        e: E,
-    ) -> R {
-        job(a, b, c, d, e)
-    }
-}
+set!(
+    /// AVX2 with FMA and AVX-VNNI.
+    Avx2Vnni: target_feature(enable = "avx2,fma,avxvnni"), inline
+);
 
-/// AVX-512 F, BW, DQ and VL, beside AVX2 and FMA.
-pub enum Avx512 {}
-
-impl Set for Avx512 {
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-    #[inline]
-    unsafe fn run<R>(job: impl FnOnce() -> R) -> R {
-        job()
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-    #[inline]
-    unsafe fn call<A, B, C, D, E, R>(
-        job: impl FnOnce(A, B, C, D, E) -> R,
-        a: A,
-        b: B,
-        c: C,
-        d: D,
-        e: E,
-    ) -> R {
-        job(a, b, c, d, e)
-    }
-}
-
-/// AVX2 with FMA and AVX-VNNI.
-pub enum Avx2Vnni {}
-
-impl Set for Avx2Vnni {
-    #[target_feature(enable = "avx2,fma,avxvnni")]
-    #[inline]
-    unsafe fn run<R>(job: impl FnOnce() -> R) -> R {
-        job()
-    }
-
-    #[target_feature(enable = "avx2,fma,avxvnni")]
-    #[inline]
-    unsafe fn call<A, B, C, D, E, R>(
-        job: impl FnOnce(A, B, C, D, E) -> R,
-        a: A,
-        b: B,
-        c: C,
-        d: D,
-        e: E,
-    ) -> R {
-        job(a, b, c, d, e)
-    }
-}
-
-/// AVX-512 as above with AVX512-VNNI.
-pub enum Avx512Vnni {}
-
-impl Set for Avx512Vnni {
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
-    #[inline]
-    unsafe fn run<R>(job: impl FnOnce() -> R) -> R {
-        job()
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
-    #[inline]
-    unsafe fn call<A, B, C, D, E, R>(
-        job: impl FnOnce(A, B, C, D, E) -> R,
-        a: A,
-        b: B,
-        c: C,
-        d: D,
-        e: E,
-    ) -> R {
-        job(a, b, c, d, e)
-    }
-}
+set!(
+    /// AVX-512 as above with AVX512-VNNI.
+    Avx512Vnni: target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma"), inline
+);
 
 /// A number is loaded into all lanes by one instruction.
 macro_rules! one_by_one {
