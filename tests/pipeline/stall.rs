@@ -5,7 +5,7 @@
 use gst::prelude::*;
 use gstrustaudio::metrics::{MESSAGE_NAME, Report, ReportExt};
 
-use super::common::{PATIENCE, launch};
+use super::common::{self, PATIENCE, launch};
 
 #[test]
 fn an_element_without_data_reports_a_stall_and_recovers() {
@@ -54,4 +54,49 @@ fn an_element_without_data_reports_a_stall_and_recovers() {
     let quiet = bus.timed_pop_filtered(100 * gst::ClockTime::MSECOND, &[gst::MessageType::Element]);
     assert!(quiet.is_none(), "{quiet:?}");
     pipeline.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
+fn buffers_that_the_segment_clips_away_are_no_stall() {
+    common::init();
+    for name in ["rustaudioconvert", "rustresample"] {
+        let element = gst::ElementFactory::make(name)
+            .property("metrics-interval", gst::ClockTime::SECOND)
+            .build()
+            .unwrap();
+        let bus = gst::Bus::new();
+        element.set_bus(Some(&bus));
+        let source = gst::Pad::builder(gst::PadDirection::Src).build();
+        let sink = element.static_pad("sink").unwrap();
+        source.link_full(&sink, gst::PadLinkCheck::empty()).unwrap();
+        source.set_active(true).unwrap();
+        element.set_state(gst::State::Playing).unwrap();
+        source.push_event(gst::event::StreamStart::new("clipped"));
+        let caps = "audio/x-raw,format=F32LE,rate=16000,channels=1,layout=interleaved";
+        source.push_event(gst::event::Caps::new(&caps.parse().unwrap()));
+        let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        segment.set_start(gst::ClockTime::SECOND);
+        source.push_event(gst::event::Segment::new(&segment));
+        let stats = || {
+            let stats: gst::Structure = element.property("stats");
+            Report::from_structure(&stats).unwrap()
+        };
+        let told = bus
+            .timed_pop_filtered(PATIENCE, &[gst::MessageType::Element])
+            .expect("a stall is told of");
+        let told = Report::from_structure(told.structure().unwrap()).unwrap();
+        assert!(told.stalled && stats().stalled, "{name}");
+
+        let mut buffer = gst::Buffer::with_size(640).unwrap();
+        buffer.get_mut().unwrap().set_pts(gst::ClockTime::ZERO);
+        source.push(buffer).unwrap();
+        let after = stats();
+        assert_eq!(
+            (after.counters.buffers, after.counters.dropped),
+            (0, 1),
+            "{name}"
+        );
+        assert!(!after.stalled, "{name}: data came");
+        element.set_state(gst::State::Null).unwrap();
+    }
 }

@@ -273,7 +273,7 @@ impl Transform for AudioConvert {
         let passes = active.converter.is_passthrough() && self.obj().is_passthrough();
         let input = AudioBuffer::new(inbuf, &active.input);
         let Some(input) = input.clip(segment.as_ref(), &active.input) else {
-            self.metrics.add_dropped(1);
+            self.metrics.drop_unread();
             return Ok(None);
         };
         let work = self.metrics.begin();

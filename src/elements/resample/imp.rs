@@ -487,7 +487,7 @@ impl Transform for RustResample {
         let rate = info.rate();
         let input = AudioBuffer::new(buffer, info);
         let Some(input) = input.clip(running.segment.as_ref(), info) else {
-            self.metrics.add_dropped(1);
+            self.metrics.drop_unread();
             return Ok(None);
         };
         if let Some(partial) = &input.partial

@@ -200,6 +200,12 @@ impl ElementMetrics {
         }
     }
 
+    /// Counts a buffer of which nothing is worked on as dropped; for the watch it is data that came.
+    pub fn drop_unread(&self) {
+        self.publisher.stall.come();
+        self.add_dropped(1);
+    }
+
     /// Adds work that has no buffer to show, of a drain or a failure, to the total; percentiles are
     /// of buffers.
     pub fn end_without_buffer(&self, work: Stopwatch) {

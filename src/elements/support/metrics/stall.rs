@@ -9,7 +9,7 @@ use crate::elements::support::watch::Watch;
 /// What a look at an element now and then sees of its work.
 #[derive(Default)]
 pub struct Stall {
-    /// The element started to work on a buffer since the last look.
+    /// A buffer came since the last look.
     active: AtomicBool,
     /// It is at work now.
     working: AtomicBool,
@@ -20,8 +20,14 @@ pub struct Stall {
 impl Stall {
     #[inline]
     pub fn begin_work(&self) {
-        self.active.store(true, Relaxed);
+        self.come();
         self.working.store(true, Relaxed);
+    }
+
+    /// A buffer came.
+    #[inline]
+    pub fn come(&self) {
+        self.active.store(true, Relaxed);
         if self.stalled.load(Relaxed) {
             self.stalled.store(false, Relaxed);
         }
@@ -50,7 +56,7 @@ impl Stall {
         self.stalled.load(Relaxed)
     }
 
-    /// Whether no work began since the last look and none is under way, where `matters` says that there
+    /// Whether no buffer came since the last look and none is under way, where `matters` says that there
     /// should be some.
     pub fn look(&self, matters: impl FnOnce() -> bool) -> bool {
         let idle = !self.active.swap(false, Relaxed) && !self.working.load(Relaxed);
