@@ -22,7 +22,10 @@ pub trait Number: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = 
 impl<T: Copy + Add<Output = T> + Sub<Output = T> + Mul<Output = T>> Number for T {}
 
 /// An instruction set.
-pub trait Set {
+///
+/// # Safety
+/// Both functions call their job once, and need no more of the machine than the set that they are named after.
+pub unsafe trait Set {
     /// What `job` gives. A closure marked `#[inline(always)]` is compiled for this instruction set, with
     /// all that is always inlined into it; closures within it are not.
     ///
@@ -53,7 +56,8 @@ macro_rules! set {
         $(#[$about])*
         pub enum $set {}
 
-        impl Set for $set {
+        // SAFETY: both do nothing but call the job, with the attributes of the set.
+        unsafe impl Set for $set {
             $(#[$attribute])+
             unsafe fn run<R>(job: impl FnOnce() -> R) -> R {
                 job()
@@ -82,10 +86,12 @@ set!(
 /// A register of numbers, or several, of which each is a *lane*.
 ///
 /// # Safety
+/// Kernels read and write by [`LANES`](Self::LANES) and [`RUN`](Self::RUN): methods touch no more than that.
+///
 /// All methods may be called where the machine has the instruction set. Pointers are good for as many
 /// numbers as are read or written there, [`LANES`](Self::LANES) where nothing else is said, and need no
 /// alignment. Only within what [`Set::run`] runs are they fast.
-pub trait Vector: Copy {
+pub unsafe trait Vector: Copy {
     type Element: Number + Grouped<Sum = Self::Element>;
     type Set: Set;
     const LANES: usize;
@@ -132,7 +138,8 @@ pub trait Vector: Copy {
 const MOST: usize = 16;
 
 /// Two as one, for more sums that do not wait for each other.
-impl<V: Vector> Vector for [V; 2] {
+// SAFETY: each half touches what a `V` does, the second behind the first.
+unsafe impl<V: Vector> Vector for [V; 2] {
     type Element = V::Element;
     type Set = V::Set;
     const LANES: usize = 2 * V::LANES;
@@ -224,7 +231,8 @@ macro_rules! vector {
         sums |$of:ident| $sums:expr => $store_sums:ident,
         $($rest:tt)*
     ) => {
-        impl Vector for $vector {
+        // SAFETY: loads and stores are of whole registers, which have so many lanes.
+        unsafe impl Vector for $vector {
             type Element = $element;
             type Set = $set;
             const LANES: usize = $lanes;
