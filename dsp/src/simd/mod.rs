@@ -36,6 +36,7 @@ macro_rules! for_level {
     }};
 }
 
+pub mod compiled;
 pub mod convert;
 #[cfg(target_arch = "aarch64")]
 mod convert_arm;

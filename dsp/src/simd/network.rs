@@ -3,7 +3,9 @@
 //! Kernels of small neural networks at each level; [`network_body`](super::network_body) says what they
 //! do.
 
-pub use super::network_body::{BINS, BLOCK, FRAME, Inputs, Kernels, PAIRS, Pair, greatest};
+pub use super::network_body::{
+    BINS, BLOCK, COLUMNS, FRAME, Inputs, Kernels, PAIRS, greatest, words_of,
+};
 use super::{Isa, Level};
 
 /// The kernels at `level`.
@@ -34,6 +36,7 @@ fn plain<const FUSED: bool>() -> Kernels {
 }
 
 /// Adds to `y` what `sums` stand for: `unit`, of inputs, times the weight of each output.
+#[inline(always)]
 pub fn add_sums(sums: &[i32], unit: f32, scales: &[f32], y: &mut [f32]) {
     for ((y, sum), scale) in y.iter_mut().zip(sums).zip(scales) {
         *y += *sum as f32 * (unit * scale);
@@ -42,6 +45,7 @@ pub fn add_sums(sums: &[i32], unit: f32, scales: &[f32], y: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::network_body::Pair;
     use super::*;
     use rustfft::num_complex::Complex32;
 
@@ -117,6 +121,7 @@ mod tests {
         assert_eq!(halves(inputs.pairs[0]), [32_767, -9830]);
         inputs.set(&[3e38, -3e38], 3e38);
         assert_eq!(halves(inputs.pairs[0]), [32_767, -32_767]);
+        assert_eq!((inputs.len, inputs.at[0]), (1, 0));
         assert_eq!(
             greatest(&noise(40, 1)[..33]),
             noise(33, 1).iter().fold(0.0, |a: f32, b| a.max(b.abs()))
@@ -150,22 +155,23 @@ mod tests {
     fn columns_are_exact_at_every_level() {
         let w = words(PAIRS * BLOCK * 2 + 4, 3);
         let taps = [&w[..], &w[2..], &w[4..]];
+        let x: Vec<[Pair; PAIRS]> = (7..11)
+            .map(|seed| pairs(PAIRS, seed).try_into().unwrap())
+            .collect();
+        let x: [[Pair; PAIRS]; COLUMNS] = x.try_into().unwrap();
         for (name, kernels) in all() {
-            for rows in [1, 65] {
-                let (a, b) = (pairs(rows, 7), pairs(rows, 8));
-                let mut y = [[5; BLOCK], [-5; BLOCK], [0; BLOCK]];
-                let [y0, y1, y2] = &mut y;
-                (kernels.columns)(taps, [&a, &b], [y0, y1, y2]);
-                let of = |tap: usize, x: &[Pair], o: usize| sum(taps[tap], x, o);
-                for o in 0..BLOCK {
-                    let wanted = [
-                        5i32.wrapping_add(of(1, &a, o)).wrapping_add(of(2, &b, o)),
-                        (-5i32)
-                            .wrapping_add(of(0, &a, o))
-                            .wrapping_add(of(1, &b, o)),
-                        of(0, &b, o),
-                    ];
-                    assert_eq!(y.map(|y| y[o]), wanted, "{name}, {rows} rows, output {o}");
+            let before = [5, -5, 0, i32::MAX];
+            let mut y = before.map(|y| [y; BLOCK]);
+            (kernels.columns)(taps, &x, &mut y);
+            for (column, (y, before)) in y.iter().zip(before).enumerate() {
+                for (o, y) in y.iter().enumerate() {
+                    // Tap 1 meets the column itself.
+                    let met = (0..3).filter_map(|tap| {
+                        let x = x.get((column + tap).checked_sub(1)?)?;
+                        Some(sum(taps[tap], x, o))
+                    });
+                    let wanted = met.fold(before, i32::wrapping_add);
+                    assert_eq!(*y, wanted, "{name}, column {column}, output {o}");
                 }
             }
         }
@@ -178,29 +184,22 @@ mod tests {
         let gains: [f32; BINS] = std::array::from_fn(|k| 1.0 / (1.0 + k as f32));
         let mut first = None;
         for (name, kernels) in all() {
-            let mut words = [[0; PAIRS]; 2];
-            let unit = (kernels.magnitudes)(&z, &gains, &mut words);
+            let mut of = [[0.0; BINS]; 2];
+            let most = (kernels.magnitudes)(&z, &gains, &mut of);
             for k in 0..BINS {
                 let mirrored = z[(FRAME - k) % FRAME].conj();
-                for (words, bin) in [(&words[0], z[k] + mirrored), (&words[1], z[k] - mirrored)] {
-                    let found = halves(words[k / 2])[k % 2] as f32 * unit;
+                for (found, bin) in [(of[0][k], z[k] + mirrored), (of[1][k], z[k] - mirrored)] {
                     let wanted = bin.norm() / 2.0 * gains[k];
-                    assert!(
-                        (found - wanted).abs() < 0.6 * unit,
-                        "{name}, bin {k}: {found}"
-                    );
+                    assert!((found - wanted).abs() < 1e-6, "{name}, bin {k}: {found}");
                 }
             }
-            assert_eq!(words.map(|words| words[PAIRS - 1] >> 16), [0, 0]);
-            assert_eq!(*first.get_or_insert((unit, words)), (unit, words), "{name}");
+            assert_eq!(most, greatest(of.as_flattened()), "{name}");
+            assert_eq!(*first.get_or_insert(of), of, "{name}");
         }
-        let mut words = [[1; PAIRS]; 2];
+        let mut of = [[1.0; BINS]; 2];
         let nothing = [Complex32::default(); FRAME];
-        assert_eq!(
-            (plain::<false>().magnitudes)(&nothing, &gains, &mut words),
-            0.0
-        );
-        assert_eq!(words, [[0; PAIRS]; 2]);
+        let most = (plain::<false>().magnitudes)(&nothing, &gains, &mut of);
+        assert_eq!((most, of), (0.0, [[0.0; BINS]; 2]));
     }
 
     #[test]

@@ -13,6 +13,8 @@
 
 use rustfft::num_complex::Complex32;
 
+/// Columns of a convolution that are computed at once: its weights are read once for all of them.
+pub const COLUMNS: usize = 4;
 /// Samples of a frame that is transformed, and what it has of bins.
 pub const FRAME: usize = 256;
 pub const BINS: usize = FRAME / 2 + 1;
@@ -24,6 +26,8 @@ pub const PAIRS: usize = BINS.div_ceil(2);
 const ROOM: usize = PAIRS.next_power_of_two();
 /// The greatest word.
 const FULL: f32 = 32_767.0;
+/// Adding this leaves the nearest whole number in the low bits of the mantissa.
+const WHOLE: f32 = 12_582_912.0;
 /// What is no greater than this is nothing: its products with scales would be denormal.
 const NOTHING: f32 = 1e-24;
 
@@ -31,6 +35,17 @@ const NOTHING: f32 = 1e-24;
 pub type Pair = i32;
 /// Sums of a block.
 pub type Sums = [i32; BLOCK];
+
+/// All rows in their order.
+const ALL: [u16; PAIRS] = {
+    let mut all = [0; PAIRS];
+    let mut i = 0;
+    while i < PAIRS {
+        all[i] = i as u16;
+        i += 1;
+    }
+    all
+};
 
 /// Inputs of a block as words, with the pair of rows that each two have in it. Rectified ones are zero
 /// most of the time: pairs of zeros are left out, and their weights are never read.
@@ -59,10 +74,18 @@ impl Default for Inputs {
 impl Inputs {
     /// Takes up `x`, at most 2 [`PAIRS`] numbers (those beyond are left out), none of which exceeds
     /// `greatest` in magnitude.
+    #[inline(always)]
     pub fn set(&mut self, x: &[f32], greatest: f32) {
         let mut words = [0; PAIRS];
-        self.unit = generic::words(x, greatest, &mut words);
+        self.unit = words_of(x, greatest, &mut words);
         self.rows = x.len().div_ceil(2).min(PAIRS);
+        let zeros = words[..self.rows].iter().filter(|pair| **pair == 0);
+        if zeros.count() == 0 {
+            self.pairs[..PAIRS].copy_from_slice(&words);
+            self.at[..PAIRS].copy_from_slice(&ALL);
+            self.len = self.rows;
+            return;
+        }
         // In a register: each step waits for the count of the one before it.
         let mut len = 0;
         for (i, pair) in words[..self.rows].iter().enumerate() {
@@ -80,7 +103,32 @@ impl Inputs {
     }
 }
 
+/// `x`, none of which exceeds `greatest`, as words, so that `greatest` is the greatest word; what 1
+/// stands for.
+#[inline(always)]
+pub fn words_of(x: &[f32], greatest: f32, words: &mut [Pair; PAIRS]) -> f32 {
+    debug_assert!(
+        x.iter().all(|x| x.abs() <= greatest),
+        "{greatest} is not the greatest"
+    );
+    if !(greatest > NOTHING && greatest < f32::INFINITY) {
+        *words = [0; PAIRS];
+        return 0.0;
+    }
+    let factor = FULL / greatest;
+    let word = |x: &f32| (x * factor + WHOLE).to_bits() as i32;
+    let (pairs, rest) = x.as_chunks::<2>();
+    for (y, [a, b]) in words.iter_mut().zip(pairs) {
+        *y = word(a) & 0xffff | word(b) << 16;
+    }
+    if let ([last], Some(y)) = (rest, words.get_mut(pairs.len())) {
+        *y = word(last) & 0xffff;
+    }
+    greatest / FULL
+}
+
 /// The greatest magnitude in `x`, which holds numbers only.
+#[inline(always)]
 pub fn greatest(x: &[f32]) -> f32 {
     // Not `f32::max`, whose care for NaN takes three times as long.
     let greater = |a: f32, b: f32| if b > a { b } else { a };
@@ -97,11 +145,10 @@ pub fn greatest(x: &[f32]) -> f32 {
 
 /// A block against a list of inputs.
 type Add = fn(w: &[i16], x: &Inputs, y: &mut Sums);
-/// The three blocks of a convolution's taps against two columns of inputs.
-type Columns = fn(w: [&[i16]; 3], x: [&[Pair]; 2], y: [&mut Sums; 3]);
+/// The three blocks of a convolution's taps against four columns of inputs.
+type Columns = fn(w: [&[i16]; 3], x: &[[Pair; PAIRS]; COLUMNS], y: &mut [Sums; COLUMNS]);
 /// Two real frames' magnitudes, of which the transform of one plus i times the other is `z`.
-type Magnitudes =
-    fn(z: &[Complex32; FRAME], gains: &[f32; BINS], words: &mut [[Pair; PAIRS]; 2]) -> f32;
+type Magnitudes = fn(z: &[Complex32; FRAME], gains: &[f32; BINS], of: &mut [[f32; BINS]; 2]) -> f32;
 /// A long short-term memory's gates.
 type Gates = fn(z: [&[f32]; 4], cell: &mut [f32], hidden: &mut [f32]);
 
@@ -110,13 +157,10 @@ type Gates = fn(z: [&[f32]; 4], cell: &mut [f32], hidden: &mut [f32]);
 pub struct Kernels {
     /// `y[o] += sum_i x[2 i] * w[(i * BLOCK + o) * 2] + x[2 i + 1] * w[(i * BLOCK + o) * 2 + 1]`.
     pub add: Add,
-    /// Adds what two neighbouring columns of inputs give to three of outputs, in a convolution of
-    /// three taps where nothing lies before the first: `y[0] += w[1] x[0] + w[2] x[1]`,
-    /// `y[1] += w[0] x[0] + w[1] x[1]`, `y[2] += w[0] x[1]`. Taps and columns the other way round
-    /// make it the end of the convolution.
+    /// Adds what all columns of inputs give to all of outputs, in a convolution of three taps where
+    /// nothing lies beyond either end: `y[i] += w[0] x[i - 1] + w[1] x[i] + w[2] x[i + 1]`.
     pub columns: Columns,
-    /// `|z[k] + conj(z[-k])| / 2` and `|z[k] - conj(z[-k])| / 2`, times `gains[k]`, as words; what 1 in
-    /// a word stands for.
+    /// `|z[k] + conj(z[-k])| / 2` and `|z[k] - conj(z[-k])| / 2`, times `gains[k]`; the greatest of them.
     pub magnitudes: Magnitudes,
     /// From the sums `z` of the gates i, f, g, o to the next state: `cell = sigmoid(f) cell +
     /// sigmoid(i) tanh(g)`, `hidden = sigmoid(o) tanh(cell)`. All of one length, a multiple of 16.
@@ -126,10 +170,8 @@ pub struct Kernels {
 /// What is the same at all levels but for the compiler's choice of instructions. With `FUSED`, products
 /// are added without rounding; only where the instruction set has that.
 pub mod generic {
-    use super::{BINS, Complex32, FRAME, FULL, NOTHING, PAIRS, Pair, greatest};
+    use super::{BINS, Complex32, FRAME, WHOLE, greatest};
 
-    /// Adding this leaves the nearest whole number in the low bits of the mantissa.
-    const WHOLE: f32 = 12_582_912.0;
     /// Units of a pass over gates.
     const LANES: usize = 16;
 
@@ -138,35 +180,11 @@ pub mod generic {
         if FUSED { a.mul_add(b, c) } else { a * b + c }
     }
 
-    /// `x`, none of which exceeds `greatest`, as words, so that `greatest` is the greatest word; what 1
-    /// stands for.
-    #[inline(always)]
-    pub fn words(x: &[f32], greatest: f32, words: &mut [Pair; PAIRS]) -> f32 {
-        debug_assert!(
-            x.iter().all(|x| x.abs() <= greatest),
-            "{greatest} is not the greatest"
-        );
-        if !(greatest > NOTHING && greatest < f32::INFINITY) {
-            *words = [0; PAIRS];
-            return 0.0;
-        }
-        let factor = FULL / greatest;
-        let word = |x: &f32| (x * factor + WHOLE).to_bits() as i32;
-        let (pairs, rest) = x.as_chunks::<2>();
-        for (y, [a, b]) in words.iter_mut().zip(pairs) {
-            *y = word(a) & 0xffff | word(b) << 16;
-        }
-        if let ([last], Some(y)) = (rest, words.get_mut(pairs.len())) {
-            *y = word(last) & 0xffff;
-        }
-        greatest / FULL
-    }
-
     #[inline(always)]
     pub fn magnitudes(
         z: &[Complex32; FRAME],
         gains: &[f32; BINS],
-        all: &mut [[Pair; PAIRS]; 2],
+        of: &mut [[f32; BINS]; 2],
     ) -> f32 {
         let halves = |z: Complex32, m: Complex32, gain: f32| {
             let half = |re: f32, im: f32| (re * re + im * im).sqrt() * (0.5 * gain);
@@ -175,7 +193,7 @@ pub mod generic {
                 half(z.re - m.re, z.im + m.im),
             )
         };
-        let (mut one, mut two) = ([0f32; BINS], [0f32; BINS]);
+        let [one, two] = of;
         for k in [0, FRAME / 2] {
             (one[k], two[k]) = halves(z[k], z[k], gains[k]);
         }
@@ -184,10 +202,7 @@ pub mod generic {
         for (((z, m), gain), (one, two)) in up.iter().zip(down).zip(&gains[1..]).zip(to) {
             (*one, *two) = halves(*z, *m, *gain);
         }
-        let most = greatest(&one).max(greatest(&two));
-        let [first, second] = all;
-        words(&one, most, first);
-        words(&two, most, second)
+        greatest(one).max(greatest(two))
     }
 
     /// e^x to 2e-7, for `x` between -30 and 30 (beyond: of those).
@@ -237,7 +252,7 @@ pub mod generic {
 /// Sums of products in plain Rust, where there are no others; the yardstick of those.
 #[cfg(any(test, not(target_arch = "x86_64")))]
 pub mod plain {
-    use super::{BLOCK, Inputs, Pair, Sums};
+    use super::{BLOCK, COLUMNS, Inputs, PAIRS, Pair, Sums};
 
     /// What the two words of `w` and of `x` give.
     #[inline(always)]
@@ -266,16 +281,15 @@ pub mod plain {
         }
     }
 
-    pub fn columns(w: [&[i16]; 3], x: [&[Pair]; 2], y: [&mut Sums; 3]) {
-        let w = w.map(|w| rows(w, x[0].len()));
-        let [y0, y1, y2] = y;
-        for (i, (a, b)) in x[0].iter().zip(&x[1][..x[0].len()]).enumerate() {
-            let [w0, w1, w2] = w.map(|w| &w[i]);
-            add_row(y0, w1, *a);
-            add_row(y0, w2, *b);
-            add_row(y1, w0, *a);
-            add_row(y1, w1, *b);
-            add_row(y2, w0, *b);
+    pub fn columns(w: [&[i16]; 3], x: &[[Pair; PAIRS]; COLUMNS], y: &mut [Sums; COLUMNS]) {
+        for (tap, w) in w.map(|w| rows(w, PAIRS)).iter().enumerate() {
+            for (at, y) in y.iter_mut().enumerate() {
+                // Beyond the ends there is nothing.
+                let column = (at + tap).checked_sub(1).and_then(|at| x.get(at));
+                for (w, x) in w.iter().zip(column.into_iter().flatten()) {
+                    add_row(y, w, *x);
+                }
+            }
         }
     }
 }

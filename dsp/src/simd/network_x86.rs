@@ -8,7 +8,9 @@ use std::arch::x86_64::*;
 
 use rustfft::num_complex::Complex32;
 
-use super::network_body::{BINS, BLOCK, FRAME, Inputs, Kernels, PAIRS, Pair, Sums, generic};
+use super::network_body::{
+    BINS, BLOCK, COLUMNS, FRAME, Inputs, Kernels, PAIRS, Pair, Sums, generic,
+};
 
 /// Sums of some outputs, in one register.
 trait Lanes: Copy {
@@ -117,42 +119,39 @@ unsafe fn add<L: Lanes, const N: usize>(w: *const i16, x: &Inputs, y: &mut Sums)
 
 /// `N` registers of sums of each column a pass.
 ///
-/// Safety: the machine has the instruction set of `L`, `w` point to as many pairs of rows as `x` to
-/// pairs: `rows`.
+/// Safety: the machine has the instruction set of `L`, `w` point to as many pairs of rows as there are
+/// in a column.
 #[inline(always)]
 unsafe fn columns<L: Lanes, const N: usize>(
     w: [*const i16; 3],
-    x: [*const Pair; 2],
-    rows: usize,
-    mut y: [&mut Sums; 3],
+    x: &[[Pair; PAIRS]; COLUMNS],
+    y: &mut [Sums; COLUMNS],
 ) {
     const { assert!(BLOCK.is_multiple_of(L::LANES * N), "parts make up blocks") };
     // SAFETY: as the caller promises; parts are of whole blocks.
     unsafe {
         for part in (0..BLOCK).step_by(L::LANES * N) {
-            let mut sum = [[L::splat(0); N]; 3];
-            for (sum, y) in sum.iter_mut().zip(&y) {
-                for (v, sum) in sum.iter_mut().enumerate() {
+            let mut sum = [[L::splat(0); COLUMNS]; N];
+            for (v, sum) in sum.iter_mut().enumerate() {
+                for (sum, y) in sum.iter_mut().zip(y.iter()) {
                     *sum = L::load(y.as_ptr().add(part + v * L::LANES));
                 }
             }
-            #[expect(clippy::needless_range_loop, reason = "three arrays move along")]
-            for i in 0..rows {
-                let (a, b) = (L::splat(*x[0].add(i)), L::splat(*x[1].add(i)));
-                for v in 0..N {
+            for i in 0..PAIRS {
+                let x: [L; COLUMNS] = std::array::from_fn(|column| L::splat(x[column][i]));
+                for (v, sum) in sum.iter_mut().enumerate() {
                     let at = (i * BLOCK + part + v * L::LANES) * 2;
-                    let tap = L::words(w[0].add(at));
-                    sum[1][v] = sum[1][v].add_products(tap, a);
-                    sum[2][v] = sum[2][v].add_products(tap, b);
-                    let tap = L::words(w[1].add(at));
-                    sum[0][v] = sum[0][v].add_products(tap, a);
-                    sum[1][v] = sum[1][v].add_products(tap, b);
-                    let tap = L::words(w[2].add(at));
-                    sum[0][v] = sum[0][v].add_products(tap, b);
+                    for (tap, w) in w.iter().enumerate() {
+                        let w = L::words(w.add(at));
+                        // Beyond the ends there is nothing.
+                        for to in 1usize.saturating_sub(tap)..(COLUMNS + 1 - tap).min(COLUMNS) {
+                            sum[to] = sum[to].add_products(w, x[to + tap - 1]);
+                        }
+                    }
                 }
             }
-            for (sum, y) in sum.iter().zip(&mut y) {
-                for (v, sum) in sum.iter().enumerate() {
+            for (v, sum) in sum.iter().enumerate() {
+                for (sum, y) in sum.iter().zip(y.iter_mut()) {
                     sum.store(y.as_mut_ptr().add(part + v * L::LANES));
                 }
             }
@@ -161,7 +160,7 @@ unsafe fn columns<L: Lanes, const N: usize>(
 }
 
 /// The kernels at one level: `$add` registers of a pass of `add` and `$columns` of a pass of `columns`,
-/// which has three times as many sums.
+/// which has four times as many sums.
 macro_rules! level {
     ($name:ident, $lanes:ident, $feature:literal, $fused:literal, $add:literal, $columns:literal) => {
         /// Only for machines that have this level.
@@ -174,27 +173,23 @@ macro_rules! level {
             }
 
             #[target_feature(enable = $feature)]
-            fn columns_inner(w: [&[i16]; 3], x: [&[Pair]; 2], y: [&mut Sums; 3]) {
-                let rows = x[0].len();
-                assert!(x[1].len() >= rows && w.iter().all(|w| w.len() >= rows * BLOCK * 2));
+            fn columns_inner(
+                w: [&[i16]; 3],
+                x: &[[Pair; PAIRS]; COLUMNS],
+                y: &mut [Sums; COLUMNS],
+            ) {
+                assert!(w.iter().all(|w| w.len() >= PAIRS * BLOCK * 2));
                 // SAFETY: this level's instructions are enabled; lengths are checked.
-                unsafe {
-                    columns::<$lanes, $columns>(
-                        w.map(<[i16]>::as_ptr),
-                        x.map(<[Pair]>::as_ptr),
-                        rows,
-                        y,
-                    )
-                }
+                unsafe { columns::<$lanes, $columns>(w.map(<[i16]>::as_ptr), x, y) }
             }
 
             #[target_feature(enable = $feature)]
             fn magnitudes_inner(
                 z: &[Complex32; FRAME],
                 gains: &[f32; BINS],
-                words: &mut [[Pair; PAIRS]; 2],
+                of: &mut [[f32; BINS]; 2],
             ) -> f32 {
-                generic::magnitudes(z, gains, words)
+                generic::magnitudes(z, gains, of)
             }
 
             #[target_feature(enable = $feature)]
@@ -208,7 +203,7 @@ macro_rules! level {
                 // SAFETY: as above.
                 columns: |w, x, y| unsafe { columns_inner(w, x, y) },
                 // SAFETY: as above.
-                magnitudes: |z, gains, words| unsafe { magnitudes_inner(z, gains, words) },
+                magnitudes: |z, gains, of| unsafe { magnitudes_inner(z, gains, of) },
                 // SAFETY: as above.
                 gates: |z, cell, hidden| unsafe { gates_inner(z, cell, hidden) },
             }
@@ -216,8 +211,8 @@ macro_rules! level {
     };
 }
 
-level!(sse2, Sse2, "sse2", false, 8, 4);
-level!(avx2, Avx2, "avx2,fma", true, 8, 4);
+level!(sse2, Sse2, "sse2", false, 8, 2);
+level!(avx2, Avx2, "avx2,fma", true, 8, 2);
 level!(
     avx512,
     Vnni,

@@ -43,6 +43,7 @@ impl<F> Model<F> {
     }
 
     /// Adds what `inputs` give to all outputs of a tap of `matrix`, a block of them after the other.
+    #[inline(always)]
     pub fn add(&self, matrix: Matrix, tap: usize, inputs: &Inputs, sums: &mut [i32]) {
         debug_assert!(tap < matrix.taps && sums.len() == matrix.outputs);
         for (block, sums) in sums.as_chunks_mut().0.iter_mut().enumerate() {
@@ -52,6 +53,7 @@ impl<F> Model<F> {
 
     /// Adds to `y` what `inputs` give to all outputs of a matrix of one tap, whose words have these
     /// scales.
+    #[inline(always)]
     pub fn add_to<const N: usize>(
         &self,
         matrix: Matrix,

@@ -45,6 +45,7 @@ impl<const N: usize> Default for NoiseFloor<N> {
 
 impl<const N: usize> NoiseFloor<N> {
     /// Takes the band energies of one frame.
+    #[inline(always)]
     pub fn update(&mut self, energy: &[f32; N]) {
         let keep = if self.started { 0.6 } else { 0.0 };
         self.started = true;

@@ -32,6 +32,7 @@ const WARM_UP: u32 = 50;
 
 impl Ratio {
     /// Takes the smoothed level `x` and the noise floor of each band, in dB.
+    #[inline(always)]
     pub fn update(&mut self, x: &Bands, floor: &Bands) {
         if self.frames == 0 {
             self.noise_mean = *x;

@@ -10,6 +10,8 @@ use super::ratio::Ratio;
 use super::spectrum::{MAX_BANDS, Plan, Spectrum};
 use super::tonal::Tonal;
 use super::voicing::{Voicing, levels};
+use crate::simd::Level;
+use crate::simd::compiled::compiled;
 
 /// What the spectral detector makes of a look-ahead: it has none of 60 ms.
 pub const fn look_ahead(asked: LookAhead) -> LookAhead {
@@ -140,6 +142,7 @@ impl Spectral {
         })
     }
 
+    #[inline(always)]
     fn score(&mut self) -> f32 {
         let energy = &self.spectrum.energy;
         let bands = self.plan().bands();
@@ -197,12 +200,15 @@ impl Spectral {
 
 impl Detector for Spectral {
     fn push(&mut self, hop: &[f32]) -> Option<f32> {
-        let logit = if self.spectrum.push(hop) {
-            self.score()
-        } else {
-            f32::NEG_INFINITY
-        };
-        self.take(logit)
+        let logit = compiled(
+            Level::best(),
+            #[inline(always)]
+            || {
+                let whole = self.spectrum.push(hop);
+                whole.then(|| self.score())
+            },
+        );
+        self.take(logit.unwrap_or(f32::NEG_INFINITY))
     }
 
     fn push_gap(&mut self) -> Option<f32> {

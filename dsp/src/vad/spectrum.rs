@@ -278,6 +278,7 @@ impl Spectrum {
 
     /// Takes one hop of samples; true if a whole window has been seen and the spectrum is valid.
     /// What is not a number counts as 0 and what is far beyond full scale is clipped.
+    #[inline(always)]
     pub fn push(&mut self, hop: &[f32]) -> bool {
         self.take(hop);
         if self.filled < self.history.len() {
@@ -288,6 +289,7 @@ impl Spectrum {
     }
 
     /// Takes one hop of samples as [`push`](Self::push) does, without a spectrum.
+    #[inline(always)]
     pub fn take(&mut self, hop: &[f32]) {
         let n = hop.len();
         let start = self.history.len() - n;
@@ -311,6 +313,7 @@ impl Spectrum {
     }
 
     /// The spectrum of what the window holds: silence where nothing came yet.
+    #[inline(always)]
     pub fn transform(&mut self) {
         let tables = &*self.tables;
         let windowed = self.history.as_chunks().0.iter();

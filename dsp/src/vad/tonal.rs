@@ -37,6 +37,7 @@ impl Default for Tonal {
 
 impl Tonal {
     /// Correlation of this frame's spectrum with that of 80 ms before, -1 to 1.
+    #[inline(always)]
     pub fn update(&mut self, spectrum: &Spectrum) -> f32 {
         let mut amplitude = [0f32; END];
         for (a, p) in amplitude.iter_mut().zip(&spectrum.power) {

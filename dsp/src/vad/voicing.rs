@@ -103,6 +103,7 @@ impl Voicing {
     }
 
     /// Takes a spectrum and its noise floor in dB (on the scale of `Spectrum::energy`).
+    #[inline(always)]
     pub fn update(&mut self, power: &[f32], floor_db: &[f32; MAX_BANDS]) {
         const TO_LOG2: f32 = std::f32::consts::LOG2_10 / 10.0;
         let mut total = 0.0;
@@ -154,6 +155,7 @@ impl Voicing {
 }
 
 /// Level of `energy` in dB, band by band.
+#[inline(always)]
 pub fn levels(energy: &[f32; MAX_BANDS]) -> [f32; MAX_BANDS] {
     energy.map(|e| decibel(e.max(1e-12)))
 }

@@ -91,6 +91,7 @@ impl Front {
     }
 
     /// Takes 10 ms of samples.
+    #[inline(always)]
     pub fn push(&mut self, hop: &[f32]) -> Heard {
         self.spectrum.take(hop);
         self.spectrum.transform();
@@ -134,6 +135,7 @@ impl Front {
         }
     }
 
+    #[inline(always)]
     fn track(&mut self, level: f32) {
         let missing = level - self.tracked;
         let next = if missing <= 0.0 {
@@ -147,6 +149,7 @@ impl Front {
     }
 
     /// Change of spectral shape over 40 ms, in dB.
+    #[inline(always)]
     fn flux(&mut self, level: &[f32; MAX_BANDS]) -> f32 {
         let slot = self.seen as usize % FLUX;
         let before = std::mem::replace(&mut self.past[slot], *level);

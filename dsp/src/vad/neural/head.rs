@@ -63,17 +63,20 @@ impl Head {
     }
 
     /// Takes the hidden state of Silero's network after a window.
+    #[inline(always)]
     pub fn window(&mut self, hidden: &[f32; silero::Network::UNITS]) {
         self.state.window(&self.model, hidden);
     }
 
     /// Takes the inputs of a frame; the logit of the frame that lies the look-ahead before it.
+    #[inline(always)]
     pub fn frame(&mut self, x: &[f32; INPUTS]) -> f32 {
         self.state.frame(&self.model, self.head, x)
     }
 }
 
 impl State {
+    #[inline(always)]
     fn window(&mut self, model: &Model<Floats>, hidden: &[f32]) {
         self.of_window = [0.0; DENSE];
         self.inputs.set(hidden, 1.0);
@@ -81,6 +84,7 @@ impl State {
         model.add_to(OF_WINDOW, &self.inputs, scales, &mut self.of_window);
     }
 
+    #[inline(always)]
     fn frame(&mut self, model: &Model<Floats>, head: usize, x: &[f32; INPUTS]) -> f32 {
         let floats = &model.floats;
         let sums = floats.dense.iter().zip(&self.of_window);

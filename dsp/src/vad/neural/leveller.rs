@@ -29,6 +29,7 @@ pub struct Leveller {
 impl Leveller {
     /// Changes `frame` in place, whose level and tracked level are these; by how many dB it is raised
     /// at its end, 0 to `MOST`.
+    #[inline(always)]
     pub fn run(&mut self, frame: &mut [f32], level: f32, tracked: f32) -> f32 {
         let samples = frame.len().max(1) as f32;
         let db = (TARGET - tracked).min(TARGET + HEADROOM - level);
@@ -48,8 +49,8 @@ impl Leveller {
             offset
         };
         let (up, shift) = ((gain - from) / samples, (offset - self.offset) / samples);
-        for (i, x) in frame.iter_mut().enumerate() {
-            let at = (i + 1) as f32;
+        for (i, x) in (1i32..).zip(frame) {
+            let at = i as f32;
             *x = (*x - (self.offset + shift * at)) * (from + up * at);
         }
         (self.gain, self.offset) = (gain, offset);
@@ -57,6 +58,7 @@ impl Leveller {
     }
 }
 
+#[inline(always)]
 fn sum(x: &[f32]) -> f32 {
     let mut lanes = [0f32; 16];
     let (whole, rest) = x.as_chunks::<16>();

@@ -24,6 +24,7 @@ use super::opening::Opening;
 use super::silero;
 use super::spectrum::Plan;
 use crate::simd::Level;
+use crate::simd::compiled::compiled;
 use front::{FEATURES, Front};
 use head::Head;
 use leveller::Leveller;
@@ -39,6 +40,7 @@ const LOGIT_SCALE: f32 = 0.25;
 
 /// The detector: a probability per 10 ms. No frame allocates.
 pub struct Neural {
+    level: Level,
     plan: Plan,
     look_ahead: usize,
     front: Front,
@@ -76,6 +78,7 @@ impl Neural {
     /// probabilities of two of them differ by 1e-4 at most.
     pub fn at(level: Level, plan: Plan, look_ahead: LookAhead) -> Self {
         Self {
+            level,
             plan,
             look_ahead: look_ahead.frames(),
             front: Front::new(),
@@ -98,6 +101,15 @@ impl Neural {
 
     /// The logit after 10 ms of samples at 16 kHz, of which Silero's network does not hear the first `unheard`.
     fn hear(&mut self, hop: &mut [f32; HOP], unheard: usize) -> f32 {
+        compiled(
+            self.level,
+            #[inline(always)]
+            || self.compute(hop, unheard),
+        )
+    }
+
+    #[inline(always)]
+    fn compute(&mut self, hop: &mut [f32; HOP], unheard: usize) -> f32 {
         let heard = self.front.push(hop);
         let raised = self.leveller.run(hop, heard.level, heard.tracked);
         self.heard.copy_from_slice(&heard.features[FEATURES - 3..]);

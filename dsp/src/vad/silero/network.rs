@@ -11,7 +11,10 @@ use rustfft::{Fft, FftPlanner};
 use super::weights::{CONV1, CONV2, CONV3, CONV4, INPUT, RECURRENT, Rest, model};
 use crate::shared::Shared;
 use crate::simd::Level;
-use crate::simd::network::{BLOCK, FRAME, Inputs, PAIRS, Pair, add_sums, greatest};
+use crate::simd::compiled::compiled;
+use crate::simd::network::{
+    BINS, BLOCK, COLUMNS, FRAME, Inputs, PAIRS, add_sums, greatest, words_of,
+};
 use crate::vad::math::sane;
 use crate::vad::model::Model;
 
@@ -46,10 +49,11 @@ const INAUDIBLE: f32 = 3e-8;
 /// ```
 ///
 /// Samples may come in pieces, so that the work spreads over them: the recurrent half of the memory
-/// is computed with the first piece of a window, the transform and the first layer of its first half
-/// as soon as that is there. [`hidden`](Self::hidden) is what to build on besides the logit. Pieces
+/// is computed with the first piece of a window, the transform of its first half as soon as that is
+/// there. [`hidden`](Self::hidden) is what to build on besides the logit. Pieces
 /// do not matter to the bits of either.
 pub struct Network {
+    level: Level,
     model: Arc<Model<Rest>>,
     state: Box<State>,
 }
@@ -70,6 +74,7 @@ impl Network {
     /// As [`new`](Self::new) with the instruction set of `level`.
     pub fn at(level: Level) -> Self {
         Self {
+            level,
             model: model(level),
             state: Box::new(State::new()),
         }
@@ -104,10 +109,17 @@ impl Network {
     pub fn push(&mut self, samples: &[f32]) -> Option<f32> {
         assert!(samples.len() <= Self::WINDOW, "more than one window");
         let (now, later) = samples.split_at(samples.len().min(Self::WINDOW - self.state.filled));
-        self.state.take(now);
-        let logit = self.state.advance(&self.model);
-        self.state.take(later);
-        logit
+        let (state, model) = (&mut *self.state, &*self.model);
+        compiled(
+            self.level,
+            #[inline(always)]
+            || {
+                state.take(now);
+                let logit = state.advance(model);
+                state.take(later);
+                logit
+            },
+        )
     }
 
     /// The logit of a whole window, which begins where the last one ended; samples of one that was
@@ -164,14 +176,15 @@ struct State {
     filled: usize,
     /// `gates` holds what the hidden state gives to the next window.
     recurrent: bool,
-    /// `columns` holds what the first two frames give.
+    /// `magnitudes` holds those of the first two frames.
     early: bool,
     bins: [Complex32; FRAME],
     scratch: Vec<Complex32>,
-    /// Of the two frames that are transformed at a time.
-    magnitudes: [[Pair; PAIRS]; 2],
-    /// Outputs of the first layer at the four frames.
-    columns: [[f32; 128]; 4],
+    /// Of the frames of the transform, and the greatest of each two that are transformed at a time.
+    magnitudes: [[[f32; BINS]; 2]; COLUMNS / 2],
+    greatest: [f32; COLUMNS / 2],
+    /// Outputs of the first layer at the frames.
+    columns: [[f32; 128]; COLUMNS],
     gates: [f32; 512],
     inputs: Inputs,
     hidden: [f32; Network::UNITS],
@@ -189,8 +202,9 @@ impl State {
             early: false,
             bins: [zero; FRAME],
             scratch: vec![zero; transform.fft.get_inplace_scratch_len()],
-            magnitudes: [[0; PAIRS]; 2],
-            columns: [[0.0; 128]; 4],
+            magnitudes: [[[0.0; BINS]; 2]; COLUMNS / 2],
+            greatest: [0.0; COLUMNS / 2],
+            columns: [[0.0; 128]; COLUMNS],
             gates: [0.0; 512],
             inputs: Inputs::default(),
             hidden: [0.0; Network::UNITS],
@@ -200,6 +214,7 @@ impl State {
     }
 
     /// Takes up samples that belong to the window which is being filled.
+    #[inline(always)]
     fn take(&mut self, samples: &[f32]) {
         let to = &mut self.samples[CONTEXT + self.filled..][..samples.len()];
         for (y, x) in to.iter_mut().zip(samples) {
@@ -212,17 +227,20 @@ impl State {
     }
 
     /// Does what the samples suffice for; the logit where they complete the window.
+    #[inline(always)]
     fn advance(&mut self, model: &Model<Rest>) -> Option<f32> {
         if !self.recurrent {
             self.recur(model);
         }
         if !self.early && self.filled >= EARLY {
-            self.begin(model);
+            self.magnitudes(model, 0);
+            self.early = true;
         }
         (self.filled == Network::WINDOW).then(|| self.finish(model))
     }
 
     /// What the hidden state gives to the gates.
+    #[inline(always)]
     fn recur(&mut self, model: &Model<Rest>) {
         self.gates = model.floats.input.biases;
         // None of the hidden state exceeds 1.
@@ -232,48 +250,44 @@ impl State {
         self.recurrent = true;
     }
 
-    /// The first layer of the first two frames.
-    fn begin(&mut self, model: &Model<Rest>) {
-        let unit = self.magnitudes(model, 0);
-        self.columns = [model.floats.conv1.biases; 4];
-        self.convolve(model, unit, [0, 1, 2], [0, 1]);
-        self.early = true;
-    }
-
-    /// The rest, from the first layer of the last two frames on; the logit.
+    /// The rest, from the transform of the last two frames on; the logit.
+    #[inline(always)]
     fn finish(&mut self, model: &Model<Rest>) -> f32 {
         const END: usize = CONTEXT + Network::WINDOW;
         for i in 0..CONTEXT {
             self.samples[END + i] = self.samples[END - 2 - i];
         }
-        let unit = self.magnitudes(model, 2);
-        // Backwards, where the end is the beginning.
-        self.convolve(model, unit, [3, 2, 1], [1, 0]);
+        self.magnitudes(model, 1);
         self.samples.copy_within(Network::WINDOW..END, 0);
+        self.convolve(model);
         self.encode(model);
         self.decode(model)
     }
 
-    /// Adds what two frames, in the order `frames` of `magnitudes`, give to the columns `to` of the first
-    /// layer: the outermost one, the next, and the one that the second frame alone reaches.
-    fn convolve(&mut self, model: &Model<Rest>, unit: f32, to: [usize; 3], frames: [usize; 2]) {
-        let x = frames.map(|frame| &self.magnitudes[frame][..]);
-        // From the end, the last tap comes first.
-        let taps = if frames[0] == 0 { [0, 1, 2] } else { [2, 1, 0] };
+    /// The first layer: from magnitudes to columns.
+    #[inline(always)]
+    fn convolve(&mut self, model: &Model<Rest>) {
+        let most = self.greatest[0].max(self.greatest[1]);
+        let (mut words, mut unit) = ([[0; PAIRS]; COLUMNS], 0.0);
+        for (words, frame) in words.iter_mut().zip(self.magnitudes.as_flattened()) {
+            unit = words_of(frame, most, words);
+        }
         for block in 0..2 {
-            let mut sums = [[0; BLOCK]; 3];
-            let [outer, next, last] = &mut sums;
-            let weights = taps.map(|tap| model.words(CONV1, block, tap));
-            (model.kernels.columns)(weights, x, [outer, next, last]);
-            for (column, sums) in to.iter().zip(&sums) {
-                let scales = &model.floats.conv1.scales[block * BLOCK..];
-                let column = &mut self.columns[*column][block * BLOCK..];
-                add_sums(sums, unit, scales, column);
+            let mut sums = [[0; BLOCK]; COLUMNS];
+            let weights = [0, 1, 2].map(|tap| model.words(CONV1, block, tap));
+            (model.kernels.columns)(weights, &words, &mut sums);
+            let outputs = block * BLOCK..(block + 1) * BLOCK;
+            let (biases, scales) = (&model.floats.conv1.biases, &model.floats.conv1.scales);
+            for (column, sums) in self.columns.iter_mut().zip(&sums) {
+                let column = &mut column[outputs.clone()];
+                column.copy_from_slice(&biases[outputs.clone()]);
+                add_sums(sums, unit, &scales[outputs.clone()], column);
             }
         }
     }
 
     /// The other convolutions: from four columns to what the gates take in.
+    #[inline(always)]
     fn encode(&mut self, model: &Model<Rest>) {
         let floats = &model.floats;
         // Output column and tap that each column of inputs meets, two to a step.
@@ -307,6 +321,7 @@ impl State {
     }
 
     /// The memory takes `inputs` in.
+    #[inline(always)]
     fn decode(&mut self, model: &Model<Rest>) -> f32 {
         let floats = &model.floats;
         model.add_to(INPUT, &self.inputs, &floats.input.scales, &mut self.gates);
@@ -330,21 +345,23 @@ impl State {
         lanes.iter().sum::<f32>() + floats.offset
     }
 
-    /// Magnitudes of the frames `first` and the next, by one complex transform of both; what 1 in them
-    /// stands for.
-    fn magnitudes(&mut self, model: &Model<Rest>, first: usize) -> f32 {
-        let samples = &self.samples[first * HOP..];
+    /// Magnitudes of the first two frames, `half` 0, or of the last two, by one complex transform of both.
+    #[inline(always)]
+    fn magnitudes(&mut self, model: &Model<Rest>, half: usize) {
+        let samples = &self.samples[2 * half * HOP..];
         let both = samples.iter().zip(&samples[HOP..]);
         for ((z, (a, b)), w) in self.bins.iter_mut().zip(both).zip(&self.transform.window) {
             *z = Complex32::new(a * w, b * w);
         }
         let fft = &self.transform.fft;
         fft.process_with_scratch(&mut self.bins, &mut self.scratch);
-        (model.kernels.magnitudes)(&self.bins, &model.floats.gains, &mut self.magnitudes)
+        let of = &mut self.magnitudes[half];
+        self.greatest[half] = (model.kernels.magnitudes)(&self.bins, &model.floats.gains, of);
     }
 }
 
 /// Of all below zero makes zero; the greatest.
+#[inline(always)]
 fn rectify(x: &mut [f32]) -> f32 {
     x.iter_mut().for_each(|x| *x = x.max(0.0));
     greatest(x)
