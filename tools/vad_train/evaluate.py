@@ -10,6 +10,7 @@ noises from fixed seeds (noises.py). Prints one column per detector.
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from meetings import read_meetings
 from mix import Pool, Pools, through_codec
 from segments import compare, stretches
 from silero import HOP, RATE, Silero
+from whisper import whispered
 
 Array = np.ndarray
 #: Detectors of the crate, look-aheads in frames, and one that is lacking.
@@ -106,6 +108,9 @@ def faults(signals: Signals, labels: list[Array]) -> Iterator[tuple[str, Signals
         name = {"opus": "Opus 6 kbit/s", "mp3": "MP3 16 kbit/s", "gsm": "GSM", "alaw": "G.711 A"}[codec]
         yield name, [through_codec(x, codec) for x in signals]
     yield "AMR 4.75 kbit/s", [through_amr(x) for x in signals]
+    soft = [whispered(x, noises.generator("whisper", i)) for i, x in enumerate(signals)]
+    yield "whispered", [sixteen_bits(x * min(1, 0.99 / np.abs(x).max())) for x in soft]
+    yield "whispered, -20 dB", [sixteen_bits(0.1 * x) for x in soft]
 
 
 def through_amr(x: Array) -> Array:
@@ -147,7 +152,6 @@ def sounds(data_dir: Path) -> Iterator[tuple[str, Signals]]:
 def surroundings(data_dir: Path) -> dict[str, int]:
     """Index of each recording of test_surroundings by its file's name."""
     from collect import AUDIO, git_files, read_sources
-    import re
 
     source = read_sources()["test_surroundings"]
     folder = data_dir / "git" / source["repository"].replace("/", "+")
@@ -286,6 +290,7 @@ def main() -> None:
     parser.add_argument("--peers", nargs="*", choices=list(PEERS), help="also these, or all of them")
     parser.add_argument("--crate", type=Path, help="the example vad_pipe: also our own detectors by it")
     parser.add_argument("--quick", action="store_true", help="noise at 5 dB only")
+    parser.add_argument("--rows", type=re.compile, default="", help="only rows that match this regular expression")
     arguments = parser.parse_args()
     hearing, detectors = Hearing(Silero()), []
     for ahead in arguments.look_ahead:
@@ -304,12 +309,14 @@ def main() -> None:
     print("|---|" + "---|" * len(detectors))
     noisy: list[list[float]] = []
     for name, figures in rows(arguments.data_dir, arguments.clips, arguments.quick):
+        if not re.search(arguments.rows, name):
+            continue
         found = [figures(d) for d in detectors]
         print(f"| {name} | " + " | ".join(found) + " |", flush=True)
         if name.split()[0] in noises.KINDS and name.endswith(" dB"):
             noisy.append([float(f.split()[0]) for f in found])
-    means = " | ".join(f"{m:.3f}" for m in np.mean(noisy, 0))
-    print(f"| mean AUC in noise | {means} |")
+    if noisy:
+        print("| mean AUC in noise | " + " | ".join(f"{m:.3f}" for m in np.mean(noisy, 0)) + " |")
 
 
 if __name__ == "__main__":
