@@ -14,6 +14,7 @@ from unittest import mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import soundfile
 
 from support import CLIP, CLIPS, PACKAGE, InFolder, by_name, corpus, environment, launch, rows
 
@@ -138,10 +139,32 @@ class Inputs(InFolder):
         pq.write_table(pa.table({"path": [absolute, "below/c.MP3"]}), self.sounds / "list.parquet")
         self.assertEqual(self.found(self.sounds / "list.parquet"), ["b.wav", "c.MP3"])
 
+    def test_a_byte_order_mark_belongs_to_no_name(self):
+        # As spreadsheets and Windows write text.
+        path = str(self.sounds / "b.wav")
+        for name, text in [("list.csv", f"path,id\r\n{path},1\r\n"), ("list.txt", f"{path}\r\n"),
+                           ("list.jsonl", f'{{"path": "{path}"}}\r\n')]:
+            (self.sounds / name).write_bytes(b"\xef\xbb\xbf" + text.encode())
+            self.assertEqual(self.found(self.sounds / name), ["b.wav"], name)
+
+    def test_what_a_run_wrote_below_its_input_and_what_is_no_file_are_no_inputs(self):
+        self.out = self.sounds / "results"
+        for name in ("results/audio/3f/b-1/00001.wav", "results/own.wav", "work/scratch/0/made.wav"):
+            (self.sounds / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.sounds / name).touch()
+        os.mkfifo(self.sounds / "pipe.wav")
+        (self.sounds / "endless.wav").symlink_to("/dev/zero")
+        (self.sounds / "dangling.wav").symlink_to("nowhere")
+        done = corpus(self.sounds, "--out", self.out, "--work", self.sounds / "work", "--dry-run")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual([os.path.basename(line) for line in done.stdout.splitlines()[1:]],
+                         ["a.flac", "b.wav", "dangling.wav", "c.MP3", "own.wav"])
+
     def test_standard_input_names_files_a_line_or_a_zero_byte_each(self):
         odd = self.sounds / "line\nbreak.wav"
         odd.touch()
         for text, names in [(f"{self.sounds}/b.wav\n{self.sounds}/a.flac\n", ["b.wav", "a.flac"]),
+                            (f"\ufeff{self.sounds}/b.wav\r\n", ["b.wav"]),
                             (f"{odd}\0{self.sounds}/b.wav\0", ["line", "break.wav", "b.wav"])]:
             done = subprocess.run([sys.executable, "-m", "gstrustaudio", "corpus", "-", "--out", self.out, "--dry-run"],
                                   env=environment(), input=text, capture_output=True, text=True)
@@ -268,6 +291,20 @@ class Kinds(InFolder):
                 told.append(vars(result))
             self.assertEqual(*told)
             self.assertEqual(len(told[0]["segments"]), 2)
+
+    def test_samples_with_less_than_a_chunk_behind_them_are_heard(self):
+        # An odd number of bytes is followed by one that makes it even; some programs leave others.
+        clip, rate = soundfile.read(CLIP, dtype="float64")
+        self.assertEqual(len(clip) % 2, 1)
+        for kind in ("PCM_16", "PCM_24", "PCM_U8", "ULAW", "FLOAT"):
+            soundfile.write(self.sounds / f"{kind}.wav", clip, rate, subtype=kind)
+        soundfile.write(self.sounds / "RF64.wav", clip, rate, subtype="PCM_24", format="RF64")
+        for more in (b"\0", b"\0\0\0", b"LIST\x04\0\0", b"LIST\x01\0\0\0x"):
+            (self.sounds / f"{len(more)} more.wav").write_bytes(CLIP.read_bytes() + more)
+        done = corpus(self.sounds, "--out", self.out)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual({n: (f["source_frames"], f["num_segments"], f["warnings"]) for n, f in by_name(self.out).items()},
+                         {p.name: (len(clip), 2, []) for p in self.sounds.iterdir()})
 
     def test_an_hour(self):
         launch("filesrc", f"location={CLIP}", "!", "wavparse", "!", "audioconvert", "!", "audioresample", "!",

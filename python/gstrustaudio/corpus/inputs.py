@@ -2,12 +2,14 @@
 """Which files a run is about: what the user names, made into keys."""
 from __future__ import annotations
 
+import codecs
 import csv
 import glob
 import json
 import os
+import stat
 import sys
-from typing import Any, Iterable, Iterator, NamedTuple, Sequence
+from typing import Any, Collection, Iterable, Iterator, NamedTuple, Sequence
 from urllib.parse import urljoin
 
 from .names import HTTP, ending, is_url, key_of
@@ -37,14 +39,17 @@ class Found(NamedTuple):
     modified: int = 0
 
 
-def find(inputs: Sequence[str], extensions: frozenset[str] = EXTENSIONS) -> Iterator[Found]:
-    """All files that ``inputs`` name, in the order in which they come: files, folders (with all below them),
-    globs, manifests and URLs. The same file may come twice."""
+def find(
+    inputs: Sequence[str], extensions: frozenset[str] = EXTENSIONS, without: Collection[str] = ()
+) -> Iterator[Found]:
+    """All files that ``inputs`` name, in the order in which they come: files, folders (with all below them but the
+    folders ``without``), globs, manifests and URLs. The same file may come twice."""
+    left_out = frozenset(map(os.path.realpath, without))
     for name in inputs:
-        yield from _one(name, extensions)
+        yield from _one(name, extensions, left_out)
 
 
-def _one(name: str, extensions: frozenset[str]) -> Iterator[Found]:
+def _one(name: str, extensions: frozenset[str], without: frozenset[str]) -> Iterator[Found]:
     if name.startswith(_LOCAL):
         name = name[len(_LOCAL):]
     if name == "-":
@@ -55,7 +60,7 @@ def _one(name: str, extensions: frozenset[str]) -> Iterator[Found]:
         else:
             yield from (Found(*found) for found in list_url(name, extensions))
     elif os.path.isdir(name):
-        yield from _folder(name, extensions)
+        yield from _folder(name, extensions, without)
     elif ending(name) in _MANIFESTS and os.path.isfile(name):
         yield from _manifest(name, os.path.dirname(os.path.abspath(name)))
     elif os.path.lexists(name):
@@ -66,7 +71,7 @@ def _one(name: str, extensions: frozenset[str]) -> Iterator[Found]:
             raise InputError(f"{name}: nothing matches")
         for path in found:
             if not os.path.isdir(path):
-                yield from _one(path, extensions)
+                yield from _one(path, extensions, without)
     else:
         raise InputError(f"{name}: there is no such file or folder")
 
@@ -81,15 +86,25 @@ def _file(path: str) -> Found:
     return Found(key, status.st_size, status.st_mtime_ns)
 
 
-def _folder(top: str, extensions: frozenset[str]) -> Iterator[Found]:
+def _folder(top: str, extensions: frozenset[str], without: frozenset[str]) -> Iterator[Found]:
     def complain(error: OSError) -> None:
         raise InputError(f"{error.filename}: {error.strerror}")
 
     for folder, below, names in os.walk(top, onerror=complain, followlinks=False):
-        below.sort(key=os.fsencode)
+        below[:] = sorted((n for n in below if os.path.realpath(os.path.join(folder, n)) not in without), key=os.fsencode)
         for name in sorted(names, key=os.fsencode):
-            if ending(name)[1:] in extensions:
-                yield _file(os.path.join(folder, name))
+            path = os.path.join(folder, name)
+            if ending(name)[1:] in extensions and not _waits(path):
+                yield _file(path)
+
+
+def _waits(path: str) -> bool:
+    """Whether it is a pipe, a socket or a device rather than a file."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode)
 
 
 def _manifest(name: str, folder: str) -> Iterator[Found]:
@@ -131,7 +146,7 @@ def _lines(text: Iterable[str], scp: bool = False) -> Iterator[str]:
 
 def _standard_input() -> Iterator[Found]:
     """Files that standard input names, a path a line, or with a zero byte after each (``find -print0``)."""
-    data = os.fsdecode(sys.stdin.buffer.read())
+    data = os.fsdecode(sys.stdin.buffer.read().removeprefix(codecs.BOM_UTF8))
     for path in (p for p in data.split("\0") if p) if "\0" in data else _lines(data.split("\n")):
         yield Found(path) if is_url(path) else _file(path)
 

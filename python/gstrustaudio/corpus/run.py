@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Dict, Iterator, Optional, Protocol, Sequence, Tuple
 
-from .inputs import EXTENSIONS, find
+from .inputs import EXTENSIONS, Found, find
 from .ledger import LEDGER, Ledger
 from .names import is_url
 from .options import Options
@@ -80,6 +80,12 @@ def work_folder(out: str, work: str) -> str:
     return os.path.join(cache, "gstrustaudio", "corpus", hashlib.sha256(out.encode()).hexdigest()[:16])
 
 
+def _found(job: Job) -> Iterator[Found]:
+    """The files that the job's inputs name, without what earlier runs wrote below them."""
+    written = () if is_url(job.out) else [os.path.join(job.out, "audio"), work_folder(job.out, job.work)]
+    return find(job.inputs, job.extensions, written)
+
+
 def local_engine(job: Job, options: Options, scratch: str, say: Callable[[str], None]) -> Engine:
     """The pool of this machine."""
     out = job.out if is_url(job.out) else os.path.abspath(job.out)
@@ -101,7 +107,7 @@ def run(job: Job, options: Options, stop: Stop, make: EngineMaker = local_engine
         ledger.settings(options.fingerprint(), options.deciding(), job.redo)
         if job.redo and not is_url(job.out):
             shutil.rmtree(os.path.join(job.out, "audio"), ignore_errors=True)
-        ledger.add(find(job.inputs, job.extensions))
+        ledger.add(_found(job))
         if job.retry_failed:
             ledger.retry_failed()
         return _Run(job, options, stop, make, ledger, os.path.join(work, "scratch")).all()
@@ -117,7 +123,7 @@ def plan(job: Job, show: int = 10) -> Dict[str, Any]:
     told: Dict[str, Any] = {"files": 0, "bytes": 0, "first": [], "ended": 0}
     seen = set()
     try:
-        for one in find(job.inputs, job.extensions):
+        for one in _found(job):
             if one.key in seen:
                 continue
             seen.add(one.key)

@@ -39,6 +39,18 @@ def demuxer_of(path: str) -> str:
     return "matroskademux" if head[:4] == b"\x1a\x45\xdf\xa3" else ""
 
 
+def _is_wave(path: str) -> bool:
+    """Whether the file at ``path`` is a .wav file, whatever is in it."""
+    if not os.path.isfile(path):
+        return False
+    try:
+        with open(path, "rb") as f:
+            head = f.read(12)
+    except OSError:
+        return False
+    return head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE"
+
+
 def _one_chain(f: Any, head: bytes) -> bool:
     """Whether an Ogg file is one stream after its headers, and not several files in a row, as broadcasts are recorded:
     its last page then bears a number that one of its first pages has."""
@@ -78,9 +90,9 @@ class Source:
 
     def __init__(self, pipeline: Any, into: Any, path: str, demuxer: str) -> None:
         self._pipeline, self._into = pipeline, into
-        reader = Gst.ElementFactory.make("filesrc")
+        self._fd = -1
+        reader = self._reader(path)
         reader.set_property("blocksize", _BLOCK)
-        reader.set_property("location", path)
         second = Gst.ElementFactory.make(demuxer) if demuxer else None
         #: Whether decodebin is not asked what the file is.
         self.direct = second is not None
@@ -96,6 +108,23 @@ class Source:
             self._top.connect("pad-added", self._stream)
         else:
             self._top.connect("pad-added", self._decoded)
+
+    def _reader(self, path: str) -> Any:
+        """What reads the file. wavparse looks for chunks behind the samples where it may read anywhere, and in
+        GStreamer 1.22 says that there are none at all where it finds less than a chunk: the byte, for instance, that
+        an odd number of them is followed by. What gives it bytes in their order keeps it from that."""
+        if _is_wave(path):
+            try:
+                self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                # filesrc tells what is wrong with it.
+                self._fd = -1
+        reader = Gst.ElementFactory.make("filesrc" if self._fd < 0 else "fdsrc")
+        if self._fd < 0:
+            reader.set_property("location", path)
+        else:
+            reader.set_property("fd", self._fd)
+        return reader
 
     def _stream(self, _: Any, pad: Any) -> None:
         """A stream of a container: the first one of audio is decoded, others go nowhere."""
@@ -154,3 +183,6 @@ class Source:
         for element in self._elements:
             element.set_state(Gst.State.NULL)
             self._pipeline.remove(element)
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

@@ -37,11 +37,12 @@ def _file_system(url: str) -> Tuple[Any, str]:
 
 
 def open_url(name: str) -> TextIO:
-    """A text file, here or there; bytes that are no UTF-8 are kept."""
+    """A text file, here or there, without the byte order mark that spreadsheets put first; bytes that are no UTF-8
+    are kept."""
     if not is_url(name):
-        return open(name, encoding="utf-8", errors="surrogateescape", newline="")
+        return open(name, encoding="utf-8-sig", errors="surrogateescape", newline="")
     fs, path = _file_system(name)
-    return cast(TextIO, fs.open(path, "r", encoding="utf-8", errors="surrogateescape", newline=""))
+    return cast(TextIO, fs.open(path, "r", encoding="utf-8-sig", errors="surrogateescape", newline=""))
 
 
 def list_url(url: str, extensions: frozenset[str]) -> Iterator[Tuple[str, int, int]]:
