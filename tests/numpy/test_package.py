@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import importlib.metadata
 import importlib.util
 import os
 import subprocess
@@ -83,6 +84,10 @@ class Package(unittest.TestCase):
         code = "import sys, gstrustaudio; gstrustaudio.resample([0.0], 3, 2); print('gi' in sys.modules)"
         found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         self.assertEqual(found.stdout, "False\n")
+
+    def test_what_corpus_asks_for_is_built_from_no_sources(self) -> None:
+        asked = [r for r in importlib.metadata.requires("gstrustaudio") or [] if "extra == 'corpus'" in r.replace('"', "'")]
+        self.assertEqual([r.split(">")[0] for r in asked], ["pyarrow", "tqdm"])
 
     def test_gstreamer_finds_the_plugin(self) -> None:
         env = subprocess.run([sys.executable, "-m", "gstrustaudio", "env"], capture_output=True, text=True, check=True)
