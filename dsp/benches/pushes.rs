@@ -20,7 +20,7 @@ use rustaudio_dsp::{Frames, Layout};
 type Push = Box<dyn FnMut(usize, &mut dyn FnMut(&[u8]))>;
 type Case = (&'static str, fn() -> Push);
 
-const CASES: [Case; 23] = [
+const CASES: [Case; 26] = [
     ("resample q4 48>16 F32 mono", || {
         resample("F32LE", 4, Polyphase, (48_000, 16_000, 1))
     }),
@@ -89,6 +89,15 @@ const CASES: [Case; 23] = [
     }),
     ("convert S32>S16 stereo, tpdf", || {
         convert("S32LE", "S16LE", Dither::Tpdf)
+    }),
+    ("convert S16 stereo>F32 mono", || {
+        mono("S16LE", "F32LE", Dither::None)
+    }),
+    ("convert S16 stereo>S16 mono, tpdf", || {
+        mono("S16LE", "S16LE", Dither::Tpdf)
+    }),
+    ("convert F32 stereo>S16 mono, tpdf", || {
+        mono("F32LE", "S16LE", Dither::Tpdf)
     }),
 ];
 
@@ -164,15 +173,25 @@ fn format(name: &str) -> SampleFormat {
     SampleFormat::from_name(name).expect("a format")
 }
 
+/// Stereo.
 fn convert(from: &str, to: &str, dither: Dither) -> Push {
-    let side = |name| Side {
+    converted(from, (to, Position::from_mask(3)), dither)
+}
+
+/// From stereo.
+fn mono(from: &str, to: &str, dither: Dither) -> Push {
+    converted(from, (to, vec![Position::Mono]), dither)
+}
+
+fn converted(from: &str, (to, positions): (&str, Vec<Position>), dither: Dither) -> Push {
+    let side = |name, channels| Side {
         format: format(name),
-        channels: 2,
+        channels,
         layout: Layout::Interleaved,
     };
-    let (from, to) = (side(from), side(to));
+    let (from, to) = (side(from, 2), side(to, positions.len()));
     let stereo = Channels::Positioned(Position::from_mask(3));
-    let mix = Matrix::between(&stereo, &stereo).expect("a mix");
+    let mix = Matrix::between(&stereo, &Channels::Positioned(positions)).expect("a mix");
     let quantisation = Quantisation {
         dither,
         ..Quantisation::default()

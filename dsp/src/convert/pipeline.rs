@@ -7,11 +7,15 @@ use super::side::{ConvertError, Side};
 use super::{Pack, SampleFormat, Unpack, Work};
 use crate::audio::Frames;
 use crate::simd::Level;
-use crate::simd::convert_mix::Mix;
+use crate::simd::convert_mix::{Fused, Mix};
 use crate::simd::convert_shape::{Filter, Shape};
 
 /// Samples of a block: all blocks of a conversion stay in the first cache.
 const BLOCK: usize = 1024;
+
+/// Frames of a block where samples are mixed as they are read: a stream that comes back after a while finds its
+/// blocks in no cache. A multiple of what noise comes in.
+const FUSED: usize = 128;
 
 /// What becomes of the channels.
 pub(super) enum Remix<W> {
@@ -36,6 +40,12 @@ pub(super) trait Blend: Work {
     const NATIVE: SampleFormat;
     fn mix(mix: &Mix<Self>, src: &[Self], dst: &mut [Self]);
     fn shape(shape: &mut Shape, block: &mut [Self], noise: &[f32]);
+    /// Kernels that take samples of `format` by `mix` as they are, where there are such.
+    fn fused(_mix: &Mix<Self>, _format: SampleFormat, _level: Level) -> Option<Fused> {
+        None
+    }
+    /// Mixes by such a kernel.
+    fn mix_bytes(_fused: &Fused, _src: &[u8], _dst: &mut [Self]) {}
 }
 
 const fn native(format_le: SampleFormat, format_be: SampleFormat) -> SampleFormat {
@@ -60,6 +70,12 @@ impl Blend for f32 {
     }
     // Shaping is done in `f64`.
     fn shape(_: &mut Shape, _: &mut [f32], _: &[f32]) {}
+    fn fused(mix: &Mix<f32>, format: SampleFormat, level: Level) -> Option<Fused> {
+        Fused::new(mix, format, level)
+    }
+    fn mix_bytes(fused: &Fused, src: &[u8], dst: &mut [f32]) {
+        fused.run(src, dst);
+    }
 }
 
 impl Blend for f64 {
@@ -94,14 +110,15 @@ pub(super) struct Pipeline<W> {
     unpack: Unpack<W>,
     pack: Pack<W>,
     remix: Remix<W>,
+    /// Samples are mixed as they are read.
+    fused: Option<Fused>,
     quantise: Quantise,
     /// Samples are treated one by one, in the order of memory.
     flat: bool,
     /// Frames of a block.
     frames: usize,
-    /// Samples of a block, and blocks of so many. They are empty where both ends can be worked on as they
-    /// lie, until there is a buffer whose samples are not aligned.
-    samples: usize,
+    /// Blocks are empty where both ends can be worked on as they lie, until there is a buffer whose samples
+    /// are not aligned.
     unpacked: Vec<W>,
     remixed: Vec<W>,
     plane: Vec<W>,
@@ -119,9 +136,23 @@ impl<W: Blend> Pipeline<W> {
             level,
         } = shared;
         let widest = input.channels.max(output.channels).max(1);
-        let frames = (BLOCK / widest).max(1);
-        let samples = (frames * widest).max(BLOCK);
-        let noise = |dither| Noise::new(dither, output.channels, samples, seed, level);
+        let fused = match &remix {
+            Remix::Mix(mix) if !input.is_planar() => W::fused(mix, input.format, level),
+            _ => None,
+        };
+        let frames = match fused {
+            Some(_) => FUSED,
+            None => (BLOCK / widest).max(1),
+        };
+        let flat = matches!(remix, Remix::Identity)
+            && input.is_planar() == output.is_planar()
+            // These two know their channels.
+            && filter.is_none()
+            && (dither != Dither::TpdfHf || !output.is_planar());
+        // Planes that are treated one by one have blocks of the same length.
+        let least = if flat { BLOCK } else { 0 };
+        let length = |side: Side| (frames * side.channels).max(least);
+        let noise = |dither| Noise::new(dither, output.channels, length(output), seed, level);
         let quantise = match (dither, filter) {
             (dither, Some(filter)) => Quantise::Shape(
                 noise(dither),
@@ -130,20 +161,15 @@ impl<W: Blend> Pipeline<W> {
             (Dither::None, None) => Quantise::Round,
             (dither, None) => Quantise::Dither(noise(dither)),
         };
-        let flat = matches!(remix, Remix::Identity)
-            && input.is_planar() == output.is_planar()
-            // These two know their channels.
-            && filter.is_none()
-            && (dither != Dither::TpdfHf || !output.is_planar());
         let rounds = matches!(quantise, Quantise::Round);
         let identity = matches!(remix, Remix::Identity);
         let from_native = input.format == W::NATIVE && !input.is_planar();
         let to_native = rounds && output.format == W::NATIVE && !output.is_planar();
         let needs_unpacked = match flat {
             true => input.format != W::NATIVE && !(rounds && output.format == W::NATIVE),
-            false => !from_native || filter.is_some() && identity,
+            false => fused.is_none() && (!from_native || filter.is_some() && identity),
         };
-        let block = |needed| vec![W::default(); if needed { samples } else { 0 }];
+        let block = |needed, side| vec![W::default(); if needed { length(side) } else { 0 }];
         let needs_plane = !flat && (input.is_planar() || output.is_planar());
         Self {
             input,
@@ -152,10 +178,10 @@ impl<W: Blend> Pipeline<W> {
             pack: Pack::with_level(output.format, level),
             flat,
             frames,
-            samples,
-            unpacked: block(needs_unpacked),
-            remixed: block(!identity && !to_native),
+            unpacked: block(needs_unpacked, input),
+            remixed: block(!identity && !to_native, output),
             remix,
+            fused,
             plane: vec![W::default(); if needs_plane { frames } else { 0 }],
             noise_plane: vec![0.0; if needs_plane { frames } else { 0 }],
             quantise,
@@ -172,6 +198,10 @@ impl<W: Blend> Pipeline<W> {
 
     /// `dst` is as long as `src` needs.
     pub fn run(&mut self, src: &Frames<'_>, dst: &mut [u8]) -> Result<(), ConvertError> {
+        if let Some(fused) = self.fused {
+            self.run_fused(&fused, src.plane(0, self.input.frame_size())?, dst);
+            return Ok(());
+        }
         if !self.flat {
             return self.run_frames(src, dst);
         }
@@ -218,7 +248,7 @@ impl<W: Blend> Pipeline<W> {
             let samples = match whole {
                 Some(all) => &all[k * block..k * block + n],
                 None => {
-                    let unpacked = &mut filled(&mut self.unpacked, self.samples)[..n];
+                    let unpacked = &mut filled(&mut self.unpacked, block)[..n];
                     self.unpack.run(src, unpacked);
                     unpacked
                 }
@@ -226,6 +256,27 @@ impl<W: Blend> Pipeline<W> {
             match &mut self.quantise {
                 Quantise::Dither(noise) => self.pack.run_dithered(samples, noise.next(n), dst),
                 _ => self.pack.run(samples, dst),
+            }
+        }
+    }
+
+    /// One pass where the output is native, else two by blocks.
+    fn run_fused(&mut self, fused: &Fused, src: &[u8], dst: &mut [u8]) {
+        if matches!(self.quantise, Quantise::Round)
+            && self.output.format == W::NATIVE
+            && let Ok(dst) = bytemuck::try_cast_slice_mut(dst)
+        {
+            return W::mix_bytes(fused, src, dst);
+        }
+        let (from, to) = (self.input.frame_size(), self.output.frame_size());
+        let blocks = src.chunks(self.frames * from);
+        for (src, dst) in blocks.zip(dst.chunks_mut(self.frames * to)) {
+            let n = dst.len() / to;
+            let remixed = &mut filled(&mut self.remixed, self.frames)[..n];
+            W::mix_bytes(fused, src, remixed);
+            match &mut self.quantise {
+                Quantise::Dither(noise) => self.pack.run_dithered(remixed, noise.next(n), dst),
+                _ => self.pack.run(remixed, dst),
             }
         }
     }
@@ -246,7 +297,7 @@ impl<W: Blend> Pipeline<W> {
             .filter(|_| self.input.format == W::NATIVE && !(shapes && identity))
             .and_then(|all| bytemuck::try_cast_slice(all).ok());
         if native.is_none() {
-            filled(&mut self.unpacked, self.samples);
+            filled(&mut self.unpacked, self.frames * ins);
         }
         for at in (0..frames).step_by(self.frames) {
             let n = (frames - at).min(self.frames);
@@ -282,7 +333,7 @@ impl<W: Blend> Pipeline<W> {
                 continue;
             }
             if !identity {
-                let remixed = filled(&mut self.remixed, self.samples);
+                let remixed = filled(&mut self.remixed, self.frames * outs);
                 remix(&self.remix, samples, &mut remixed[..n * outs], ins, outs);
             }
             if let Quantise::Shape(noise, shape) = &mut self.quantise {

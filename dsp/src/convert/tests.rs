@@ -394,6 +394,7 @@ fn scratch_is_held_where_neither_end_can_be_worked_on_as_it_lies() {
         ("S16LE", "F32LE", 2),
         ("F32LE", "S24LE", 2),
         ("F32LE", "F32LE", 1),
+        ("S16LE", "F32LE", 1),
     ] {
         assert_eq!(
             held(from, to, outs, Dither::None),
@@ -401,7 +402,9 @@ fn scratch_is_held_where_neither_end_can_be_worked_on_as_it_lies() {
             "{from} to {outs} of {to}"
         );
     }
-    let block = 1024 * size_of::<f32>();
-    assert_eq!(held("S16LE", "F32LE", 1, Dither::None), block);
-    assert_eq!(held("S16LE", "S16LE", 1, Dither::None), 2 * block);
+    let frames = |frames| frames * size_of::<f32>();
+    assert_eq!(held("S24LE", "F32LE", 1, Dither::None), frames(2 * 512));
+    assert_eq!(held("S24LE", "S16LE", 1, Dither::None), frames(3 * 512));
+    assert_eq!(held("S16LE", "S16LE", 1, Dither::None), frames(128));
+    assert_eq!(held("S16LE", "S16LE", 1, Dither::Tpdf), frames(2 * 128));
 }

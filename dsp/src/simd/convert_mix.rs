@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-//! Kernels that mix interleaved channels, and that repeat or swap samples as they are.
+//! Kernels that mix interleaved channels, of native samples or of those as they come, and that repeat or swap
+//! samples as they are.
 #![allow(unsafe_code)]
 
 use std::ops::{Add, Mul};
@@ -11,6 +12,7 @@ use bytemuck::Pod;
 use super::Isa;
 use super::Level;
 use super::convert::Work;
+use crate::convert::format::SampleFormat;
 
 /// Output channels that one pass over the input computes.
 const GROUP: usize = 16;
@@ -100,6 +102,20 @@ fn fixed_body<W: Float, const I: usize, const O: usize, const FMA: bool>(
     }
 }
 
+/// Two channels of 16-bit samples to one, the same bits as of unpacking and [`fixed_body`]. Both samples of a
+/// frame lie in one word, which needs no shuffles to be taken apart.
+#[inline(always)]
+fn fused_body<const FMA: bool>(src: &[u8], weights: &[f32; 2], dst: &mut [f32]) {
+    const UNIT: f32 = 1.0 / 32_768.0;
+    let [left, right] = *weights;
+    for (x, y) in src.as_chunks().0.iter().zip(dst) {
+        let frame = i32::from_le_bytes(*x);
+        let (l, r) = (frame << 16 >> 16, frame >> 16);
+        let acc = accumulate::<f32, FMA>(l as f32 * UNIT, left, 0.0);
+        *y = accumulate::<f32, FMA>(r as f32 * UNIT, right, acc);
+    }
+}
+
 #[inline(always)]
 fn swap_body<const N: usize>(data: &mut [u8])
 where
@@ -151,6 +167,10 @@ macro_rules! level {
                 src: &[W], weights: &[W], dst: &mut [W],
             ) {
                 fixed_body::<W, I, O, $fma>(src, weights, dst)
+            }
+            $(#[$attr])*
+            pub(super) fn fused(src: &[u8], weights: &[f32; 2], dst: &mut [f32]) {
+                fused_body::<$fma>(src, weights, dst)
             }
             $(#[$attr])*
             pub(super) fn swap<const N: usize>(data: &mut [u8]) where [u8; N]: Pod {
@@ -291,6 +311,47 @@ impl<W: Mixed> Mix<W> {
     }
 }
 
+type FusedFn = unsafe fn(&[u8], &[f32; 2], &mut [f32]);
+
+/// Mixes two channels of 16-bit samples to one as they are read, with nothing held in between.
+#[derive(Clone, Copy, Debug)]
+pub struct Fused {
+    run: FusedFn,
+    weights: [f32; 2],
+}
+
+fn fused(level: Level) -> FusedFn {
+    match level.0 {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 { .. } => avx2::fused,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 { .. } => avx512::fused,
+        _ => portable::fused,
+    }
+}
+
+impl Fused {
+    /// What `mix` does after samples of `format` have been unpacked, where there is a kernel for both.
+    pub fn new(mix: &Mix<f32>, format: SampleFormat, level: Level) -> Option<Self> {
+        let weights = mix.weights[..].try_into().ok()?;
+        let fits = (mix.inputs, mix.outputs, format) == (2, 1, SampleFormat::S16LE);
+        fits.then_some(Self {
+            run: fused(level),
+            weights,
+        })
+    }
+
+    /// Mixes `dst.len()` frames.
+    ///
+    /// # Panics
+    /// If `src` is not as many frames long.
+    pub fn run(&self, src: &[u8], dst: &mut [f32]) {
+        assert_eq!(src.len(), dst.len() * 4);
+        // SAFETY: the constructor chooses only kernels whose instructions this machine has.
+        unsafe { (self.run)(src, &self.weights, dst) }
+    }
+}
+
 /// Reverses the bytes of samples of one size: 1, 2, 3, 4 or 8.
 #[derive(Clone, Copy, Debug)]
 pub struct Swap {
@@ -392,6 +453,30 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn samples_mixed_as_they_are_read_have_the_bits_of_unpacked_ones() {
+        let format = SampleFormat::S16LE;
+        // All loudnesses, full scale among them.
+        let samples = |k: usize| ((k * k * 77) as u16).to_le_bytes();
+        for level in Level::available() {
+            let mix = Mix::<f32>::new(2, 1, level, |_, i| [0.3, 0.7][i]);
+            let fused = Fused::new(&mix, format, level).unwrap();
+            let unpack = super::super::convert::Unpack::<f32>::with_level(format, level);
+            for frames in [0, 1, 15, 16, 17, 480, 1000] {
+                let bytes: Vec<u8> = (0..2 * frames).flat_map(samples).collect();
+                let mut unpacked = vec![0.0; 2 * frames];
+                unpack.run(&bytes, &mut unpacked);
+                let (mut wanted, mut got) = (vec![9.0; frames], vec![8.0; frames]);
+                mix.run(&unpacked, &mut wanted);
+                fused.run(&bytes, &mut got);
+                assert_eq!(got, wanted, "{level:?} {frames}");
+            }
+        }
+        let mix = |inputs, outputs| Mix::<f32>::new(inputs, outputs, Level::PORTABLE, |_, _| 1.0);
+        assert!(Fused::new(&mix(1, 2), format, Level::PORTABLE).is_none());
+        assert!(Fused::new(&mix(2, 1), SampleFormat::F32LE, Level::PORTABLE).is_none());
     }
 
     #[test]
