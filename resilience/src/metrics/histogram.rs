@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 
-//! Fixed-size histogram of durations.
+//! Histogram of durations.
 //!
 //! Log-linear, as HdrHistogram: each octave is cut into [`STEPS`] equal buckets, so a percentile is
 //! off by half a bucket at most, under 1.6 %. It keeps the range of buckets in use: closing a window of
 //! similar durations touches a few dozen buckets, not all of them, which is what makes metrics
-//! cheap enough to be always on.
+//! cheap enough to be always on. Octaves in which nothing was ever recorded take no memory.
 
 use std::ops::Range;
 
@@ -14,12 +14,19 @@ const STEPS: u64 = 32;
 const STEP_BITS: u32 = STEPS.trailing_zeros();
 /// Durations from 2^OCTAVES ns (17 s) on share the last bucket; minimum, maximum and sum stay exact.
 const OCTAVES: u32 = 34;
-const BUCKETS: usize = ((OCTAVES - STEP_BITS + 1) as usize) * STEPS as usize;
+const BUCKETS: usize = KEPT * STEPS as usize;
+/// Octaves that have buckets; what is shorter than [`STEPS`] ns is one with them.
+const KEPT: usize = (OCTAVES - STEP_BITS + 1) as usize;
 
-/// Durations in ns; about 4 kB, allocated once.
+type Octave = [u32; STEPS as usize];
+
+/// Durations in ns; 128 bytes for each octave that they lie in.
 #[derive(Clone, Debug)]
 pub struct Histogram {
-    counts: Box<[u32; BUCKETS]>,
+    /// Where in `counts` an octave is, counted from 1; 0 where it is not there.
+    places: [u8; KEPT],
+    /// In the order in which they were needed.
+    counts: Vec<Octave>,
     /// From the first to beyond the last bucket in use; empty where nothing was recorded.
     used: Range<usize>,
     count: u64,
@@ -71,7 +78,8 @@ fn middle(index: usize) -> u64 {
 impl Default for Histogram {
     fn default() -> Self {
         Self {
-            counts: Box::new([0; BUCKETS]),
+            places: [0; KEPT],
+            counts: Vec::new(),
             used: NOTHING,
             count: 0,
             min: u64::MAX,
@@ -82,11 +90,37 @@ impl Default for Histogram {
 }
 
 impl Histogram {
+    /// Durations in bucket `index`.
+    fn count_of(&self, index: usize) -> u32 {
+        match self.places[index / STEPS as usize] {
+            0 => 0,
+            place => self.counts[usize::from(place) - 1][index % STEPS as usize],
+        }
+    }
+
+    #[inline]
+    fn count_mut(&mut self, index: usize) -> &mut u32 {
+        let octave = index / STEPS as usize;
+        if self.places[octave] == 0 {
+            self.make_room(octave);
+        }
+        &mut self.counts[usize::from(self.places[octave]) - 1][index % STEPS as usize]
+    }
+
+    /// Seldom: as often in its life as there are octaves.
+    #[cold]
+    fn make_room(&mut self, octave: usize) {
+        self.counts.reserve_exact(1);
+        self.counts.push([0; STEPS as usize]);
+        self.places[octave] = self.counts.len() as u8;
+    }
+
     /// Adds one duration.
     #[inline]
     pub fn record(&mut self, ns: u64) {
         let index = bucket(ns);
-        self.counts[index] = self.counts[index].saturating_add(1);
+        let count = self.count_mut(index);
+        *count = count.saturating_add(1);
         self.used = self.used.start.min(index)..self.used.end.max(index + 1);
         self.count += 1;
         self.min = self.min.min(ns);
@@ -97,7 +131,11 @@ impl Histogram {
     /// Adds all that `other` holds.
     pub fn merge(&mut self, other: &Self) {
         for index in other.used.clone() {
-            self.counts[index] = self.counts[index].saturating_add(other.counts[index]);
+            let more = other.count_of(index);
+            if more > 0 {
+                let count = self.count_mut(index);
+                *count = count.saturating_add(more);
+            }
         }
         self.used = self.used.start.min(other.used.start)..self.used.end.max(other.used.end);
         self.count += other.count;
@@ -108,8 +146,8 @@ impl Histogram {
 
     /// Forgets everything; keeps the memory.
     pub fn clear(&mut self) {
-        for index in self.used.clone() {
-            self.counts[index] = 0;
+        if !self.is_empty() {
+            self.counts.fill([0; STEPS as usize]);
         }
         self.used = NOTHING;
         (self.count, self.min, self.max, self.sum) = (0, u64::MAX, 0, 0);
@@ -122,7 +160,7 @@ impl Histogram {
 
     /// Bytes held on the heap.
     pub fn memory(&self) -> usize {
-        size_of_val(&*self.counts)
+        self.counts.capacity() * size_of::<Octave>()
     }
 
     /// Count, sum, extremes and percentiles.
@@ -134,7 +172,7 @@ impl Histogram {
         let mut values = [self.max; 3];
         let (mut seen, mut next) = (0u64, 0);
         for index in self.used.clone() {
-            seen += u64::from(self.counts[index]);
+            seen += u64::from(self.count_of(index));
             while next < ranks.len() && seen >= ranks[next] {
                 // The middle of an outer bucket can lie beyond what was really seen.
                 values[next] = middle(index).clamp(self.min, self.max);
@@ -217,6 +255,30 @@ mod tests {
         assert_eq!(s.p50, 0);
         h.clear();
         assert_eq!(h.summary(), Summary::default());
+    }
+
+    #[test]
+    fn memory_is_that_of_the_octaves_in_use() {
+        let mut h = Histogram::default();
+        assert_eq!(h.memory(), 0);
+        // Of one octave, of the next, of one far off.
+        for (ns, octaves) in [(700, 1), (701, 1), (1023, 1), (1024, 2), (5_000_000, 3)] {
+            h.record(ns);
+            assert_eq!(h.memory(), octaves * 128, "{ns}");
+        }
+        let mut other = Histogram::default();
+        other.merge(&h);
+        assert_eq!((other.memory(), other.summary()), (3 * 128, h.summary()));
+        // What was forgotten is not counted again, whether its octave is used again or another.
+        h.clear();
+        h.record(900);
+        h.record(3000);
+        let s = h.summary();
+        assert_eq!((s.count, s.p50, s.max), (2, 904, 3000));
+        for ns in (0..OCTAVES).map(|octave| 1 << octave) {
+            h.record(ns);
+        }
+        assert_eq!(h.memory(), BUCKETS * 4);
     }
 
     #[test]
