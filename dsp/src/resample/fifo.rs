@@ -65,6 +65,8 @@ impl<T: Copy + Default> Fifo<T> {
         let wanted = self.len + frames + self.slack;
         for plane in &mut self.planes {
             if plane.len() < wanted {
+                // Pushes are about as long as each other: what they need is soon there, and no more is held.
+                plane.reserve_exact(wanted - plane.len());
                 plane.resize(wanted, T::default());
             }
         }
@@ -251,6 +253,18 @@ impl<'a, T> View<'a, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_more_is_held_than_was_ever_needed() {
+        let mut fifo = Fifo::<f32>::new(1, 100, 4);
+        for pushed in 1..=20 {
+            fifo.push_zeros(50);
+            fifo.release(fifo.end() - 100);
+            // What is kept moves once as much has gone: by then it is 200 frames, and the slack.
+            let most = (100 + 50 * pushed).min(200) + 4;
+            assert_eq!(fifo.memory(), most * size_of::<f32>(), "{pushed}");
+        }
+    }
 
     #[test]
     fn frames_keep_their_numbers() {

@@ -9,7 +9,7 @@ use super::grid::Grid;
 use super::groups::{Job, Stretch};
 use super::phases::Phases;
 use super::ratio::{Position, Ratio};
-use crate::simd::resample_pass::{GROUP, Grouped, STEP};
+use crate::simd::resample_pass::{GROUP, Grouped, LANES, STEP};
 
 /// The filter of a [`Polyphase`]: rows of taps, and what sums over them.
 pub trait Rows: Send + Sync {
@@ -73,7 +73,10 @@ impl<R: Rows> Engine<R::Sample> for Polyphase<R> {
     }
 
     fn slack(&self) -> usize {
-        self.rows.phases().len
+        // A window goes on beyond the last tap of its first output that counts by no more than its padding.
+        let phases = self.rows.phases();
+        let lone = if phases.lone { LANES } else { 0 };
+        (phases.len - self.prototype.taps() as usize).max(lone)
     }
 
     fn needed_from(&self) -> i64 {
