@@ -11,7 +11,7 @@ use rustaudio_dsp::{Frames, Layout};
 
 use crate::array::{Array, dtype_name, format_named, tuple};
 use crate::rates::one_of;
-use crate::signal::Signal;
+use crate::signal::{Signal, too_many};
 
 const DITHERS: [(&str, Dither); 4] = [
     ("none", Dither::None),
@@ -27,6 +27,9 @@ const SHAPINGS: [(&str, NoiseShaping); 5] = [
     ("medium", NoiseShaping::Medium),
     ("high", NoiseShaping::High),
 ];
+
+/// The most channels that are mixed, put into another layout or shaped: a mix has as many coefficients for each.
+const MOST_CHANNELS: usize = 1024;
 
 /// Adds the function of this file.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -157,14 +160,23 @@ fn convert<'py>(
     out: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let x = Array::input(x, "x")?;
-    let from = Audio::of(&x, format, axis)?;
+    let (mut from, mut channels) = (Audio::of(&x, format, axis)?, channels);
     let format = wanted(dtype)?;
-    let matrix = matrix(from.channels, channels, mix_matrix)?;
     let planar = planar.unwrap_or(from.planar);
     let quantisation = Quantisation {
         threshold: dither_threshold,
         ..quantisation(dither, noise_shaping, rate)?
     };
+    if from.channels > MOST_CHANNELS {
+        let stays = channels.is_none_or(|n| n == from.channels) && planar == from.planar;
+        if !stays || mix_matrix.is_some() || quantisation.shaping != NoiseShaping::None {
+            return Err(too_many(from.channels, MOST_CHANNELS, x.shape()));
+        }
+        // One sample becomes one, whichever axis is time.
+        from.forget_channels();
+        channels = None;
+    }
+    let matrix = matrix(from.channels, channels, mix_matrix)?;
     let shape = from.converted(matrix.outputs(), planar, format)?;
     let mut y = match out {
         Some(out) => Array::output(out, "out", carrier(format), &shape)?,
@@ -197,6 +209,8 @@ struct Audio {
     channels: usize,
     /// Time runs along the last of two axes.
     planar: bool,
+    /// Two axes, of which neither is time: all samples are those of one channel.
+    flat: bool,
 }
 
 impl Audio {
@@ -238,6 +252,7 @@ impl Audio {
         };
         Ok(Self {
             planar: planar && shape.len() == 2,
+            flat: false,
             format,
             shape,
             strides,
@@ -245,6 +260,14 @@ impl Audio {
             frames,
             channels,
         })
+    }
+
+    /// Has all samples be those of one channel.
+    fn forget_channels(&mut self) {
+        self.frames *= self.channels;
+        self.channels = 1;
+        self.planar = false;
+        self.flat = true;
     }
 
     /// The shape of an array that holds this in `channels` of `format`.
@@ -255,6 +278,7 @@ impl Audio {
         format: SampleFormat,
     ) -> PyResult<Vec<usize>> {
         let mut shape = match self.shape.len() {
+            _ if self.flat => self.shape.clone(),
             2 if planar => vec![channels, self.frames],
             2 => vec![self.frames, channels],
             _ if channels == 1 => self.shape.clone(),
@@ -343,31 +367,28 @@ impl Audio {
 
     /// All samples side by side, in the order of the array.
     fn copy(&self, input: &[u8], to: &mut Vec<u8>) {
-        let last = self.shape.len() - 1;
-        let row = Signal {
+        let (outer, inner) = self.shape.split_at(self.shape.len().saturating_sub(2));
+        let (steps, strides) = self.strides.split_at(outer.len());
+        // The last two axes, of which the last runs fastest.
+        let part = Signal {
             first: self.first,
-            frames: self.shape[last],
-            channels: 1,
-            frame_stride: self.strides[last],
-            channel_stride: 0,
+            frames: inner[0],
+            channels: inner.get(1).copied().unwrap_or(1),
+            frame_stride: strides[0],
+            channel_stride: strides.get(1).copied().unwrap_or(0),
             size: self.format.size(),
         };
-        let mut rows = vec![row];
-        for axis in 0..last {
-            let step = |row: &Signal, i: usize| Signal {
-                first: row
-                    .first
-                    .wrapping_add_signed(i as isize * self.strides[axis]),
-                ..*row
-            };
-            rows = rows
-                .iter()
-                .flat_map(|row| (0..self.shape[axis]).map(move |i| step(row, i)))
-                .collect();
+        if outer.is_empty() {
+            return part.gather(input, 0..part.frames, to);
         }
         let mut samples = Vec::new();
-        for row in rows {
-            row.gather(input, 0..row.frames, &mut samples);
+        for mut index in 0..outer.iter().product() {
+            let mut first = part.first;
+            for (length, step) in outer.iter().zip(steps).rev() {
+                first = first.wrapping_add_signed((index % length) as isize * step);
+                index /= length;
+            }
+            Signal { first, ..part }.gather(input, 0..part.frames, &mut samples);
             to.extend_from_slice(&samples);
         }
     }

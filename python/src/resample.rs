@@ -16,7 +16,10 @@ use crate::idle;
 use crate::owned::owned;
 use crate::rates::{Wanted, correction, error, output_frames};
 use crate::running::{Running, end};
-use crate::signal::{Signal, axis, signals};
+use crate::signal::{Signal, axis, signals, too_many};
+
+/// The most channels of a signal: python-soxr's limit.
+const MOST_CHANNELS: usize = 65_536;
 
 /// Adds the functions and classes of this file.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -93,14 +96,17 @@ fn resample<'py>(
     let x = Array::input(x, "x")?.native()?;
     check_format(x.format())?;
     let axis = self::axis(axis, x.shape())?;
+    let channels = match x.shape() {
+        shape if axis + 1 == shape.len() => 1,
+        shape => shape[shape.len() - 1],
+    };
+    if channels > MOST_CHANNELS {
+        return Err(too_many(channels, MOST_CHANNELS, x.shape()));
+    }
     let spec = Wanted {
         in_rate,
         out_rate,
-        channels: if axis + 1 == x.shape().len() {
-            1
-        } else {
-            x.shape()[x.shape().len() - 1]
-        },
+        channels,
         quality,
         engine,
         rate_correction,
@@ -296,10 +302,10 @@ impl ResampleStream {
         rate_correction: f64,
         max_latency: Option<u64>,
     ) -> PyResult<Self> {
-        if num_channels == 0 {
-            return Err(PyValueError::new_err(
-                "num_channels: expected at least 1, got 0",
-            ));
+        if !(1..=MOST_CHANNELS).contains(&num_channels) {
+            return Err(PyValueError::new_err(format!(
+                "num_channels: expected 1 to {MOST_CHANNELS}, got {num_channels}"
+            )));
         }
         let format = match dtype {
             Some(dtype) => crate::array::format_named(dtype)?,

@@ -26,16 +26,20 @@ pub struct Running {
     given: usize,
     /// No input comes any more.
     ended: bool,
+    /// Some of the input was, or may have been, taken at another rate than the nominal one.
+    corrected: bool,
 }
 
 impl Running {
     /// `stream` is at its beginning.
     pub fn new(stream: Stream, spec: Spec) -> Self {
+        let corrected = spec.rate_correction != 1.0;
         Self {
             stream,
             spec,
             given: 0,
             ended: false,
+            corrected,
         }
     }
 
@@ -69,6 +73,7 @@ impl Running {
     /// Goes on with another `correction` of the ratio.
     pub fn correct(&mut self, correction: f64) -> Result<(), ResampleError> {
         self.spec.rate_correction = correction;
+        self.corrected |= correction != 1.0;
         self.stream.reconfigure(&self.spec)
     }
 
@@ -77,13 +82,14 @@ impl Running {
         self.stream.restart();
         self.given = 0;
         self.ended = false;
+        self.corrected = self.spec.rate_correction != 1.0;
     }
 
     /// Output frames that the input is long.
     fn total(&self) -> usize {
-        match self.spec.rate_correction {
-            1.0 => output_frames(&self.spec, self.stream.frames_in()),
-            _ => (self.stream.frames_due() + 0.5).floor() as usize,
+        match self.corrected {
+            false => output_frames(&self.spec, self.stream.frames_in()),
+            true => (self.stream.frames_due() + 0.5).floor() as usize,
         }
     }
 }

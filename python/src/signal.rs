@@ -88,6 +88,15 @@ impl Signal {
     }
 }
 
+/// The error of an array that has more channels than `most`, most likely since time runs along another axis.
+pub fn too_many(channels: usize, most: usize, shape: &[usize]) -> PyErr {
+    PyValueError::new_err(format!(
+        "x: expected at most {most} channels, got {channels} by shape {}: is time the other axis? Name it by \
+         axis=, or transpose x",
+        tuple(shape)
+    ))
+}
+
 /// The axis that a caller named, counted from the front.
 pub fn axis(axis: isize, shape: &[usize]) -> PyResult<usize> {
     let axes = shape.len() as isize;

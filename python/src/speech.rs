@@ -86,6 +86,9 @@ fn dimensions(x: &Array<'_>) -> PyResult<(usize, usize)> {
     }
 }
 
+/// The most channels that are heard.
+const MOST_CHANNELS: usize = 1024;
+
 /// The samples of an array, which can be read without the GIL.
 struct Recording<'a> {
     memory: &'a [u8],
@@ -95,7 +98,14 @@ struct Recording<'a> {
 
 impl<'a> Recording<'a> {
     fn of(array: &'a Array<'_>) -> PyResult<Self> {
-        dimensions(array)?;
+        let (_, channels) = dimensions(array)?;
+        if channels > MOST_CHANNELS {
+            return Err(PyValueError::new_err(format!(
+                "x: expected at most {MOST_CHANNELS} channels, got {channels} by shape {}: if channels come \
+                 first, pass x.T",
+                tuple(array.shape())
+            )));
+        }
         let mut all = signals(array, 0);
         Ok(Self {
             memory: array.memory(),
@@ -392,9 +402,9 @@ impl Detector {
         times: (u64, u64, u64, u64),
     ) -> PyResult<Self> {
         check_rate(rate)?;
-        if !(1..=1024).contains(&channels) {
+        if !(1..=MOST_CHANNELS).contains(&channels) {
             return Err(PyValueError::new_err(format!(
-                "channels: expected 1 to 1024, got {channels}"
+                "channels: expected 1 to {MOST_CHANNELS}, got {channels}"
             )));
         }
         let rules = Rules {

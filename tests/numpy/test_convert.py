@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import unittest
 from typing import Any
 
@@ -112,6 +114,27 @@ class Channels(Case):
         x = noise((3, 4, 5), "float32")
         self.same(convert(x, "int32"), convert(x.ravel(), "int32").reshape(3, 4, 5))
         self.assertEqual(convert(np.float32(0.5), "int16", dither="none").tolist(), 16384)
+        # As channels they would make a mix of 10^11 coefficients.
+        for x, options in [(noise((2, 300_000), "float32"), {}), (noise((300_000, 2), "float32"), {"axis": 1}),
+                           (noise((600_000, 2), "float32").T[:, ::2], {}), (noise((2, 1025), "int16"), {"channels": 1025})]:
+            expected = convert(x.ravel(), "int16").reshape(x.shape)
+            self.same(convert(x, "int16", **options), expected)
+            self.same(convert(x, "S24LE", out=np.empty((*x.shape, 3), np.uint8), **options),
+                      convert(x.ravel(), "S24LE").reshape(*x.shape, 3))
+
+    def test_what_does_not_lie_side_by_side_is_copied_once(self) -> None:
+        code = """
+import resource, numpy as np
+from gstrustaudio import convert
+x = np.ones((2, 8_000_000), np.float32)
+out = np.ones((8_000_000, 1), np.float32)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+convert(x.T, np.float32, channels=1, out=out)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, x.nbytes // 1024)
+"""
+        found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        grown, kib = map(int, found.stdout.split())
+        self.assertLess(grown, 1.5 * kib)
 
     @given(st.data())
     def test_strides_order_and_bytes_change_nothing(self, data: Any) -> None:
@@ -152,6 +175,9 @@ class Errors(Case):
              lambda: convert(x, "int16", channels=3)),
             (ValueError, "mix_matrix: the mix matrix has 1 rows of 3 columns where 1 output channels of 2 input "
              "channels are mixed", lambda: convert(x, "int16", mix_matrix=[[1, 2, 3]])),
+            *[(ValueError, "x: expected at most 1024 channels, got 1025 by shape (2, 1025): is time the other axis? Name it "
+               "by axis=, or transpose x", lambda options=options: convert(np.zeros((2, 1025)), "int16", **options))
+              for options in ({"planar": True}, {"channels": 1}, {"mix_matrix": np.eye(1025)}, {"noise_shaping": "high"})],
             (ValueError, "axis: expected 0, 1, -1 or -2, got 2", lambda: convert(x, "int16", axis=2)),
             (ValueError, "dither: expected one of 'none', 'rpdf', 'tpdf', 'tpdf-hf', got 'x'",
              lambda: convert(x, "int16", dither="x")),

@@ -274,6 +274,23 @@ class Stream(Case):
         with self.assertRaisesRegex(ValueError, "^rate_correction: expected a number"):
             stream.rate_correction = -1.0
 
+    def test_a_correction_that_ended_counts_where_it_was(self) -> None:
+        stream = ResampleStream(48000, 16000, 1)
+        tone = np.sin(2 * np.pi * 440 / 48000 * np.arange(48000), dtype=np.float32)
+        for correction in [1.05, 0.95]:
+            stream.rate_correction = correction
+            y = [stream.resample_chunk(tone[:24000])]
+            stream.rate_correction = 1.0
+            y += [stream.resample_chunk(tone[24000:], last=True)]
+            # What waits goes by the new ratio.
+            frames = sum(map(len, y))
+            self.assertAlmostEqual(frames, 8000 + 8000 * correction, delta=0.05 * stream.latency / 3)
+            # To its end it is the tone, not silence.
+            self.assertGreater(np.abs(y[-1][-20:]).max(), 0.9)
+            stream.clear()
+        # A signal without any is as long as ever.
+        self.assertEqual(len(stream.resample_chunk(tone[:15], last=True)), 5)
+
     def test_what_came_and_what_was_expected(self) -> None:
         stream = ResampleStream(3, 2, 2)
         self.raises(TypeError, "x: expected dtype float32, as this stream was made for, got float64",
@@ -284,7 +301,11 @@ class Stream(Case):
         stream.resample_chunk(np.zeros((4, 2), np.float32), last=True)
         self.raises(RuntimeError, "input after the last chunk: call clear() before another signal",
                     lambda: stream.resample_chunk(np.zeros((4, 2), np.float32)))
-        self.raises(ValueError, "num_channels: expected at least 1, got 0", lambda: ResampleStream(3, 2, 0))
+        for channels in (0, 65_537, 10**10):
+            self.raises(ValueError, f"num_channels: expected 1 to 65536, got {channels}",
+                        lambda: ResampleStream(3, 2, channels))
+        self.raises(ValueError, "x: expected at most 65536 channels, got 65537 by shape (2, 65537): is time the other "
+                    "axis? Name it by axis=, or transpose x", lambda: resample(np.zeros((2, 65_537), "f4"), 3, 2))
         self.raises(TypeError, "x: expected dtype int16, int32, float32 or float64, got uint8",
                     lambda: ResampleStream(3, 2, 1, "uint8"))
         self.assertEqual(repr(stream), "ResampleStream(3, 2, 2, dtype='float32', quality=8)")

@@ -326,6 +326,8 @@ class Errors(unittest.TestCase):
             (lambda: probabilities("text", RATE), TypeError, "x: expected"),
             (lambda: probabilities(x.reshape(2, 2, 400), RATE), ValueError,
              "x: expected shape (frames,) or (frames, channels), got (2, 2, 400)"),
+            *[(lambda function=function: function(np.zeros((1, 1600)), RATE), ValueError, "x: expected at most 1024 channels, "
+               "got 1600 by shape (1, 1600): if channels come first, pass x.T") for function in (probabilities, speech_timestamps)],
             (lambda: probabilities(np.zeros((5, 0)), RATE), ValueError, "got (5, 0)"),
             (lambda: probabilities(x, RATE, detector="webrtc"), ValueError,
              "detector: expected 'silero', 'neural', 'spectral' or 'energy', got 'webrtc'"),
