@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import shlex
@@ -36,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
         help="play a gst-launch line and report on it",
         usage="%(prog)s [options] -- ELEMENT [PROPERTY=VALUE …] ! …",
     )
-    run.add_argument("--prometheus", metavar="PORT", type=int, help="serve metrics while it plays (0: any free port)")
+    run.add_argument("--prometheus", metavar="PORT", type=_port, help="serve metrics while it plays (0: any free port)")
     run.add_argument("--address", default="127.0.0.1", help="where to serve them (default: %(default)s)")
     run.add_argument("--all", action="store_true", help="measure every element, with the tracer rustaudiometrics")
     run.add_argument("--quiet", action="store_true", help="print no table")
@@ -84,9 +85,30 @@ def _write(run: Run, args: argparse.Namespace) -> None:
               file=sys.stderr)
 
 
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port < 1 << 16:
+        raise argparse.ArgumentTypeError(f"{port} is no port: give 1 to 65535, or 0 for one that is free")
+    return port
+
+
+def _check_writable(path: Optional[str]) -> None:
+    """That a file at ``path`` can be written, before what it tells of takes hours."""
+    if not path or path == "-":
+        return
+    folder = os.path.dirname(path) or "."
+    code = errno.ENOENT if not os.path.isdir(folder) else errno.EISDIR if os.path.isdir(path) else 0
+    if not code and not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        code = errno.EACCES
+    if code:
+        raise OSError(code, os.strerror(code), path)
+
+
 def _run(args: argparse.Namespace) -> int:
     from .runner import LineError, play_line
 
+    _check_writable(args.json)
+    _check_writable(args.html)
     line: List[str] = args.line[1:] if args.line[:1] == ["--"] else args.line
     exporter = None
     if args.prometheus is not None:

@@ -193,6 +193,10 @@ class Inputs(InFolder):
             self.assertEqual(done.returncode, 2)
             self.assertIn(text, done.stderr)
 
+    def test_nothing_is_left_open(self):
+        done = corpus(CLIP, "--out", self.out, env={"PYTHONWARNINGS": "error::ResourceWarning"})
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
     def test_a_limit_leaves_the_rest_for_the_next_run(self):
         done = corpus(self.sounds, "--out", self.out, "--limit", 2)
         self.assertIn("0 done, 2 failed, 0 skipped, 1 to do", done.stdout)

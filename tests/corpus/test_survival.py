@@ -3,6 +3,7 @@ import os
 import signal
 import sqlite3
 import unittest
+from unittest import mock
 
 from support import CLIP, CLIPS, Gate, InFolder, by_name, corpus, environment, rows, start
 
@@ -253,6 +254,21 @@ class Full(InFolder):
         with self.assertRaises(LedgerError):
             Ledger(str(self.out / ".corpus"))
         ledger.close()
+
+    def test_a_ledger_without_room_from_the_start_is_told(self):
+        from gstrustaudio.corpus import run as module
+        from gstrustaudio.corpus.options import Options
+        from gstrustaudio.corpus.pool import Stop
+
+        full = sqlite3.OperationalError("database or disk is full")
+        job = module.Job([str(CLIP)], str(self.out), quiet=True)
+        for step in ("put", "add", "begin_run"):
+            with self.subTest(step), mock.patch.object(Ledger, step, side_effect=full):
+                with self.assertRaisesRegex(LedgerError, r"\.corpus: the ledger cannot be written: database or disk is "
+                                            "full; make room, or give another folder by --work"):
+                    module.run(job, Options(), Stop())
+        # Nobody holds it any more.
+        Ledger(str(self.out / ".corpus")).close()
 
     def test_audio_without_room_is_no_fault_of_the_file(self):
         from gstrustaudio.corpus.encode import Encoder

@@ -121,6 +121,17 @@ sys.exit(main(sys.argv[2:]))
             self.assertIn(text, done.stderr)
             self.assertNotIn("Traceback", done.stderr)
 
+    def test_what_cannot_be_written_or_served_is_told_before_anything_plays(self):
+        # Would play for ever.
+        line = ["--", "audiotestsrc", "!", "fakesink"]
+        for words, text in [(["--json", "/nonexistent/a.json"], "No such file or directory: '/nonexistent/a.json'"),
+                            (["--html", str(self.folder)], f"Is a directory: '{self.folder}'"),
+                            (["--prometheus", "65536"], "65536 is no port: give 1 to 65535")]:
+            done = cli("run", *words, *line)
+            self.assertEqual(done.returncode, 2, words)
+            self.assertIn(text, done.stderr)
+            self.assertNotIn("Traceback", done.stderr)
+
     def interrupt(self, line, times):
         path = self.folder / "run.json"
         process = subprocess.Popen(

@@ -144,6 +144,7 @@ def main(args: argparse.Namespace) -> int:
         finally:
             for s, handler in before.items():
                 signal.signal(s, handler)
+            stop.close()
     except (OptionError, InputError, LedgerError, StorageError, MissingPackage) as e:
         print(f"gstrustaudio: {e}", file=sys.stderr)
         return 2

@@ -44,7 +44,7 @@ def find(
 ) -> Iterator[Found]:
     """All files that ``inputs`` name, in the order in which they come: files, folders (with all below them but the
     folders ``without``), globs, manifests and URLs. The same file may come twice."""
-    left_out = frozenset(map(os.path.realpath, without))
+    left_out = frozenset(os.path.realpath(folder) for folder in without)
     for name in inputs:
         yield from _one(name, extensions, left_out)
 

@@ -67,6 +67,11 @@ class Stop:
         """Takes what made `fileno` readable."""
         self._reader.recv(64)
 
+    def close(self) -> None:
+        """No more is asked."""
+        self._reader.close()
+        self._writer.close()
+
 
 class _Process:
     """A worker, seen from its driver."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Callable, Dict, Iterator, Optional, Protocol, Sequence, Tuple
 
 from .inputs import EXTENSIONS, Found, find
-from .ledger import LEDGER, Ledger
+from .ledger import LEDGER, Ledger, LedgerError
 from .names import is_url
 from .options import Options
 from .parquet import arrow
@@ -111,6 +111,8 @@ def run(job: Job, options: Options, stop: Stop, make: EngineMaker = local_engine
         if job.retry_failed:
             ledger.retry_failed()
         return _Run(job, options, stop, make, ledger, os.path.join(work, "scratch")).all()
+    except sqlite3.OperationalError as e:
+        raise LedgerError(f"{work}: the ledger cannot be written: {e}; make room, or give another folder by --work") from e
     finally:
         ledger.close()
 
