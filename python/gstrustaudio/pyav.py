@@ -9,7 +9,8 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
+from operator import index
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
 import av
 import numpy as np
@@ -26,6 +27,22 @@ _MIXED = ["mono", "stereo", "quad", "5.1", "7.1"]
 _UNKNOWN = ["1 channels", "2 channels"]
 
 _Key = Tuple[str, str, int]
+
+
+def _name(of: Any) -> Any:
+    """FFmpeg's name of a format or layout, which PyAV has objects for, too."""
+    return getattr(of, "name", of)
+
+
+def _rate(rate: Any) -> int:
+    """A rate that a caller gave."""
+    try:
+        hertz = index(rate)
+    except TypeError:
+        raise TypeError(f"rate: expected a whole number of Hz, got {rate!r}") from None
+    if not 0 < hertz < 2**31:
+        raise ValueError(f"rate: expected 1 Hz to 2147483647 Hz, got {hertz}")
+    return hertz
 
 
 def _packed(name: str) -> str:
@@ -113,8 +130,8 @@ def _whole(frame: Any, dtype: Any) -> Any:
 
 def to_frame(
     array: Any,
-    format: str,
-    layout: str,
+    format: Union[str, av.AudioFormat],
+    layout: Union[str, av.AudioLayout],
     rate: int,
     pts: Optional[int] = None,
     time_base: Optional[Fraction] = None,
@@ -126,8 +143,8 @@ def to_frame(
     array : numpy.ndarray
         ``(samples, channels)`` for a packed `format`, ``(channels, samples)`` for a planar one, of its
         dtype.
-    format, layout : str
-        FFmpeg's names, such as 'fltp' and 'stereo'.
+    format, layout : str, av.AudioFormat, av.AudioLayout
+        FFmpeg's names, such as 'fltp' and 'stereo', or PyAV's objects.
     rate : int
         Hz.
     pts : int, optional
@@ -154,8 +171,10 @@ def to_frame(
     >>> frame.samples, frame.pts, frame.time_base
     (480, 960, Fraction(1, 48000))
     """
+    format, layout, rate = _name(format), _name(layout), _rate(rate)
     dtype = np.dtype(_DTYPES[_packed(format)])
     planar = format.endswith("p")
+    array = np.asarray(array)
     if array.dtype != dtype:
         raise TypeError(f"array: expected dtype {dtype} for format '{format}', got {array.dtype}")
     channels = av.AudioLayout(layout).nb_channels
@@ -180,8 +199,8 @@ def _frame(format: str, layout: str, samples: int, rate: int, pts: Optional[int]
 def process_frames(
     frames: Iterable[Any],
     *,
-    format: Optional[str] = None,
-    layout: Optional[str] = None,
+    format: Union[str, av.AudioFormat, None] = None,
+    layout: Union[str, av.AudioLayout, None] = None,
     rate: Optional[int] = None,
     quality: Any = "HQ",
     engine: Any = "auto",
@@ -202,8 +221,8 @@ def process_frames(
     ----------
     frames : iterable of av.AudioFrame
         As decoded. None in it, as PyAV gives at the end, is passed over.
-    format, layout : str, optional
-        FFmpeg's names, such as 's16' and 'mono'.
+    format, layout : str, av.AudioFormat, av.AudioLayout, optional
+        FFmpeg's names, such as 's16' and 'mono', or PyAV's objects.
     rate : int, optional
         Hz.
     quality, engine
@@ -222,8 +241,10 @@ def process_frames(
 
     Raises
     ------
+    TypeError
+        What is no frame of audio, or a rate that is no whole number.
     ValueError
-        A format that is not known, or a layout that needs a `mix_matrix`.
+        A format that is not known, a rate that there is none of, or a layout that needs a `mix_matrix`.
 
     Examples
     --------
@@ -235,12 +256,14 @@ def process_frames(
     """
     line: Optional[_Line] = None
     wanted: Dict[str, Any] = {
-        "format": format, "layout": layout, "rate": rate, "quality": quality, "engine": engine,
+        "format": _name(format), "layout": _name(layout), "rate": None if rate is None else _rate(rate), "quality": quality, "engine": engine,
         "mix_matrix": mix_matrix, "dither": dither, "noise_shaping": noise_shaping, "function": function,
     }
     for frame in frames:
         if frame is None:
             continue
+        if not isinstance(frame, av.AudioFrame):
+            raise TypeError(f"frames: expected av.AudioFrame, got {type(frame).__name__}")
         if line is not None and not line.continues(frame):
             yield from line.finish()
             line = None
@@ -343,10 +366,9 @@ class _Line:
         if self.function is not None:
             x = self._shaped(whole)
             y = self.function(x)
-            if y.shape != x.shape or y.dtype != x.dtype:
-                raise ValueError(
-                    f"function: expected to return {x.dtype} of shape {x.shape}, got {y.dtype} of shape {y.shape}"
-                )
+            if not isinstance(y, np.ndarray) or y.shape != x.shape or y.dtype != x.dtype:
+                got = f"{y.dtype} of shape {y.shape}" if isinstance(y, np.ndarray) else type(y).__name__
+                raise ValueError(f"function: expected to return {x.dtype} of shape {x.shape}, got {got}")
             if y is not x:
                 x[...] = y
         return frame

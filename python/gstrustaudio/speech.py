@@ -9,7 +9,7 @@ mean. NaN counts as 0, and what is more than 24 dB over full scale as that. The 
 from __future__ import annotations
 
 import math
-from typing import Any, Callable, Dict, List, Literal, NamedTuple, Optional, Tuple, Union, cast, overload
+from typing import Any, Callable, Dict, List, Literal, NamedTuple, NoReturn, Optional, Tuple, Union, cast, overload
 
 from numpy import float32
 from numpy.typing import ArrayLike, NDArray
@@ -325,6 +325,10 @@ class SpeechDetector:
         self._native = _native.Detector(
             rate, channels, _choice(detector, look_ahead_ms, 30, energy_threshold),
             (threshold, _release(threshold, neg_threshold)), times)
+
+    def __reduce__(self) -> NoReturn:
+        # A copy that copy.copy made would hear with the same ears.
+        raise TypeError("a SpeechDetector is in the midst of its stream and cannot be copied or pickled: make another one")
 
     def push(self, x: ArrayLike) -> SpeechChunk:
         """Takes the next chunk.

@@ -107,7 +107,8 @@ impl<'py> Array<'py> {
         let format = format_of(&descr).ok_or_else(|| {
             PyTypeError::new_err(format!(
                 "{name}: expected samples of int8, uint8, int16, uint16, int32, uint32, float32 or \
-                 float64, got dtype {descr}"
+                 float64, got dtype {descr}{}",
+                advice(&descr, name)
             ))
         })?;
         Ok(Self {
@@ -280,11 +281,27 @@ fn format_of(descr: &Bound<'_, PyArrayDescr>) -> Option<SampleFormat> {
     })
 }
 
+/// What makes samples of numbers that are none.
+fn advice(descr: &Bound<'_, PyArrayDescr>, name: &str) -> String {
+    match descr.kind() {
+        b'f' => format!(": {name}.astype('float32') is of one of them"),
+        b'i' | b'u' => {
+            format!(": divide {name} by its full scale, which such a dtype does not tell")
+        }
+        _ => String::new(),
+    }
+}
+
 /// The format of what a caller passed as `dtype`.
 pub fn format_named(dtype: &Bound<'_, PyAny>) -> PyResult<SampleFormat> {
-    let descr = PyArrayDescr::new(dtype.py(), dtype)?;
-    format_of(&descr)
-        .ok_or_else(|| PyTypeError::new_err(format!("dtype: expected one of samples, got {descr}")))
+    let descr = PyArrayDescr::new(dtype.py(), dtype);
+    let format = descr.ok().and_then(|descr| format_of(&descr));
+    format.ok_or_else(|| {
+        PyTypeError::new_err(format!(
+            "dtype: expected int8, uint8, int16, uint16, int32, uint32, float32, float64 or, of convert, a \
+             format such as 'S24LE', got {dtype}"
+        ))
+    })
 }
 
 /// The same format in the machine's byte order.

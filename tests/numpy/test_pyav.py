@@ -85,6 +85,14 @@ class Frames(Case):
                     self.assertEqual(f.pts, at)
                     at += f.samples
 
+    def test_formats_and_layouts_of_pyav_are_their_names(self) -> None:
+        x = noise((100, 2), "float32")
+        frame = to_frame(x, av.AudioFormat("flt"), av.AudioLayout("stereo"), 48000)
+        (made,) = process_frames([frame], format=av.AudioFormat("s16"), layout=av.AudioLayout("mono"))
+        (named,) = process_frames([frame], format="s16", layout="mono")
+        self.assertEqual((made.format.name, made.layout.name), ("s16", "mono"))
+        self.same(to_array(made), to_array(named))
+
     def test_the_narrow_format_comes_last(self) -> None:
         x = noise((9600, 1), "float32")
         got = joined(process_frames(frames(x, "flt", "mono", 48000), format="s16", rate=16000, dither="none"))
@@ -180,6 +188,19 @@ class Frames(Case):
                     "'dbl', 'dblp', got 's24'", lambda: to_frame(x, "s24", "stereo", 48000))
         self.raises(ValueError, "layout: 'stereo' to '4.0' needs a mix_matrix; without go 'mono', 'stereo', 'quad', "
                     "'5.1', '7.1'", lambda: list(process_frames(frames(x, "flt", "stereo", 48000), layout="4.0")))
+        frame = to_frame(x, "flt", "stereo", 48000)
+        for words, kind, options in [
+            ("rate: expected 1 Hz to 2147483647 Hz, got 0", ValueError, {"rate": 0}),
+            ("rate: expected 1 Hz to 2147483647 Hz, got -1", ValueError, {"rate": -1}),
+            ("rate: expected a whole number of Hz, got '16000'", TypeError, {"rate": "16000"}),
+            ("rate: expected a whole number of Hz, got 16000.0", TypeError, {"rate": 16000.0}),
+            ("function: expected to return float32 of shape (100, 2), got NoneType", ValueError, {"function": lambda x: None}),
+        ]:
+            self.raises(kind, words, lambda options=options: list(process_frames([frame], **options)))
+        self.raises(TypeError, "frames: expected av.AudioFrame, got ndarray", lambda: list(process_frames([x])))
+        self.raises(ValueError, "rate: expected 1 Hz to 2147483647 Hz, got 0", lambda: to_frame(x, "flt", "stereo", 0))
+        self.raises(TypeError, "array: expected dtype float32 for format 'flt', got float64",
+                    lambda: to_frame([[0.0]], "flt", "mono", 8000))
         self.raises(ValueError, "function: expected to return float32 of shape (100, 2), got float32 of shape (2,)",
                     lambda: list(process_frames(frames(x, "flt", "stereo", 48000), function=lambda a: a[0])))
 

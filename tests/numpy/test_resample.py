@@ -130,7 +130,11 @@ class Whole(Case):
         x = noise((300, 2), "float32")
         cases = [
             (TypeError, "x: expected samples of int8, uint8, int16, uint16, int32, uint32, float32 or float64, got "
-             "dtype float16", lambda: resample(x.astype("f2"), 3, 2)),
+             "dtype float16: x.astype('float32') is of one of them", lambda: resample(x.astype("f2"), 3, 2)),
+            (TypeError, "x: expected samples of int8, uint8, int16, uint16, int32, uint32, float32 or float64, got "
+             "dtype int64: divide x by its full scale, which such a dtype does not tell", lambda: resample([1, 2], 3, 2)),
+            (TypeError, "x: expected samples of int8, uint8, int16, uint16, int32, uint32, float32 or float64, got "
+             "dtype object", lambda: resample(None, 3, 2)),
             (TypeError, "x: expected dtype int16, int32, float32 or float64, got uint8",
              lambda: resample(x.astype("u1"), 3, 2)),
             (ValueError, "x: expected an array of at least one axis, got a single number", lambda: resample(1.0, 3, 2)),

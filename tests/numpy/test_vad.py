@@ -1,5 +1,7 @@
 """Speech detection of arrays."""
+import copy
 import doctest
+import pickle
 import signal
 import sys
 import threading
@@ -267,6 +269,11 @@ class Streams(unittest.TestCase):
         _, third = heard(detector, [x])
         self.assertEqual([e.segment for e in third], [1, 1])
 
+    def test_a_stream_has_one_detector(self):
+        for copies in (copy.copy, copy.deepcopy, pickle.dumps):
+            with self.assertRaisesRegex(TypeError, "cannot be copied or pickled: make another one"):
+                copies(SpeechDetector(RATE))
+
     def test_a_second_thread_gets_an_error(self):
         detector = SpeechDetector(RATE, detector="neural")
         x = np.zeros(RATE * 20, "f4")
@@ -323,6 +330,7 @@ class Errors(unittest.TestCase):
         for call, kind, text in [
             (lambda: probabilities(x, 7999), ValueError, "rate: expected 8000 to 768000 Hz, got 7999"),
             (lambda: probabilities(x.astype("c8"), RATE), TypeError, "x: expected samples of"),
+            (lambda: probabilities(x.astype("f2"), RATE), TypeError, "float16: x.astype('float32') is of one of them"),
             (lambda: probabilities("text", RATE), TypeError, "x: expected"),
             (lambda: probabilities(x.reshape(2, 2, 400), RATE), ValueError,
              "x: expected shape (frames,) or (frames, channels), got (2, 2, 400)"),
