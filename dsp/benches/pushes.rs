@@ -20,7 +20,7 @@ use rustaudio_dsp::{Frames, Layout};
 type Push = Box<dyn FnMut(usize, &mut dyn FnMut(&[u8]))>;
 type Case = (&'static str, fn() -> Push);
 
-const CASES: [Case; 26] = [
+const CASES: [Case; 28] = [
     ("resample q4 48>16 F32 mono", || {
         resample("F32LE", 4, Polyphase, (48_000, 16_000, 1))
     }),
@@ -99,6 +99,12 @@ const CASES: [Case; 26] = [
     ("convert F32 stereo>S16 mono, tpdf", || {
         mono("F32LE", "S16LE", Dither::Tpdf)
     }),
+    ("convert S16 5.1>F32 stereo", || {
+        converted(("S16LE", FIVE_ONE), ("F32LE", STEREO), Dither::None)
+    }),
+    ("convert S16 5.1>S16 stereo, tpdf", || {
+        converted(("S16LE", FIVE_ONE), ("S16LE", STEREO), Dither::Tpdf)
+    }),
 ];
 
 use EngineChoice::{Fft, Polyphase, Sinc};
@@ -173,31 +179,40 @@ fn format(name: &str) -> SampleFormat {
     SampleFormat::from_name(name).expect("a format")
 }
 
-/// Stereo.
+/// Positions as a mask, as GStreamer has them.
+const STEREO: u64 = 0x3;
+const FIVE_ONE: u64 = 0x3f;
+/// Of one channel there is none.
+const MONO: u64 = 0;
+
 fn convert(from: &str, to: &str, dither: Dither) -> Push {
-    converted(from, (to, Position::from_mask(3)), dither)
+    converted((from, STEREO), (to, STEREO), dither)
 }
 
-/// From stereo.
 fn mono(from: &str, to: &str, dither: Dither) -> Push {
-    converted(from, (to, vec![Position::Mono]), dither)
+    converted((from, STEREO), (to, MONO), dither)
 }
 
-fn converted(from: &str, (to, positions): (&str, Vec<Position>), dither: Dither) -> Push {
-    let side = |name, channels| Side {
+fn converted(from: (&str, u64), to: (&str, u64), dither: Dither) -> Push {
+    let positions = |mask| match mask {
+        MONO => vec![Position::Mono],
+        mask => Position::from_mask(mask),
+    };
+    let [ins, outs] = [from.1, to.1].map(positions);
+    let side = |name, positions: &[Position]| Side {
         format: format(name),
-        channels,
+        channels: positions.len(),
         layout: Layout::Interleaved,
     };
-    let (from, to) = (side(from, 2), side(to, positions.len()));
-    let stereo = Channels::Positioned(Position::from_mask(3));
-    let mix = Matrix::between(&stereo, &Channels::Positioned(positions)).expect("a mix");
+    let (from, to) = (side(from.0, &ins), side(to.0, &outs));
+    let [ins, outs] = [ins, outs].map(Channels::Positioned);
+    let mix = Matrix::between(&ins, &outs).expect("a mix");
     let quantisation = Quantisation {
         dither,
         ..Quantisation::default()
     };
     let mut converter = Converter::new(from, to, &mix, quantisation, 1).expect("a converter");
-    let input = sound(from.format, 48_000, 2);
+    let input = sound(from.format, 48_000, from.channels);
     let mut output = vec![0; 480 * to.frame_size()];
     Box::new(move |n, done| {
         let source = Frames::interleaved(&input[n % input.len()], 480);

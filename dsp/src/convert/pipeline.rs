@@ -8,6 +8,7 @@ use super::{Pack, SampleFormat, Unpack, Work};
 use crate::audio::Frames;
 use crate::simd::Level;
 use crate::simd::convert_mix::{Fused, Mix};
+use crate::simd::convert_noise::LANES;
 use crate::simd::convert_shape::{Filter, Shape};
 
 /// Samples of a block: all blocks of a conversion stay in the first cache.
@@ -137,12 +138,15 @@ impl<W: Blend> Pipeline<W> {
         } = shared;
         let widest = input.channels.max(output.channels).max(1);
         let fused = match &remix {
-            Remix::Mix(mix) if !input.is_planar() => W::fused(mix, input.format, level),
+            Remix::Mix(mix) if !input.is_planar() && !output.is_planar() => {
+                W::fused(mix, input.format, level)
+            }
             _ => None,
         };
         let frames = match fused {
             Some(_) => FUSED,
-            None => (BLOCK / widest).max(1),
+            // Whole rounds of noise, which so is the same in blocks of any length.
+            None => (BLOCK / widest / LANES).max(1) * LANES,
         };
         let flat = matches!(remix, Remix::Identity)
             && input.is_planar() == output.is_planar()
@@ -198,8 +202,8 @@ impl<W: Blend> Pipeline<W> {
 
     /// `dst` is as long as `src` needs.
     pub fn run(&mut self, src: &Frames<'_>, dst: &mut [u8]) -> Result<(), ConvertError> {
-        if let Some(fused) = self.fused {
-            self.run_fused(&fused, src.plane(0, self.input.frame_size())?, dst);
+        if self.fused.is_some() {
+            self.run_fused(src.plane(0, self.input.frame_size())?, dst);
             return Ok(());
         }
         if !self.flat {
@@ -261,7 +265,8 @@ impl<W: Blend> Pipeline<W> {
     }
 
     /// One pass where the output is native, else two by blocks.
-    fn run_fused(&mut self, fused: &Fused, src: &[u8], dst: &mut [u8]) {
+    fn run_fused(&mut self, src: &[u8], dst: &mut [u8]) {
+        let Some(fused) = &self.fused else { return };
         if matches!(self.quantise, Quantise::Round)
             && self.output.format == W::NATIVE
             && let Ok(dst) = bytemuck::try_cast_slice_mut(dst)
@@ -271,8 +276,8 @@ impl<W: Blend> Pipeline<W> {
         let (from, to) = (self.input.frame_size(), self.output.frame_size());
         let blocks = src.chunks(self.frames * from);
         for (src, dst) in blocks.zip(dst.chunks_mut(self.frames * to)) {
-            let n = dst.len() / to;
-            let remixed = &mut filled(&mut self.remixed, self.frames)[..n];
+            let (n, outs) = (dst.len() / self.output.format.size(), self.output.channels);
+            let remixed = &mut filled(&mut self.remixed, self.frames * outs)[..n];
             W::mix_bytes(fused, src, remixed);
             match &mut self.quantise {
                 Quantise::Dither(noise) => self.pack.run_dithered(remixed, noise.next(n), dst),

@@ -408,3 +408,54 @@ fn scratch_is_held_where_neither_end_can_be_worked_on_as_it_lies() {
     assert_eq!(held("S16LE", "S16LE", 1, Dither::None), frames(128));
     assert_eq!(held("S16LE", "S16LE", 1, Dither::Tpdf), frames(2 * 128));
 }
+
+/// What interleaved `bytes` of `from` become in `to`, dithered as it is by default.
+fn mixed(from: &str, to: &str, matrix: &Matrix, level: Level, bytes: &[u8]) -> Vec<u8> {
+    let side = |name, channels| Side {
+        format: SampleFormat::from_name(name).unwrap(),
+        channels,
+        layout: Layout::Interleaved,
+    };
+    let (from, to) = (side(from, matrix.inputs()), side(to, matrix.outputs()));
+    let frames = bytes.len() / from.frame_size();
+    let quantisation = Quantisation::default();
+    let mut converter = Converter::with_level(from, to, matrix, quantisation, 7, level).unwrap();
+    let mut made = vec![0; frames * to.frame_size()];
+    let input = Frames::interleaved(bytes, frames);
+    converter.convert(input, &mut made).unwrap();
+    made
+}
+
+/// Little-endian ones are mixed as they lie, others are unpacked first.
+#[test]
+fn samples_of_16_bits_are_mixed_alike_in_either_byte_order() {
+    let mut state = 9u32;
+    let mut random = move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 16) as u16
+    };
+    for (ins, outs) in [(2, 1), (2, 2), (6, 1), (6, 2), (8, 1), (8, 2), (3, 2)] {
+        let mut row = || (0..ins).map(|_| f32::from(random()) / 5e4 - 0.7).collect();
+        let rows: Vec<Vec<f32>> = (0..outs).map(|_| row()).collect();
+        let matrix = Matrix::from_rows(&rows).unwrap();
+        for frames in [0, 1, 2, 15, 33, 480, 1500] {
+            let edges = [0x8000, 0x7fff, 0xffff, 0];
+            let samples =
+                (0..ins * frames).map(|i| edges.get(i).copied().unwrap_or_else(&mut random));
+            let samples: Vec<u16> = samples.collect();
+            let little: Vec<u8> = samples.iter().flat_map(|s| s.to_le_bytes()).collect();
+            let big: Vec<u8> = samples.iter().flat_map(|s| s.to_be_bytes()).collect();
+            for (level, to) in Level::available()
+                .into_iter()
+                .flat_map(|l| [(l, "F32LE"), (l, "S16LE")])
+            {
+                let straight = mixed("S16LE", to, &matrix, level, &little);
+                let unpacked = mixed("S16BE", to, &matrix, level, &big);
+                assert_eq!(
+                    straight, unpacked,
+                    "{level:?}: {frames} frames of {ins} to {outs} of {to}"
+                );
+            }
+        }
+    }
+}

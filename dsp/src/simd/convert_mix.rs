@@ -102,17 +102,34 @@ fn fixed_body<W: Float, const I: usize, const O: usize, const FMA: bool>(
     }
 }
 
-/// Two channels of 16-bit samples to one, the same bits as of unpacking and [`fixed_body`]. Both samples of a
-/// frame lie in one word, which needs no shuffles to be taken apart.
+/// `P` pairs of channels of 16-bit samples, as they lie, to `O` channels: the same bits as of unpacking and
+/// [`fixed_body`]. Both samples of a pair lie in one word, which needs no shuffles to be taken apart; the weights
+/// are for a full scale of 2^31.
 #[inline(always)]
-fn fused_body<const FMA: bool>(src: &[u8], weights: &[f32; 2], dst: &mut [f32]) {
-    const UNIT: f32 = 1.0 / 32_768.0;
-    let [left, right] = *weights;
-    for (x, y) in src.as_chunks().0.iter().zip(dst) {
-        let frame = i32::from_le_bytes(*x);
-        let (l, r) = (frame << 16 >> 16, frame >> 16);
-        let acc = accumulate::<f32, FMA>(l as f32 * UNIT, left, 0.0);
-        *y = accumulate::<f32, FMA>(r as f32 * UNIT, right, acc);
+fn fused_body<const P: usize, const O: usize, const FMA: bool>(
+    src: &[u8],
+    weights: &[f32],
+    dst: &mut [f32],
+) {
+    let (words, _) = src.as_chunks::<4>();
+    let (dst, _) = dst.as_chunks_mut::<O>();
+    let mut m = [[[0.0; O]; 2]; P];
+    let all = m.as_flattened_mut().as_flattened_mut();
+    for (m, w) in all.iter_mut().zip(weights) {
+        *m = *w;
+    }
+    for (x, y) in words.as_chunks::<P>().0.iter().zip(dst) {
+        let mut acc = [0.0; O];
+        for p in 0..P {
+            let word = u32::from_le_bytes(x[p]);
+            let pair = [word << 16, word & 0xffff_0000].map(|v| v.cast_signed() as f32);
+            for (x, m) in pair.into_iter().zip(&m[p]) {
+                for o in 0..O {
+                    acc[o] = accumulate::<f32, FMA>(x, m[o], acc[o]);
+                }
+            }
+        }
+        *y = acc;
     }
 }
 
@@ -169,8 +186,10 @@ macro_rules! level {
                 fixed_body::<W, I, O, $fma>(src, weights, dst)
             }
             $(#[$attr])*
-            pub(super) fn fused(src: &[u8], weights: &[f32; 2], dst: &mut [f32]) {
-                fused_body::<$fma>(src, weights, dst)
+            pub(super) fn fused<const P: usize, const O: usize>(
+                src: &[u8], weights: &[f32], dst: &mut [f32],
+            ) {
+                fused_body::<P, O, $fma>(src, weights, dst)
             }
             $(#[$attr])*
             pub(super) fn swap<const N: usize>(data: &mut [u8]) where [u8; N]: Pod {
@@ -311,42 +330,48 @@ impl<W: Mixed> Mix<W> {
     }
 }
 
-type FusedFn = unsafe fn(&[u8], &[f32; 2], &mut [f32]);
+type FusedFn = unsafe fn(&[u8], &[f32], &mut [f32]);
 
-/// Mixes two channels of 16-bit samples to one as they are read, with nothing held in between.
-#[derive(Clone, Copy, Debug)]
+/// Mixes 16-bit samples as they are read, with nothing held in between.
+#[derive(Clone, Debug)]
 pub struct Fused {
     run: FusedFn,
-    weights: [f32; 2],
-}
-
-fn fused(level: Level) -> FusedFn {
-    match level.0 {
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 { .. } => avx2::fused,
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 { .. } => avx512::fused,
-        _ => portable::fused,
-    }
+    /// Bytes of a frame, and output channels.
+    frame: usize,
+    outputs: usize,
+    weights: Vec<f32>,
 }
 
 impl Fused {
     /// What `mix` does after samples of `format` have been unpacked, where there is a kernel for both.
     pub fn new(mix: &Mix<f32>, format: SampleFormat, level: Level) -> Option<Self> {
-        let weights = mix.weights[..].try_into().ok()?;
-        let fits = (mix.inputs, mix.outputs, format) == (2, 1, SampleFormat::S16LE);
-        fits.then_some(Self {
-            run: fused(level),
-            weights,
+        if format != SampleFormat::S16LE {
+            return None;
+        }
+        let run: FusedFn = match (mix.inputs, mix.outputs) {
+            (2, 1) => pick!(level, fused::<; 1, 1>),
+            (2, 2) => pick!(level, fused::<; 1, 2>),
+            (6, 1) => pick!(level, fused::<; 3, 1>),
+            (6, 2) => pick!(level, fused::<; 3, 2>),
+            (8, 1) => pick!(level, fused::<; 4, 1>),
+            (8, 2) => pick!(level, fused::<; 4, 2>),
+            _ => return None,
+        };
+        Some(Self {
+            run,
+            frame: mix.inputs * format.size(),
+            outputs: mix.outputs,
+            // Exact: a power of two.
+            weights: mix.weights.iter().map(|w| w / 2_147_483_648.0).collect(),
         })
     }
 
-    /// Mixes `dst.len()` frames.
+    /// Mixes the frames of `src` into those of `dst`, as many of them.
     ///
     /// # Panics
-    /// If `src` is not as many frames long.
+    /// If there are not as many.
     pub fn run(&self, src: &[u8], dst: &mut [f32]) {
-        assert_eq!(src.len(), dst.len() * 4);
+        assert_eq!(src.len() * self.outputs, dst.len() * self.frame);
         // SAFETY: the constructor chooses only kernels whose instructions this machine has.
         unsafe { (self.run)(src, &self.weights, dst) }
     }
@@ -460,18 +485,22 @@ mod tests {
         let format = SampleFormat::S16LE;
         // All loudnesses, full scale among them.
         let samples = |k: usize| ((k * k * 77) as u16).to_le_bytes();
-        for level in Level::available() {
-            let mix = Mix::<f32>::new(2, 1, level, |_, i| [0.3, 0.7][i]);
+        let channels = [2, 6, 8].into_iter().flat_map(|i| [(i, 1), (i, 2)]);
+        for (level, (ins, outs)) in
+            channels.flat_map(|c| Level::available().into_iter().map(move |l| (l, c)))
+        {
+            let m = wave(ins * outs);
+            let mix = Mix::<f32>::new(ins, outs, level, |o, i| m[o * ins + i]);
             let fused = Fused::new(&mix, format, level).unwrap();
             let unpack = super::super::convert::Unpack::<f32>::with_level(format, level);
             for frames in [0, 1, 15, 16, 17, 480, 1000] {
-                let bytes: Vec<u8> = (0..2 * frames).flat_map(samples).collect();
-                let mut unpacked = vec![0.0; 2 * frames];
+                let bytes: Vec<u8> = (0..ins * frames).flat_map(samples).collect();
+                let mut unpacked = vec![0.0; ins * frames];
                 unpack.run(&bytes, &mut unpacked);
-                let (mut wanted, mut got) = (vec![9.0; frames], vec![8.0; frames]);
+                let (mut wanted, mut got) = (vec![9.0; outs * frames], vec![8.0; outs * frames]);
                 mix.run(&unpacked, &mut wanted);
                 fused.run(&bytes, &mut got);
-                assert_eq!(got, wanted, "{level:?} {frames}");
+                assert_eq!(got, wanted, "{level:?}: {frames} of {ins} to {outs}");
             }
         }
         let mix = |inputs, outputs| Mix::<f32>::new(inputs, outputs, Level::PORTABLE, |_, _| 1.0);
