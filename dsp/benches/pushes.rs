@@ -20,7 +20,7 @@ use rustaudio_dsp::{Frames, Layout};
 type Push = Box<dyn FnMut(usize, &mut dyn FnMut(&[u8]))>;
 type Case = (&'static str, fn() -> Push);
 
-const CASES: [Case; 28] = [
+const CASES: [Case; 36] = [
     ("resample q4 48>16 F32 mono", || {
         resample("F32LE", 4, Polyphase, (48_000, 16_000, 1))
     }),
@@ -65,6 +65,30 @@ const CASES: [Case; 28] = [
     }),
     ("resample q4 free 44.1>48 F32 stereo", || {
         free("F32LE", (44_100, 48_000, 2))
+    }),
+    ("resample q8 within 8.2 ms 48>16 F32 mono", || {
+        within(8.2, (48_000, 16_000, 1))
+    }),
+    ("resample q8 within 8.2 ms 48>16 F32 stereo", || {
+        within(8.2, (48_000, 16_000, 2))
+    }),
+    ("resample q8 within 8.2 ms 16>48 F32 mono", || {
+        within(8.2, (16_000, 48_000, 1))
+    }),
+    ("resample q8 within 8.2 ms 16>48 F32 stereo", || {
+        within(8.2, (16_000, 48_000, 2))
+    }),
+    ("resample q8 within 7.1 ms 44.1>48 F32 mono", || {
+        within(7.1, (44_100, 48_000, 1))
+    }),
+    ("resample q8 within 32.6 ms 44.1>16 F32 mono", || {
+        within(32.6, (44_100, 16_000, 1))
+    }),
+    ("resample q8 within 32.6 ms 44.1>16 F32 stereo", || {
+        within(32.6, (44_100, 16_000, 2))
+    }),
+    ("resample q4 22.05>16 F32 mono", || {
+        resample("F32LE", 4, Polyphase, (22_050, 16_000, 1))
     }),
     ("convert S16>F32 stereo", || {
         convert("S16LE", "F32LE", Dither::None)
@@ -242,6 +266,18 @@ fn free(format: &str, (from, to, channels): (u32, u32, usize)) -> Push {
         Spec {
             quality: 4,
             max_latency: Some(1_000_000_000),
+            ..Spec::new(from, to, channels)
+        },
+    )
+}
+
+/// What `auto` takes where `ms` of latency are allowed.
+fn within(ms: f64, (from, to, channels): (u32, u32, usize)) -> Push {
+    push(
+        "F32LE",
+        Spec {
+            quality: 8,
+            max_latency: Some((ms * f64::from(from) / 1e3) as u64),
             ..Spec::new(from, to, channels)
         },
     )

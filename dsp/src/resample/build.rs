@@ -3,12 +3,12 @@
 //! From a plan to its engine.
 
 use super::design::Prototype;
-use super::engine::Engine;
+use super::engine::{Engine, Rounded};
 use super::fft::Blocks;
 use super::fixed::Fixed;
 use super::floats::Floats;
-use super::folded::Folded;
-use super::halves::{Doubled, Halved, Side};
+use super::folded::{Folded, Folds};
+use super::halves::{Doubled, Half, Halved, Side};
 use super::planner::Plan;
 use super::polyphase::Polyphase;
 use super::ratio::Ratio;
@@ -37,6 +37,20 @@ pub struct Design<'a> {
     pub level: Level,
 }
 
+/// `sharp` with a half-band stage before or after it.
+fn staged<T: Folds>(
+    ratio: Ratio,
+    half: Half,
+    sharp: impl Rounded<T> + 'static,
+    channels: usize,
+    level: Level,
+) -> Box<dyn Engine<T>> {
+    match half.side {
+        Side::Before => Box::new(Halved::new(ratio, half, sharp, channels, level)),
+        Side::After => Box::new(Doubled::new(ratio, half, sharp, channels, level)),
+    }
+}
+
 macro_rules! real {
     ($t:ty) => {
         impl Sample for $t {
@@ -54,19 +68,20 @@ macro_rules! real {
                     }
                     Plan::Folded(fold) => {
                         let channels = design.spec.channels;
-                        let shape = fold.shape;
+                        let inner = fold.half.map_or(ratio, |half| half.inner(ratio));
+                        let sharp = Folded::new(inner, fold.shape, channels, level);
                         match fold.half {
-                            None => Box::new(Folded::new(ratio, shape, channels, level)),
-                            Some(half) if half.side == Side::Before => {
-                                Box::new(Halved::new(ratio, half, shape, channels, level))
-                            }
-                            Some(half) => {
-                                Box::new(Doubled::new(ratio, half, shape, channels, level))
-                            }
+                            None => Box::new(sharp),
+                            Some(half) => staged(ratio, half, sharp, channels, level),
                         }
                     }
                     Plan::Fft(size) => {
                         Box::new(Blocks::new(ratio, size, design.spec.channels, level))
+                    }
+                    Plan::StagedFft { half, size } => {
+                        let channels = design.spec.channels;
+                        let sharp = Blocks::new(half.inner(ratio), size, channels, level);
+                        staged(ratio, half, sharp, channels, level)
                     }
                     Plan::Sinc(curve) => Box::new(Sinc::new(prototype, ratio, curve, level)?),
                     #[cfg(feature = "rubato")]

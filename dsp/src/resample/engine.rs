@@ -139,3 +139,19 @@ pub trait Engine<T: Grouped>: Send + Sync {
     /// Bytes held.
     fn memory(&self) -> usize;
 }
+
+/// An engine that works by rounds, so that another stage can stand before it or after it: from when on which
+/// input is needed does not depend on how outputs are asked for.
+pub trait Rounded<T: Grouped>: Engine<T> {
+    /// Input frames that the next `frames` outputs need: all before which.
+    fn needed_to(&self, frames: u64) -> i64;
+
+    /// Writes the next `frames` outputs from frame `at` on.
+    fn run_at(
+        &mut self,
+        input: &View<'_, T>,
+        out: &mut Output<'_, T::Sum>,
+        at: usize,
+        frames: usize,
+    );
+}

@@ -16,7 +16,7 @@ use rustfft::num_complex::Complex;
 use rustfft::{Fft, FftNum, FftPlanner};
 
 use super::design::kaiser_response;
-use super::engine::{Engine, Output};
+use super::engine::{Engine, Output, Rounded};
 use super::fifo::View;
 use super::ratio::{Position, Ratio};
 use super::rounds::{Rounds, dropped};
@@ -270,24 +270,7 @@ impl<T: Transformed> Engine<T> for Blocks<T> {
     }
 
     fn run(&mut self, input: &View<'_, T>, out: &mut Output<'_, T>, frames: usize) {
-        let kept = (self.size.hop * self.ratio.l) as usize;
-        let mut at = 0;
-        while at < frames {
-            while self.rounds.is_due() {
-                self.transform(input);
-            }
-            let from = self.rounds.offset();
-            let take = (kept - from).min(frames - at);
-            let range = from..from + take;
-            for (pair, outputs) in self.outputs.chunks(2).enumerate() {
-                match outputs {
-                    [a, b] => out.write_both(2 * pair, at, [&a[range.clone()], &b[range.clone()]]),
-                    _ => out.write(2 * pair, at, &outputs[0][range.clone()]),
-                }
-            }
-            at += take;
-            self.rounds.advance(take);
-        }
+        self.run_at(input, out, 0, frames);
     }
 
     fn set_correction(&mut self, correction: f64) -> bool {
@@ -298,5 +281,38 @@ impl<T: Transformed> Engine<T> for Blocks<T> {
         let outputs: usize = self.outputs.iter().map(Vec::len).sum();
         let points = self.packed.len() + self.spectrum.len() + self.scratch.len();
         points * size_of::<Complex<T>>() + outputs * size_of::<T>() + self.plan.memory()
+    }
+}
+
+impl<T: Transformed> Rounded<T> for Blocks<T> {
+    fn needed_to(&self, frames: u64) -> i64 {
+        self.rounds.needed_to(frames)
+    }
+
+    fn run_at(
+        &mut self,
+        input: &View<'_, T>,
+        out: &mut Output<'_, T>,
+        mut at: usize,
+        frames: usize,
+    ) {
+        let kept = (self.size.hop * self.ratio.l) as usize;
+        let end = at + frames;
+        while at < end {
+            while self.rounds.is_due() {
+                self.transform(input);
+            }
+            let from = self.rounds.offset();
+            let take = (kept - from).min(end - at);
+            let range = from..from + take;
+            for (pair, outputs) in self.outputs.chunks(2).enumerate() {
+                match outputs {
+                    [a, b] => out.write_both(2 * pair, at, [&a[range.clone()], &b[range.clone()]]),
+                    _ => out.write(2 * pair, at, &outputs[0][range.clone()]),
+                }
+            }
+            at += take;
+            self.rounds.advance(take);
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::array::from_fn;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::engine::{Engine, Output};
+use super::engine::{Engine, Output, Rounded};
 use super::fifo::View;
 use super::ratio::{Position, Ratio};
 use super::rounds::Rounds;
@@ -189,6 +189,11 @@ impl<T: Folds> Table<T> {
         }
     }
 
+    /// Samples of a line: so many lanes to either side of a centre.
+    fn line(&self) -> usize {
+        2 * self.lanes + 1
+    }
+
     /// `len` taps from `at` on.
     fn taps(&self, at: usize, len: usize) -> &[T] {
         &self.taps.get()[at..at + len]
@@ -203,33 +208,34 @@ pub struct Folded<T: Grouped> {
     rounds: Rounds,
     shape: Shape,
     ratio: Ratio,
+    channels: usize,
     /// Of each window the sums, then the differences, `table.padded` of them each.
-    folded: Vec<T>,
+    folded: Aligned<T>,
     /// Of each window of a group, from the sums and from the differences.
-    sums: [T; 2 * WINDOWS * GROUP],
-    /// Of each window the outputs of a block about its centre, which lies at `table.lanes`.
-    line: Vec<T>,
-    /// Of each channel, the outputs of the rounds done last.
-    outputs: Vec<Vec<T>>,
-    /// The first of these rounds.
+    sums: Aligned<T>,
+    /// The outputs of the rounds done last, a line for each, channel by channel: of a block about its centre,
+    /// which lies at `table.lanes`.
+    lines: Vec<T>,
+    /// The first of these rounds, and how many they are.
     from: u64,
+    held: usize,
 }
 
 impl<T: Folds> Folded<T> {
     pub fn new(ratio: Ratio, shape: Shape, channels: usize, level: Level) -> Self {
         let table = T::tables().get_always((ratio, shape), || Table::new(ratio, shape));
-        let zeros = |n| vec![T::default(); n];
         Self {
             kernels: T::kernels(level),
             fold: fold_kernels(level),
             rounds: shape.rounds(ratio),
             shape,
             ratio,
-            folded: zeros(WINDOWS * 2 * table.padded),
-            sums: [T::default(); 2 * WINDOWS * GROUP],
-            line: zeros(WINDOWS * (2 * table.lanes + 1)),
-            outputs: vec![Vec::new(); channels],
+            channels,
+            folded: Aligned::zeroed(WINDOWS * 2 * table.padded),
+            sums: Aligned::zeroed(2 * WINDOWS * GROUP),
+            lines: vec![T::default(); WINDOWS.max(channels) * table.line()],
             from: 0,
+            held: 0,
             table,
         }
     }
@@ -239,57 +245,17 @@ impl<T: Folds> Folded<T> {
         self.shape.units * self.ratio.l
     }
 
-    /// Input frames that the next `frames` outputs need: all before which.
-    pub fn needed_to(&self, frames: u64) -> i64 {
-        self.rounds.needed_to(frames)
-    }
-
-    /// Writes the next `frames` outputs from frame `at` on.
-    pub fn run_at(
-        &mut self,
-        input: &View<'_, T>,
-        out: &mut Output<'_, T>,
-        mut at: usize,
-        frames: usize,
-    ) {
-        let end = at + frames;
-        while at < end {
-            let from = (self.rounds.place() - self.from * self.per_round()) as usize;
-            let held = self.outputs[0].len();
-            if from >= held {
-                self.make(input, (end - at) as u64);
-                continue;
-            }
-            let take = (held - from).min(end - at);
-            let range = from..from + take;
-            for (pair, outputs) in self.outputs.chunks(2).enumerate() {
-                match outputs {
-                    [a, b] => out.write_both(2 * pair, at, [&a[range.clone()], &b[range.clone()]]),
-                    _ => out.write(2 * pair, at, &outputs[0][range.clone()]),
-                }
-            }
-            at += take;
-            self.rounds.advance(take);
-        }
-    }
-
     /// Does the next rounds, as many as `frames` more outputs need, and no more than windows.
     fn make(&mut self, input: &View<'_, T>, frames: u64) {
-        let channels = self.outputs.len();
-        let per_round = self.per_round() as usize;
-        let needed = (self.rounds.place() + frames).div_ceil(per_round as u64) - self.rounds.done();
-        let rounds = (WINDOWS / channels).max(1).min(needed as usize);
+        let needed = (self.rounds.place() + frames).div_ceil(self.per_round()) - self.rounds.done();
         self.from = self.rounds.done();
-        for output in &mut self.outputs {
-            output.resize(rounds * per_round, T::default());
+        self.held = (WINDOWS / self.channels).max(1).min(needed as usize);
+        for first in (0..self.channels).step_by(WINDOWS) {
+            let channels = first..self.channels.min(first + WINDOWS);
+            let windows = self.gather(input, channels, self.held);
+            self.multiply(first * self.held, windows);
         }
-        for first in (0..channels).step_by(WINDOWS) {
-            let channels = first..channels.min(first + WINDOWS);
-            let windows = self.gather(input, channels.clone(), rounds);
-            self.multiply(windows);
-            self.hand_out(channels, rounds);
-        }
-        for _ in 0..rounds {
+        for _ in 0..self.held {
             self.rounds.turn();
         }
     }
@@ -299,7 +265,7 @@ impl<T: Folds> Folded<T> {
         let period = (self.shape.units * self.ratio.m) as i64;
         let (rows, padded) = (&self.table.rows, self.table.padded);
         let window = rows.window;
-        let mut windows = self.folded.chunks_exact_mut(2 * self.table.padded);
+        let mut windows = self.folded.get_mut().chunks_exact_mut(2 * padded);
         let mut count = 0;
         for channel in channels {
             for round in 0..rounds {
@@ -310,7 +276,7 @@ impl<T: Folds> Folded<T> {
                 let Some(folded) = windows.next() else {
                     return count;
                 };
-                let (even, odd) = folded.split_at_mut(self.table.padded);
+                let (even, odd) = folded.split_at_mut(padded);
                 (self.fold.fold)(right, left, even, odd);
                 even[window..padded].fill(T::default());
                 odd[window..padded].fill(T::default());
@@ -320,64 +286,33 @@ impl<T: Folds> Folded<T> {
         count
     }
 
-    /// The outputs of `windows` from what they are folded to.
-    fn multiply(&mut self, windows: usize) {
+    /// The outputs of `windows` from what they are folded to, in lines from number `to` on.
+    fn multiply(&mut self, to: usize, windows: usize) {
         let table = &self.table;
         let rows = &table.rows;
-        let (stride, line) = (2 * table.padded, 2 * table.lanes + 1);
+        let line = table.line();
+        let lines = &mut self.lines[to * line..][..windows * line];
         // Lane 0 is the centre itself, the one after it, or half of that.
         let (after, before) = match (rows.block.lone, rows.block.twice % 2 != 0) {
             (true, _) => (1, 1),
             (_, true) => (0, 1),
             _ => (0, 0),
         };
+        let folded = self.folded.get();
         for (g, group) in table.groups.iter().enumerate() {
-            sum(
-                &self.kernels,
-                table,
-                group,
-                &self.folded,
-                windows,
-                &mut self.sums,
-            );
-            let (even, odd) = self.sums.split_at(WINDOWS * GROUP);
-            let lines = self.line.chunks_exact_mut(line);
-            let sums = even
-                .as_chunks::<GROUP>()
-                .0
-                .iter()
-                .zip(odd.as_chunks::<GROUP>().0);
-            for (line, (even, odd)) in lines.zip(sums).take(windows) {
-                let right: [T; GROUP] = from_fn(|i| even[i] + odd[i]);
-                let left: [T; GROUP] = from_fn(|i| even[GROUP - 1 - i] - odd[GROUP - 1 - i]);
-                let to_left = table.lanes + 1 - before - (g + 1) * GROUP;
-                line[to_left..][..GROUP].copy_from_slice(&left);
-                line[table.lanes + after + g * GROUP..][..GROUP].copy_from_slice(&right);
-            }
+            let (kernels, sums) = (&self.kernels, self.sums.get_mut());
+            sum(kernels, table, group, folded, windows, sums);
+            let (even, odd) = self.sums.get().split_at(WINDOWS * GROUP);
+            let left = table.lanes + 1 - before - (g + 1) * GROUP;
+            let right = table.lanes + after + g * GROUP;
+            (self.fold.unfold)([even, odd], lines, line, [left, right]);
         }
         if let Some(lone) = rows.lone {
             let taps = table.taps(lone, table.padded);
-            for w in 0..windows {
-                let even = &self.folded[w * stride..][..table.padded];
-                self.line[w * line + table.lanes] = (self.kernels.dot)(even, taps, table.padded);
-            }
-        }
-    }
-
-    /// Moves what the lines hold of a block to the outputs of `channels` in `rounds`.
-    fn hand_out(&mut self, channels: Range<usize>, rounds: usize) {
-        let (block, per_round) = (self.table.rows.block, self.per_round() as usize);
-        let count = block.count as usize;
-        // The centre, or the output after it, lies in the middle of the line.
-        let middle = (block.twice + 1).div_euclid(2);
-        let from = (self.table.lanes as i64 + block.first - middle) as usize;
-        let to = (block.first + self.shape.early as i64) as usize;
-        let mut lines = self.line.chunks_exact(2 * self.table.lanes + 1);
-        for output in &mut self.outputs[channels] {
-            for round in output.chunks_exact_mut(per_round).take(rounds) {
-                if let Some(line) = lines.next() {
-                    round[to..to + count].copy_from_slice(&line[from..from + count]);
-                }
+            let lines = lines.chunks_exact_mut(line);
+            for (line, folded) in lines.zip(folded.chunks_exact(2 * table.padded)) {
+                let even = &folded[..table.padded];
+                line[table.lanes] = (self.kernels.dot)(even, taps, table.padded);
             }
         }
     }
@@ -448,7 +383,7 @@ impl<T: Folds> Engine<T> for Folded<T> {
     fn seek(&mut self, position: Position) {
         self.rounds.seek(position);
         self.from = 0;
-        self.outputs.iter_mut().for_each(Vec::clear);
+        self.held = 0;
     }
 
     fn position(&self) -> Position {
@@ -476,8 +411,51 @@ impl<T: Folds> Engine<T> for Folded<T> {
     }
 
     fn memory(&self) -> usize {
-        let outputs: usize = self.outputs.iter().map(Vec::capacity).sum();
-        let samples = self.folded.len() + self.line.len() + outputs;
-        samples * size_of::<T>() + self.table.taps.bytes()
+        let scratch = self.folded.bytes() + self.sums.bytes();
+        scratch + self.lines.len() * size_of::<T>() + self.table.taps.bytes()
+    }
+}
+
+impl<T: Folds> Rounded<T> for Folded<T> {
+    fn needed_to(&self, frames: u64) -> i64 {
+        self.rounds.needed_to(frames)
+    }
+
+    fn run_at(
+        &mut self,
+        input: &View<'_, T>,
+        out: &mut Output<'_, T>,
+        mut at: usize,
+        frames: usize,
+    ) {
+        let end = at + frames;
+        let per_round = self.per_round();
+        // The centre, or the output after it, lies in the middle of a line.
+        let block = self.table.rows.block;
+        let middle = (block.twice + 1).div_euclid(2);
+        let first = (self.table.lanes as i64 + block.first - middle) as usize;
+        while at < end {
+            let from = (self.rounds.place() - self.from * per_round) as usize;
+            let round = from / per_round as usize;
+            if round >= self.held {
+                self.make(input, (end - at) as u64);
+                continue;
+            }
+            let from = from - round * per_round as usize;
+            let take = (per_round as usize - from).min(end - at);
+            let line = |channel: usize| {
+                let line = (channel * self.held + round) * self.table.line();
+                &self.lines[line + first + from..][..take]
+            };
+            for channel in (0..self.channels).step_by(2) {
+                if channel + 1 < self.channels {
+                    out.write_both(channel, at, [line(channel), line(channel + 1)]);
+                } else {
+                    out.write(channel, at, line(channel));
+                }
+            }
+            at += take;
+            self.rounds.advance(take);
+        }
     }
 }

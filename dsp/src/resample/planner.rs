@@ -20,6 +20,13 @@ pub enum Plan {
     Folded(Fold),
     /// Overlap-save with transforms of this size.
     Fft(Size),
+    /// The same with a half-band stage before or after it.
+    StagedFft {
+        /// That stage.
+        half: Half,
+        /// Of what is left of the ratio.
+        size: Size,
+    },
     /// Taps interpolated between phases; any ratio, also a varying one.
     Sinc(Curve),
     /// rubato's `Fft`, in blocks of so many times the ratio's smallest stretch.
@@ -48,7 +55,7 @@ impl Plan {
     pub fn kind(&self) -> EngineKind {
         match self {
             Self::Polyphase | Self::Folded(_) => EngineKind::Polyphase,
-            Self::Fft(_) => EngineKind::Fft,
+            Self::Fft(_) | Self::StagedFft { .. } => EngineKind::Fft,
             Self::Sinc { .. } => EngineKind::Sinc,
             Self::RubatoFft { .. } => EngineKind::RubatoFft,
             Self::RubatoSinc { .. } => EngineKind::RubatoSinc,
@@ -107,8 +114,11 @@ pub fn plan(spec: &Spec, ratio: Ratio, prototype: &Prototype, size: usize) -> Pl
             let cost = time_cost(ratio, prototype, &time_domain);
             let transformed = blocks(spec, ratio, Some(limit))
                 .map(|size| (Plan::Fft(size), fft_cost(ratio, size)));
-            let folded = folded(spec, ratio, limit).filter(|plan| SHORTER * plan.1 < cost);
-            let plans = [Some((time_domain, cost)), folded, transformed];
+            let shorter = |plan: &(Plan, f64), cost: f64| SHORTER * plan.1 < cost;
+            let folded = folded(spec, ratio, limit).filter(|plan| shorter(plan, cost));
+            let whole = transformed.as_ref().map_or(f64::INFINITY, |plan| plan.1);
+            let staged = staged(spec, ratio, limit).filter(|plan| shorter(plan, whole));
+            let plans = [Some((time_domain, cost)), folded, transformed, staged];
             let plans = plans.into_iter().flatten();
             let cheapest = plans.min_by(|a, b| a.1.total_cmp(&b.1));
             cheapest.map_or(Plan::Polyphase, |(plan, _)| plan)
@@ -164,16 +174,10 @@ fn folded(spec: &Spec, ratio: Ratio, limit: u64) -> Option<(Plan, f64)> {
         let fold = Fold { half: None, shape };
         (fold, shape.cost(ratio))
     });
-    let staged = Half::new(ratio).and_then(|half| {
-        let inner = half.inner(ratio);
-        let rest = limit.checked_sub(half.latency(ratio, 0))?;
-        let (limit, share) = match half.side {
-            Side::Before => (rest / 2, 1.0),
-            Side::After => (rest, 0.5),
-        };
-        let shape = Shape::cheapest(inner, limit)?;
-        let cost = half.cost(ratio) + share * shape.cost(inner);
-        let half = Some(half);
+    let staged = Stage::new(ratio, limit).and_then(|stage| {
+        let shape = Shape::cheapest(stage.inner, stage.limit)?;
+        let cost = stage.cost(ratio, shape.cost(stage.inner));
+        let half = Some(stage.half);
         Some((Fold { half, shape }, cost))
     });
     [alone, staged]
@@ -181,6 +185,51 @@ fn folded(spec: &Spec, ratio: Ratio, limit: u64) -> Option<(Plan, f64)> {
         .flatten()
         .min_by(|a, b| a.1.total_cmp(&b.1))
         .map(|(fold, cost)| (Plan::Folded(fold), cost))
+}
+
+/// A half-band stage, and what it leaves to the sharp filter.
+struct Stage {
+    half: Half,
+    inner: Ratio,
+    /// Input frames that the sharp filter may wait for.
+    limit: u64,
+}
+
+impl Stage {
+    /// Of `ratio` where the whole may wait for `limit` input frames.
+    fn new(ratio: Ratio, limit: u64) -> Option<Self> {
+        let half = Half::new(ratio)?;
+        let rest = limit.checked_sub(half.latency(ratio, 0))?;
+        Some(Self {
+            half,
+            inner: half.inner(ratio),
+            limit: match half.side {
+                Side::Before => rest / 2,
+                Side::After => rest,
+            },
+        })
+    }
+
+    /// Time for an output frame if the sharp filter takes `inner` for one of its own.
+    fn cost(&self, ratio: Ratio, inner: f64) -> f64 {
+        let share = match self.half.side {
+            Side::Before => 1.0,
+            Side::After => 0.5,
+        };
+        self.half.cost(ratio) + share * inner
+    }
+}
+
+/// Transforms between half the higher rate and the lower one, within `limit` input frames, and the time that
+/// they take.
+fn staged(spec: &Spec, ratio: Ratio, limit: u64) -> Option<(Plan, f64)> {
+    let stage = Stage::new(ratio, limit)?;
+    // Of windows that keep little it is not known well enough what they take.
+    let size =
+        blocks(spec, stage.inner, Some(stage.limit)).filter(|size| 2 * size.hop >= size.units)?;
+    let cost = stage.cost(ratio, fft_cost(stage.inner, size));
+    let half = stage.half;
+    Some((Plan::StagedFft { half, size }, cost))
 }
 
 /// The size that costs least, or a little more for less delay, within `max_latency` input frames.

@@ -15,6 +15,7 @@ use std::arch::x86_64::{__m256, __m256d, __m512, __m512d};
 use super::resample_fold::{self, FoldKernels};
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use super::resample_groups::Groups;
+use super::resample_half::{self, HalfKernels};
 use super::resample_pass::{Grouped, Kernels};
 use super::resample_plain as plain;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -27,9 +28,21 @@ use super::{Isa, Level};
 /// Sample types that kernels exist for.
 pub trait DotReal: Grouped<Sum = Self> {
     fn kernels(level: Level) -> Kernels<Self>;
+    /// Of half-band filters.
+    fn half_kernels(level: Level) -> HalfKernels<Self>;
 }
 
 impl DotReal for f32 {
+    fn half_kernels(level: Level) -> HalfKernels<f32> {
+        match level.0 {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 { .. } | Isa::Avx2 { .. } => resample_half::kernels::<__m256, 10>(),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => resample_half::kernels::<[float32x4_t; 2], 10>(),
+            Isa::Portable => resample_half::plain(),
+        }
+    }
+
     fn kernels(level: Level) -> Kernels<f32> {
         match level.0 {
             #[cfg(target_arch = "x86_64")]
@@ -59,6 +72,16 @@ impl DotReal for f32 {
 }
 
 impl DotReal for f64 {
+    fn half_kernels(level: Level) -> HalfKernels<f64> {
+        match level.0 {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 { .. } | Isa::Avx2 { .. } => resample_half::kernels::<__m256d, 10>(),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => resample_half::kernels::<[float64x2_t; 2], 10>(),
+            Isa::Portable => resample_half::plain(),
+        }
+    }
+
     fn kernels(level: Level) -> Kernels<f64> {
         match level.0 {
             #[cfg(target_arch = "x86_64")]
@@ -95,6 +118,11 @@ pub fn turn_kernels<T: Number>(level: Level) -> TurnKernels<T> {
 /// The kernels of symmetric filters at `level`; the bits are the same at each.
 pub fn fold_kernels<T: Number>(level: Level) -> FoldKernels<T> {
     for_level!(level, S => resample_fold::kernels::<S, T>())
+}
+
+/// The kernels of half-band filters at `level`.
+pub fn half_kernels<T: DotReal>(level: Level) -> HalfKernels<T> {
+    T::half_kernels(level)
 }
 
 /// The evaluation of taps at `level`; the bits are the same at each.

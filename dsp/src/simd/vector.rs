@@ -135,7 +135,7 @@ pub unsafe trait Vector: Copy {
 }
 
 /// Most lanes of a vector.
-const MOST: usize = 16;
+pub const MOST: usize = 16;
 
 /// Two as one, for more sums that do not wait for each other.
 // SAFETY: each half touches what a `V` does, the second behind the first.

@@ -4,6 +4,7 @@
 
 use super::process::{planes, processed};
 use super::*;
+use crate::resample::fft::Size;
 use crate::resample::halves::{Half, Side};
 use crate::resample::planner::Fold;
 use crate::resample::sharp::Sharp;
@@ -18,6 +19,16 @@ const CASES: [((u32, u32), u64, Option<Side>); 5] = [
     ((48_000, 44_100), 330, None),
     ((24_000, 16_000), 190, None),
 ];
+
+/// The same where transforms do the work between.
+const STAGED: [((u32, u32), u64, Option<Side>); 2] = [
+    ((44_100, 16_000), 1437, Some(Side::Before)),
+    ((16_000, 44_100), 521, Some(Side::After)),
+];
+
+fn all() -> impl Iterator<Item = ((u32, u32), u64, Option<Side>)> {
+    CASES.into_iter().chain(STAGED)
+}
 
 fn folded((rates, latency, _): ((u32, u32), u64, Option<Side>), channels: usize) -> Spec {
     Spec {
@@ -40,6 +51,14 @@ fn the_planner_takes_them_within_the_delay() {
     for case in CASES {
         let (_, fold) = fold_of(&folded(case, 1));
         assert_eq!(fold.half.map(|half| half.side), case.2, "{case:?}");
+    }
+    for case in STAGED {
+        let resampler = Resampler::<f32>::new(&folded(case, 1)).unwrap();
+        let Plan::StagedFft { half, size } = *resampler.plan() else {
+            panic!("{case:?}: {:?}", resampler.plan());
+        };
+        assert_eq!(Some(half.side), case.2);
+        assert_eq!(size, Size { units: 2, hop: 1 });
     }
     // As dear as the filter of the quality, and later.
     let spec = Spec {
@@ -162,7 +181,7 @@ fn outputs_are_those_of_their_filters() {
 #[test]
 fn any_chopping_and_any_reading_gives_the_same_bits() {
     let input = noise(9001, 1);
-    for case in CASES {
+    for case in all() {
         for channels in [1, 2, 3, 7] {
             let spec = folded(case, channels);
             let expected = whole::<f32>(&spec, &input);
@@ -196,7 +215,7 @@ fn any_chopping_and_any_reading_gives_the_same_bits() {
 /// behind it.
 #[test]
 fn latency_and_history_are_what_is_said() {
-    for case in CASES {
+    for case in all() {
         let spec = folded(case, 1);
         let mut resampler = Resampler::<f64>::new(&spec).unwrap();
         let latency = resampler.latency() as i64;
@@ -239,7 +258,7 @@ fn latency_and_history_are_what_is_said() {
 fn takeovers_go_on_where_the_outputs_were() {
     let frequency = 0.03;
     let input = sine(30_000, frequency);
-    for case in CASES {
+    for case in all() {
         let spec = folded(case, 1);
         let plain = Spec {
             max_latency: None,
@@ -302,7 +321,7 @@ fn tone(spec: &Spec, cycles: f64) -> (f64, f64) {
 /// noise of `f32` or little above.
 #[test]
 fn the_band_ends_at_the_nyquist_frequency() {
-    for case in CASES {
+    for case in all() {
         let spec = folded(case, 1);
         let ratio = Ratio::new(spec.in_rate, spec.out_rate).unwrap();
         let lower = ratio.l.min(ratio.m) as f64 / ratio.m as f64 / 2.0;
