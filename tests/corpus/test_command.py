@@ -305,6 +305,10 @@ class Kinds(InFolder):
         soundfile.write(self.sounds / "RF64.wav", clip, rate, subtype="PCM_24", format="RF64")
         for more in (b"\0", b"\0\0\0", b"LIST\x04\0\0", b"LIST\x01\0\0\0x"):
             (self.sounds / f"{len(more)} more.wav").write_bytes(CLIP.read_bytes() + more)
+        for size in (0, 0x7FFFF024, 0xFFFFFFFF):
+            # Of a length that was not known, as programs write it to a pipe.
+            (self.sounds / f"{size:x} written.wav").write_bytes(
+                CLIP.read_bytes()[:40] + size.to_bytes(4, "little") + CLIP.read_bytes()[44:])
         done = corpus(self.sounds, "--out", self.out)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertEqual({n: (f["source_frames"], f["num_segments"], f["warnings"]) for n, f in by_name(self.out).items()},
@@ -383,6 +387,7 @@ class Kinds(InFolder):
             "dangling.wav": ("failed", "missing", 0)})
         self.assertEqual(files["caf\\xe9 \"'!.wav"]["path_bytes"], odd)
         self.assertRegex(files["cut.flac"]["warnings"][0], r"cut short: \d\.\d\d s of the 1\.43 s")
+        self.assertEqual(files["cut.wav"]["warnings"], ["cut short: 0.62 s of the 1.43 s that it announces"])
         self.assertEqual([(files[n]["source_channels"], files[n]["source_rate"]) for n in ("surround.wav", "r96.flac", "r8.wav")],
                          [(8, 48000), (2, 96000), (1, 8000)])
         # Words are where they are, whatever the file is; an encoder's delay may be in it.

@@ -17,6 +17,8 @@ from gi.repository import Gst  # noqa: E402
 from ..messages import structure_of  # noqa: E402
 
 _BLOCK = 65536
+#: Sizes of .wav files from which on they say that it was not known, as what is written to a pipe has.
+_ENDLESS = 0x7FFF0000
 #: Format tags of .wav files that hold plain samples: integers, floats, and what says so further on.
 _PLAIN = (b"\x01\x00", b"\x03\x00", b"\xfe\xff")
 
@@ -39,16 +41,31 @@ def demuxer_of(path: str) -> str:
     return "matroskademux" if head[:4] == b"\x1a\x45\xdf\xa3" else ""
 
 
-def _is_wave(path: str) -> bool:
-    """Whether the file at ``path`` is a .wav file, whatever is in it."""
+def _wave_share(path: str) -> float:
+    """Of a .wav file, whatever is in it: what part of the bytes of samples that it announces are there, 1 where it does
+    not say. Of other files 0."""
     if not os.path.isfile(path):
-        return False
+        return 0.0
     try:
         with open(path, "rb") as f:
             head = f.read(12)
+            if head[:4] not in (b"RIFF", b"RF64") or head[8:] != b"WAVE":
+                return 0.0
+            name, size = _chunk(f)
+            while name not in (b"data", b""):
+                f.seek(size + size % 2, os.SEEK_CUR)
+                name, size = _chunk(f)
+            begin = f.tell()
+            there = f.seek(0, os.SEEK_END) - begin
     except OSError:
-        return False
-    return head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE"
+        return 0.0
+    return max(there, 1) / size if 0 <= there < size < _ENDLESS else 1.0
+
+
+def _chunk(f: Any) -> "tuple[bytes, int]":
+    """Name and size of the chunk that begins here; empty where none does."""
+    head = f.read(8)
+    return (head[:4], int.from_bytes(head[4:], "little")) if len(head) == 8 else (b"", 0)
 
 
 def _one_chain(f: Any, head: bytes) -> bool:
@@ -91,6 +108,7 @@ class Source:
     def __init__(self, pipeline: Any, into: Any, path: str, demuxer: str) -> None:
         self._pipeline, self._into = pipeline, into
         self._fd = -1
+        self._share = _wave_share(path)
         reader = self._reader(path)
         reader.set_property("blocksize", _BLOCK)
         second = Gst.ElementFactory.make(demuxer) if demuxer else None
@@ -113,7 +131,7 @@ class Source:
         """What reads the file. wavparse looks for chunks behind the samples where it may read anywhere, and in
         GStreamer 1.22 says that there are none at all where it finds less than a chunk: the byte, for instance, that
         an odd number of them is followed by. What gives it bytes in their order keeps it from that."""
-        if _is_wave(path):
+        if self._share:
             try:
                 self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             except OSError:
@@ -172,7 +190,8 @@ class Source:
         if pad is None or any(len(e.srcpads) > 1 for e in demuxers):
             return 0
         ok, duration = pad.query_duration(Gst.Format.TIME)
-        return int(duration) if ok else 0
+        # wavparse tells of what is there.
+        return int(duration / (self._share or 1)) if ok else 0
 
     def _inside(self) -> List[Any]:
         bins = [e for e in self._elements if isinstance(e, Gst.Bin)]
