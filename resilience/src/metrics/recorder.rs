@@ -134,6 +134,7 @@ struct Windows {
 
 impl Windows {
     /// Ends the current window. Where `leave` is given, it is told with what was not told before.
+    #[cold]
     fn close<L>(&mut self, leave: Option<L>) -> Option<(Window, L)> {
         self.run.absorb(&self.current);
         let told = match leave {

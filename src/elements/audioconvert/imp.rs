@@ -21,7 +21,7 @@ use crate::elements::support::frames::AudioBuffer;
 use crate::elements::support::metrics::{ElementMetrics, span};
 use crate::elements::support::pads;
 use crate::elements::support::properties::Live;
-use crate::elements::support::transform::{self, Transform, aligned_buffer};
+use crate::elements::support::transform::{self, PanicFlag, Transform, aligned_buffer};
 use crate::logging::object;
 use crate::resilience::lock;
 
@@ -44,6 +44,7 @@ pub struct AudioConvert {
     /// Downstream wants no memory of its own kind.
     plain_memory: AtomicBool,
     metrics: ElementMetrics,
+    panic_flag: PanicFlag,
     seed: u64,
 }
 
@@ -57,6 +58,7 @@ impl Default for AudioConvert {
             state: Mutex::default(),
             plain_memory: AtomicBool::new(true),
             metrics: ElementMetrics::default(),
+            panic_flag: PanicFlag::default(),
             seed: NEXT.fetch_add(1, Ordering::Relaxed),
         }
     }
@@ -253,6 +255,10 @@ impl BaseTransformImpl for AudioConvert {
 }
 
 impl Transform for AudioConvert {
+    fn panic_flag(&self) -> &PanicFlag {
+        &self.panic_flag
+    }
+
     // One that cannot be written to is converted out of place rather than copied first.
     fn transform_buffer(&self, inbuf: gst::Buffer) -> Result<Option<gst::Buffer>, gst::FlowError> {
         let mut state = lock(&self.state);
@@ -407,6 +413,7 @@ impl AudioConvert {
     }
 
     /// Takes up changed settings, from the streaming thread.
+    #[cold]
     fn rebuild(&self) -> Result<(), gst::FlowError> {
         let settings = self.settings.get();
         let infos = lock(&self.state).active.as_mut().map(|active| {
@@ -500,6 +507,7 @@ impl AudioConvert {
     }
 
     /// Says that a mix has not found its caps.
+    #[cold]
     fn warn(&self, reason: &MatrixError) {
         gst::element_imp_warning!(
             self,
@@ -508,6 +516,7 @@ impl AudioConvert {
         );
     }
 
+    #[cold]
     fn fail(&self, error: BufferError) -> gst::FlowError {
         self.metrics.add_error(&error.to_string());
         match error {

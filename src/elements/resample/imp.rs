@@ -16,7 +16,7 @@ use crate::elements::support::frames::{AudioBuffer, Partial};
 use crate::elements::support::metrics::{self, ElementMetrics};
 use crate::elements::support::pads;
 use crate::elements::support::properties::Live;
-use crate::elements::support::transform::{self, Transform};
+use crate::elements::support::transform::{self, PanicFlag, Transform};
 use crate::logging::object;
 use crate::resilience::lock;
 
@@ -28,6 +28,7 @@ pub struct RustResample {
     /// Not locked while pushing or posting.
     running: Mutex<Running>,
     metrics: ElementMetrics,
+    panic_flag: PanicFlag,
 }
 
 #[derive(Default)]
@@ -147,6 +148,7 @@ impl RustResample {
     }
 
     /// Takes over changed properties in the streaming thread.
+    #[cold]
     fn take_up_settings(&self, mut running: MutexGuard<'_, Running>) -> Result<(), StateError> {
         let before = running.state.as_ref().map(State::latency);
         let settings = self.settings.get();
@@ -214,6 +216,7 @@ impl RustResample {
     }
 
     /// Sends out the tail of the stream.
+    #[cold]
     fn drain(&self) {
         let work = self.metrics.begin();
         let tail = lock(&self.running).state.as_mut().map(State::drain);
@@ -247,6 +250,7 @@ impl RustResample {
     }
 
     /// Posts `error` as an element error.
+    #[cold]
     fn fail(&self, error: &StateError) {
         self.metrics.add_error(&error.to_string());
         match error {
@@ -268,6 +272,7 @@ impl RustResample {
     }
 
     /// Says at the first of a stream what is left out of such buffers.
+    #[cold]
     fn lose(&self, partial: &Partial) {
         self.metrics.add_dropped(1);
         if !std::mem::replace(&mut lock(&self.running).said_partial, true) {
@@ -470,6 +475,10 @@ impl BaseTransformImpl for RustResample {
 }
 
 impl Transform for RustResample {
+    fn panic_flag(&self) -> &PanicFlag {
+        &self.panic_flag
+    }
+
     fn transform_buffer(&self, buffer: gst::Buffer) -> Result<Option<gst::Buffer>, gst::FlowError> {
         let mut running = lock(&self.running);
         if !self.settings.is(&running.settings) {

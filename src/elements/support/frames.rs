@@ -56,7 +56,7 @@ impl AudioBuffer {
         } else {
             size / bpf
         };
-        let mut said = buffer.meta::<gst_audio::AudioMeta>().map(|m| m.samples());
+        let mut said = samples_said(&buffer);
         if !planar && said.is_some_and(|said| said > most) {
             remove_planes(buffer.make_mut());
             said = None;
@@ -121,6 +121,16 @@ impl AudioBuffer {
         if self.buffer.duration() != Some(duration) {
             self.buffer.make_mut().set_duration(duration);
         }
+        self.cut(segment, info)
+    }
+
+    /// See [`clip`](Self::clip).
+    #[cold]
+    fn cut(
+        self,
+        segment: &gst::FormattedSegment<gst::ClockTime>,
+        info: &gst_audio::AudioInfo,
+    ) -> Option<Self> {
         let (rate, bpf) = (info.rate(), info.bpf());
         let clipped = gst_audio::audio_buffer_clip(self.buffer, segment.upcast_ref(), rate, bpf)?;
         Some(Self {
@@ -171,6 +181,12 @@ impl AudioBuffer {
             size: self.buffer.size(),
         }
     }
+}
+
+/// Samples of each channel, by the meta of `buffer`. Nearly every buffer has no meta at all, which is soon seen.
+fn samples_said(buffer: &gst::BufferRef) -> Option<usize> {
+    buffer.iter_meta::<gst::Meta>().next()?;
+    buffer.meta::<gst_audio::AudioMeta>().map(|m| m.samples())
 }
 
 /// Says by a meta that the planes of `buffer`, of `frames` frames, follow each other without gaps.

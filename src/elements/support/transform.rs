@@ -5,8 +5,12 @@
 //! gstreamer-rs sets every virtual function of the class, overridden or not, and looks at the
 //! element's type and its panic flag in each. The two that a buffer passes without need, and the
 //! recursive stream lock that `take_queued_buffer` takes for a thread that has it already, are a
-//! fifth of what a buffer costs an element that does little.
+//! fifth of what a buffer costs an element that does little. The way to the flag leads through a map and
+//! a box, each of which has to come from memory where other streams had their turn meanwhile.
 #![allow(unsafe_code)]
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use gst::glib::translate::*;
 use gst::prelude::*;
@@ -26,6 +30,37 @@ where
 {
     /// The output for `input`; `None` where nothing of it is left. Called by the streaming thread.
     fn transform_buffer(&self, input: gst::Buffer) -> Result<Option<gst::Buffer>, gst::FlowError>;
+
+    /// Where its panic flag is.
+    fn panic_flag(&self) -> &PanicFlag;
+}
+
+/// Where gstreamer-rs keeps that an element has panicked, found once. A field of the element.
+#[derive(Debug, Default)]
+pub struct PanicFlag(AtomicPtr<AtomicBool>);
+
+impl PanicFlag {
+    /// That of `imp`, whose field this is.
+    #[inline]
+    fn of<'a, T: ElementImpl>(&'a self, imp: &'a T) -> &'a AtomicBool
+    where
+        T::Type: IsA<gst::Element>,
+    {
+        let found = self.0.load(Ordering::Relaxed);
+        // SAFETY: it was found below, and lives as long as the element that both are of.
+        unsafe { found.as_ref() }.unwrap_or_else(|| self.find(imp))
+    }
+
+    #[cold]
+    fn find<'a, T: ElementImpl>(&'a self, imp: &'a T) -> &'a AtomicBool
+    where
+        T::Type: IsA<gst::Element>,
+    {
+        let flag = imp.panicked();
+        self.0
+            .store(std::ptr::from_ref(flag).cast_mut(), Ordering::Relaxed);
+        flag
+    }
 }
 
 /// Makes buffers go to [`Transform::transform_buffer`]; from `class_init`. The element then
@@ -67,17 +102,31 @@ where
         }
         let input: gst::Buffer = from_glib_full(queued);
         let imp = (*ptr.cast::<T::Instance>()).imp();
-        gst::panic_to_error!(imp, gst::FlowReturn::Error, {
-            match imp.transform_buffer(input) {
-                Ok(buffer) => {
-                    *out = buffer.map_or(std::ptr::null_mut(), IntoGlibPtr::into_glib_ptr);
-                    gst::FlowReturn::Ok
-                }
-                Err(flow) => flow.into(),
+        if imp.panic_flag().of(imp).load(Ordering::Relaxed) {
+            return refuse(imp, || {});
+        }
+        match catch_unwind(AssertUnwindSafe(|| imp.transform_buffer(input))) {
+            Ok(Ok(buffer)) => {
+                *out = buffer.map_or(std::ptr::null_mut(), IntoGlibPtr::into_glib_ptr);
+                ffi::GST_FLOW_OK
             }
-        })
-        .into_glib()
+            Ok(Err(flow)) => gst::FlowReturn::from(flow).into_glib(),
+            Err(panic) => refuse(imp, || resume_unwind(panic)),
+        }
     }
+}
+
+/// Posts that `imp` has panicked, or what `panic` goes on to panic with, as gstreamer-rs does, and sets its flag.
+#[cold]
+fn refuse<T: ElementImpl>(imp: &T, panic: impl FnOnce()) -> ffi::GstFlowReturn
+where
+    T::Type: IsA<gst::Element>,
+{
+    gst::panic_to_error!(imp, gst::FlowReturn::Error, {
+        panic();
+        gst::FlowReturn::Error
+    })
+    .into_glib()
 }
 
 /// A buffer of `size` bytes, aligned for vectors.
@@ -130,6 +179,125 @@ pub fn with_bytes_mut<R, E: From<glib::BoolError>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    /// Passes buffers on, and panics at those marked as corrupted and at gaps.
+    #[derive(Default)]
+    pub struct Touchy {
+        panic_flag: PanicFlag,
+        seen: AtomicUsize,
+    }
+
+    #[glib::object_subclass]
+    impl ObjectSubclass for Touchy {
+        const NAME: &'static str = "GstRustTouchy";
+        type Type = Panics;
+        type ParentType = gst_base::BaseTransform;
+
+        fn class_init(class: &mut Self::Class) {
+            install::<Self>(class);
+        }
+    }
+
+    glib::wrapper! {
+        pub struct Panics(ObjectSubclass<Touchy>)
+            @extends gst_base::BaseTransform, gst::Element, gst::Object;
+    }
+
+    impl ObjectImpl for Touchy {}
+    impl GstObjectImpl for Touchy {}
+
+    impl ElementImpl for Touchy {
+        fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+            static METADATA: std::sync::LazyLock<gst::subclass::ElementMetadata> =
+                std::sync::LazyLock::new(|| {
+                    gst::subclass::ElementMetadata::new("Touchy", "Filter", "Panics", "None")
+                });
+            Some(&METADATA)
+        }
+
+        fn pad_templates() -> &'static [gst::PadTemplate] {
+            static TEMPLATES: std::sync::LazyLock<Vec<gst::PadTemplate>> =
+                std::sync::LazyLock::new(|| {
+                    crate::elements::support::pads::templates(&gst::Caps::new_any())
+                });
+            &TEMPLATES
+        }
+    }
+
+    impl BaseTransformImpl for Touchy {
+        const MODE: gst_base::subclass::BaseTransformMode =
+            gst_base::subclass::BaseTransformMode::NeverInPlace;
+        const PASSTHROUGH_ON_SAME_CAPS: bool = false;
+        const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
+
+        fn sink_event(&self, event: gst::Event) -> bool {
+            assert!(event.type_() != gst::EventType::Gap, "a gap");
+            self.parent_sink_event(event)
+        }
+    }
+
+    impl Transform for Touchy {
+        fn panic_flag(&self) -> &PanicFlag {
+            &self.panic_flag
+        }
+
+        fn transform_buffer(
+            &self,
+            input: gst::Buffer,
+        ) -> Result<Option<gst::Buffer>, gst::FlowError> {
+            self.seen.fetch_add(1, Ordering::Relaxed);
+            let corrupted = input.flags().contains(gst::BufferFlags::CORRUPTED);
+            assert!(!corrupted, "a corrupted buffer");
+            Ok(Some(input))
+        }
+    }
+
+    #[test]
+    fn an_element_that_panicked_says_so_and_takes_no_more_buffers() {
+        gst::init().unwrap();
+        let buffer = |flags| {
+            let mut buffer = gst::Buffer::with_size(4).unwrap();
+            buffer.get_mut().unwrap().set_flags(flags);
+            buffer
+        };
+        let whole = || buffer(gst::BufferFlags::empty());
+        let gap = |harness: &mut gst_check::Harness| {
+            harness.push_event(gst::event::Gap::new(gst::ClockTime::ZERO, None));
+            "a gap"
+        };
+        let corrupted = |harness: &mut gst_check::Harness| {
+            let pushed = harness.push(buffer(gst::BufferFlags::CORRUPTED));
+            assert_eq!(pushed, Err(gst::FlowError::Error));
+            "a corrupted buffer"
+        };
+        let breaks: [&dyn Fn(&mut gst_check::Harness) -> &'static str; 2] = [&corrupted, &gap];
+        for (i, breaks) in breaks.into_iter().enumerate() {
+            let element: Panics = glib::Object::new();
+            let bus = gst::Bus::new();
+            element.set_bus(Some(&bus));
+            let mut harness = gst_check::Harness::with_element(&element, Some("sink"), Some("src"));
+            harness.set_src_caps_str("audio/x-raw");
+            for _ in 0..3 {
+                assert_eq!(harness.push(whole()), Ok(gst::FlowSuccess::Ok));
+            }
+            let why = breaks(&mut harness);
+            let seen = element.imp().seen.load(Ordering::Relaxed);
+            assert_eq!((seen, harness.buffers_received()), (4 - i, 3));
+            assert_eq!(harness.push(whole()), Err(gst::FlowError::Error));
+            assert_eq!(element.imp().seen.load(Ordering::Relaxed), seen, "{why}");
+            let mut errors = Vec::new();
+            while let Some(message) = bus.pop_filtered(&[gst::MessageType::Error]) {
+                let gst::MessageView::Error(error) = message.view() else {
+                    unreachable!()
+                };
+                errors.push(error.error().to_string());
+            }
+            // Once for the panic, once for the buffer after it.
+            assert_eq!(errors.len(), 2, "{errors:?}");
+            assert!(errors[0].contains(why), "{errors:?}");
+        }
+    }
 
     #[test]
     fn buffers_are_aligned_and_as_large_as_asked_for() {

@@ -76,6 +76,7 @@ impl Publisher {
         Some((leave, self.segments.take_untold()))
     }
 
+    #[cold]
     pub fn post(&self, element: &gst::Element, window: Window, (leave, segment): Permit) {
         let report = self.report(element, window, false, segment);
         leave.post(element, report.to_structure(MESSAGE_NAME));

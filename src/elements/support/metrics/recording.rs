@@ -184,15 +184,10 @@ impl ElementMetrics {
             return;
         }
         publisher.stall.end_work();
-        tracing::trace!(
-            target: "rustaudio",
-            element = object(element.as_ref()),
-            pts = span.pts,
-            frames = span.frames,
-            processing_time = ns,
-            "buffer done"
-        );
         let element = element.upcast_ref();
+        if tracing::enabled!(target: "rustaudio", tracing::Level::TRACE) {
+            log_done(element, ns, span);
+        }
         let leave = || publisher.leave(element, PACE);
         let interval = publisher.switches.interval();
         if let Some((window, permit)) = publisher.recorder.record(span, ns, interval, leave) {
@@ -223,6 +218,18 @@ impl ElementMetrics {
     pub fn finish(&self, element: &impl IsA<gst::Element>) {
         self.publisher.post_final(element.upcast_ref());
     }
+}
+
+#[cold]
+fn log_done(element: &gst::Element, ns: u64, span: &Span) {
+    tracing::trace!(
+        target: "rustaudio",
+        element = object(element),
+        pts = span.pts,
+        frames = span.frames,
+        processing_time = ns,
+        "buffer done"
+    );
 }
 
 /// The span of `buffer`, whose audio is `frames` long at `rate` Hz.
