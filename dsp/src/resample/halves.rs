@@ -260,9 +260,12 @@ impl<T: Folds, E: Rounded<T>> Halved<T, E> {
         self.len += frames;
     }
 
-    /// Forgets what the sharp filter needs no more.
+    /// Forgets what the sharp filter needs no more, once that is worth moving the rest.
     fn forget(&mut self) {
         let from = self.stages.sharp.needed_from();
+        if 2 * (from - self.first) < self.len as i64 {
+            return;
+        }
         let planes = self.planes.iter_mut().map(Vec::as_mut_slice);
         keep(from, &mut self.first, &mut self.len, planes);
     }

@@ -38,31 +38,51 @@ pub fn kernels<S: Set, T: Number>() -> FoldKernels<T> {
         fold: |right, left, even, odd| {
             // SAFETY: chosen only where the machine has the set.
             unsafe {
-                S::run(
+                S::call(
                     #[inline(always)]
-                    move || fold(right, left, even, odd),
+                    |right, left, even, odd, ()| fold(right, left, even, odd),
+                    right,
+                    left,
+                    even,
+                    odd,
+                    (),
                 )
             }
         },
         // SAFETY: as above.
         split: |x, even, odd| unsafe {
-            S::run(
+            S::call(
                 #[inline(always)]
-                move || split(x, even, odd),
+                |x, even, odd, (), ()| split(x, even, odd),
+                x,
+                even,
+                odd,
+                (),
+                (),
             )
         },
         // SAFETY: as above.
         join: |even, odd, x| unsafe {
-            S::run(
+            S::call(
                 #[inline(always)]
-                move || join(even, odd, x),
+                |even, odd, x, (), ()| join(even, odd, x),
+                even,
+                odd,
+                x,
+                (),
+                (),
             )
         },
         // SAFETY: as above.
-        unfold: |sums, lines, line, to| unsafe {
-            S::run(
+        unfold: |[even, odd], lines, line, to| unsafe {
+            S::call(
                 #[inline(always)]
-                move || unfold(sums, lines, line, to),
+                |even, odd, lines, line, to| unfold([even, odd], lines, line, to),
+                even,
+                odd,
+                lines,
+                line,
+                to,
             )
         },
     }
