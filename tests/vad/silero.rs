@@ -126,7 +126,9 @@ fn a_recording_that_begins_in_a_word_begins_in_speech() {
         word.extend([0; RATE]);
         word.truncate(word.len() / 480 * 480);
         let found = spans(&run("", &word, 480).1);
-        assert_eq!(found[0].0, 3000, "{name} from {ms} ms on: {found:?}");
+        // What 64 ms told is known 10 ms later: no hop has to hear all of them again.
+        let late = found[0].0 - 3000;
+        assert!(late <= 10, "{name} from {ms} ms on: {found:?}");
     }
 }
 

@@ -2,19 +2,32 @@
 
 //! The first moments of a recording.
 
+use std::ops::Range;
+
 /// Samples of a hop, at the networks' 16 kHz.
 const HOP: usize = 160;
-/// Hops that are kept: those that the first 64 ms lie in.
-const HOPS: usize = 7;
+/// Samples of a window of Silero's network.
+const WINDOW: usize = 512;
+/// Hops that the first 64 ms lie in: once they are there, they are heard again.
+const WHOLE: usize = 7;
+/// Hops that are kept: others come meanwhile.
+const HOPS: usize = WHOLE + 2;
+/// Samples that are heard backwards, and those that are heard again.
+const MIRRORED: usize = 2 * WINDOW;
+const SAMPLES: usize = MIRRORED + HOPS * HOP;
+/// Those at each hop: four windows, of which no hop has more than two to complete.
+const PARTS: [Range<usize>; 3] = [0..832, 832..1536, 1536..SAMPLES];
 
-/// Keeps the first 70 ms of a recording until they are whole.
+/// Keeps the first moments of a recording, and has the first 64 ms of them heard again.
 ///
 /// Networks that hear a context know nothing at the start of a recording, and take speech that it
 /// begins in the midst of for something that may become speech. Hearing the first moments backwards
-/// before they hear them forwards, they know voice, level and room.
+/// before they hear them forwards, they know voice, level and room. No hop has to hear it all: the work
+/// is spread over three.
 pub struct Opening {
-    /// Gone once they were given: most of a recording has no use for them.
-    samples: Option<Box<[f32; Self::SAMPLES]>>,
+    /// What is heard again: mirrored, then as it was. Gone once it was heard: most of a recording has
+    /// no use for it.
+    samples: Option<Box<[f32; SAMPLES]>>,
     /// Hops kept.
     hops: usize,
 }
@@ -22,15 +35,57 @@ pub struct Opening {
 impl Default for Opening {
     fn default() -> Self {
         Self {
-            samples: Some(Box::new([0.0; Self::SAMPLES])),
+            samples: Some(Box::new([0.0; SAMPLES])),
             hops: 0,
         }
     }
 }
 
+/// What is to be heard in place of a hop.
+pub struct Again<'a> {
+    samples: &'a [f32],
+    /// Samples of the whole that come before.
+    before: usize,
+    /// Hops of the recording, this one included.
+    pub hops: usize,
+}
+
+/// Samples among which no window begins or ends.
+pub struct Piece<'a> {
+    pub samples: &'a [f32],
+    /// Sample of the recording that the window begins with which these complete; none where they
+    /// complete none, or one that is heard backwards.
+    pub window: Option<usize>,
+}
+
+impl<'a> Again<'a> {
+    /// This is the first of it: what was heard is to be forgotten.
+    pub fn begins(&self) -> bool {
+        self.before == 0
+    }
+
+    /// This is the last of it: the next hop is heard as it comes.
+    pub fn ends(&self) -> bool {
+        self.before + self.samples.len() == SAMPLES
+    }
+
+    pub fn pieces(&self) -> impl Iterator<Item = Piece<'a>> + use<'a> {
+        let (mut at, mut rest) = (self.before, self.samples);
+        std::iter::from_fn(move || {
+            let next = WINDOW - at % WINDOW;
+            let (samples, later) = rest.split_at(next.min(rest.len()));
+            at += samples.len();
+            rest = later;
+            let complete = at.is_multiple_of(WINDOW);
+            (!samples.is_empty()).then(|| Piece {
+                samples,
+                window: at.checked_sub(MIRRORED + WINDOW).filter(|_| complete),
+            })
+        })
+    }
+}
+
 impl Opening {
-    /// Samples of the whole.
-    pub const SAMPLES: usize = HOPS * HOP;
     /// Frames at the start of a recording that a network may know less of than of later ones: for so
     /// long, the greatest logit that is known holds.
     pub const FRAMES: usize = 10;
@@ -44,21 +99,31 @@ impl Opening {
         }
     }
 
-    /// Takes a hop of 10 ms; all of the opening, once, where this one completes it.
-    pub fn take(&mut self, hop: &[f32; HOP]) -> Option<Box<[f32; Self::SAMPLES]>> {
-        let samples = self.samples.as_mut()?;
-        samples[self.hops * HOP..][..HOP].copy_from_slice(hop);
-        self.hops += 1;
+    /// Takes a hop of 10 ms; what is to be heard in its place, if it is not the hop itself.
+    pub fn take(&mut self, hop: &[f32; HOP]) -> Option<Again<'_>> {
         if self.hops == HOPS {
-            self.samples.take()
-        } else {
-            None
+            self.samples = None;
         }
+        let samples = self.samples.as_mut()?;
+        samples[MIRRORED + self.hops * HOP..][..HOP].copy_from_slice(hop);
+        self.hops += 1;
+        if self.hops == WHOLE {
+            let (mirrored, heard) = samples.split_at_mut(MIRRORED);
+            for (y, x) in mirrored.iter_mut().rev().zip(heard) {
+                *y = *x;
+            }
+        }
+        let part = PARTS.get(self.hops.checked_sub(WHOLE)?)?;
+        Some(Again {
+            samples: &samples[part.clone()],
+            before: part.start,
+            hops: self.hops,
+        })
     }
 
-    /// Audio stops before the opening is whole, if it is not: what comes next may be one.
+    /// Audio stops before all of it was heard again, if it was not: what comes next may be an opening.
     pub fn interrupt(&mut self) {
-        if self.samples.is_some() {
+        if self.hops < HOPS {
             self.hops = 0;
         }
     }
@@ -75,7 +140,7 @@ impl Opening {
     pub fn memory(&self) -> usize {
         self.samples
             .as_ref()
-            .map_or(0, |_| Self::SAMPLES * size_of::<f32>())
+            .map_or(0, |_| SAMPLES * size_of::<f32>())
     }
 }
 
@@ -83,22 +148,71 @@ impl Opening {
 mod tests {
     use super::*;
 
+    /// Hops of samples that count up from `from`, one after the other; what is heard again at each.
+    fn heard(opening: &mut Opening, from: usize, hops: usize) -> Vec<Option<Vec<f32>>> {
+        let hops = (0..hops).map(|h| std::array::from_fn(|i| (from + h * HOP + i) as f32));
+        hops.map(|hop| {
+            let again = opening.take(&hop)?;
+            let pieces = again.pieces().map(|piece| piece.samples);
+            Some(pieces.collect::<Vec<_>>().concat())
+        })
+        .collect()
+    }
+
     #[test]
-    fn the_first_whole_opening_is_given_once() {
+    fn the_first_64_ms_are_heard_backwards_and_forwards_within_three_hops() {
         let mut opening = Opening::default();
-        let mut hops = (0..40).map(|i| [i as f32; HOP]);
-        let mut given = |opening: &mut Opening, n| {
-            let hops = hops.by_ref().take(n);
-            let found =
-                hops.filter_map(|hop| opening.take(&hop).map(|x| (x[0], x[HOPS * HOP - 1])));
-            found.collect::<Vec<_>>()
-        };
-        assert_eq!(given(&mut opening, 6), []);
+        let found = heard(&mut opening, 0, 12);
+        assert!(found[..6].iter().chain(&found[9..]).all(Option::is_none));
+        let parts: Vec<&Vec<f32>> = found[6..9].iter().flatten().collect();
+        assert_eq!(parts.iter().map(|p| p.len()).max(), Some(928));
+        let all: Vec<f32> = parts.into_iter().flatten().copied().collect();
+        let back = (0..1024).rev();
+        let wanted: Vec<f32> = back.chain(0..9 * HOP).map(|i| i as f32).collect();
+        assert_eq!(all, wanted);
+        assert_eq!(opening.memory(), 0);
+    }
+
+    #[test]
+    fn pieces_end_where_windows_do_and_say_which_are_heard_forwards() {
+        let mut opening = Opening::default();
+        let mut told = Vec::new();
+        for hop in 1..=9 {
+            if let Some(again) = opening.take(&[0.0; HOP]) {
+                assert_eq!(
+                    (again.hops, again.begins(), again.ends()),
+                    (hop, hop == 7, hop == 9)
+                );
+                told.extend(
+                    again
+                        .pieces()
+                        .map(|piece| (piece.samples.len(), piece.window)),
+                );
+            }
+        }
+        let wanted = [
+            (512, None),
+            (320, None),
+            (192, None),
+            (512, Some(0)),
+            (512, Some(512)),
+            (416, None),
+        ];
+        assert_eq!(told, wanted);
+    }
+
+    #[test]
+    fn an_opening_that_is_interrupted_begins_again_and_none_comes_twice() {
+        let mut opening = Opening::default();
+        for hops in [6, 7, 8] {
+            heard(&mut opening, 0, hops);
+            opening.interrupt();
+        }
+        let first = |found: Vec<Option<Vec<f32>>>| found[6].as_ref().map(|part| part[0]);
+        assert_eq!(first(heard(&mut opening, 5, 9)), Some(1023.0 + 5.0));
         opening.interrupt();
-        assert_eq!(given(&mut opening, 20), [(6.0, 12.0)]);
-        opening.interrupt();
-        assert_eq!(given(&mut opening, 7), []);
+        assert_eq!(first(heard(&mut opening, 0, 7)), None);
         opening.reset();
-        assert_eq!(given(&mut opening, 7), [(33.0, 39.0)]);
+        assert_eq!(first(heard(&mut opening, 3, 7)), Some(1023.0 + 3.0));
     }
 }

@@ -56,6 +56,14 @@ impl Leveller {
         (self.gain, self.offset) = (gain, offset);
         db
     }
+
+    /// Writes what `from` is at the gain and the offset of the last frame.
+    #[inline(always)]
+    pub fn again(&self, from: &[f32], to: &mut [f32]) {
+        for (y, x) in to.iter_mut().zip(from) {
+            *y = (x - self.offset) * self.gain;
+        }
+    }
 }
 
 #[inline(always)]
@@ -84,6 +92,20 @@ mod tests {
             // The gain is reached at the end of the frame.
             let found = 20.0 * (frame[159].abs() / 0.001).log10();
             assert!((found - gain).abs() < 0.01, "{tracked}: {found}");
+        }
+    }
+
+    #[test]
+    fn what_is_heard_again_is_at_the_last_gain_all_along() {
+        let mut leveller = Leveller::default();
+        for tracked in [-70.0, -56.0] {
+            leveller.run(&mut [0.0; 160], tracked, tracked);
+        }
+        let mut again = [0.0; 4];
+        leveller.again(&[0.5, -0.5, 0.0, 1.0], &mut again);
+        let gain = 10f32.sqrt();
+        for (found, x) in again.iter().zip([0.5, -0.5, 0.0, 1.0]) {
+            assert!((found - gain * x).abs() < 1e-4, "{again:?}");
         }
     }
 

@@ -38,6 +38,11 @@ const MOST: f32 = 9.210_24;
 /// Scale of Silero's logits among the inputs.
 const LOGIT_SCALE: f32 = 0.25;
 
+/// A logit of Silero's network as one of the inputs.
+fn scaled(logit: f32) -> f32 {
+    logit.clamp(-MOST, MOST) * LOGIT_SCALE
+}
+
 /// The detector: a probability per 10 ms. No frame allocates.
 pub struct Neural {
     level: Level,
@@ -55,7 +60,8 @@ pub struct Neural {
     greatest: f32,
     /// Silero's logits of the newest window and of the one before it, scaled.
     logits: [f32; 2],
-    /// What the head said last.
+    /// What the head said last, and what was told of it.
+    said: f32,
     logit: f32,
     /// Of the frame that was decided last.
     decided: f32,
@@ -90,6 +96,7 @@ impl Neural {
             opened: 0..0,
             greatest: f32::NEG_INFINITY,
             logits: [0.0; 2],
+            said: f32::NEG_INFINITY,
             logit: f32::NEG_INFINITY,
             decided: 0.0,
             heard: [0.0; 3],
@@ -99,59 +106,69 @@ impl Neural {
         }
     }
 
-    /// The logit after 10 ms of samples at 16 kHz, of which Silero's network does not hear the first `unheard`.
-    fn hear(&mut self, hop: &mut [f32; HOP], unheard: usize) -> f32 {
+    /// The logit after 10 ms of samples at 16 kHz.
+    fn hear(&mut self, hop: &mut [f32; HOP]) -> f32 {
         compiled(
             self.level,
             #[inline(always)]
-            || self.compute(hop, unheard),
+            || self.compute(hop),
         )
     }
 
     #[inline(always)]
-    fn compute(&mut self, hop: &mut [f32; HOP], unheard: usize) -> f32 {
-        let heard = self.front.push(hop);
+    fn compute(&mut self, hop: &mut [f32; HOP]) -> f32 {
+        let (heard, before) = (self.front.push(hop), *hop);
         let raised = self.leveller.run(hop, heard.level, heard.tracked);
         self.heard.copy_from_slice(&heard.features[FEATURES - 3..]);
-        if let Some(logit) = self.silero.push(&hop[unheard..]) {
-            self.logits = [logit.clamp(-MOST, MOST) * LOGIT_SCALE, self.logits[0]];
-            self.head.window(self.silero.hidden());
+        if self.ask(&before, hop) {
+            let age = self.silero.filled() as f32 / silero::Network::WINDOW as f32;
+            let mut inputs = [0.0; INPUTS];
+            inputs[..FEATURES].copy_from_slice(&heard.features);
+            inputs[FEATURES..].copy_from_slice(&[self.logits[0], self.logits[1], age]);
+            self.said = self.head.frame(&inputs);
         }
-        let age = self.silero.filled() as f32 / silero::Network::WINDOW as f32;
-        let mut inputs = [0.0; INPUTS];
-        inputs[..FEATURES].copy_from_slice(&heard.features);
-        inputs[FEATURES..].copy_from_slice(&[self.logits[0], self.logits[1], age]);
         let silero = self.logits[0].max(self.logits[1]) / LOGIT_SCALE;
-        let logit = self.head.frame(&inputs);
         let frame = told::Frame {
             clear: heard.clear,
             ratio: heard.ratio,
             raised,
         };
-        self.told.settle(logit, silero, &frame)
+        self.told.settle(self.said, silero, &frame)
     }
 
-    /// Hears the first moments of a recording again, after hearing them backwards. They end with the
-    /// frame that comes next.
-    fn open(&mut self, mut opening: [f32; Opening::SAMPLES]) -> f32 {
-        self.forget();
-        let mut mirrored = opening;
-        mirrored.reverse();
-        // Its windows begin where the recording does.
-        let mut unheard = Opening::SAMPLES % silero::Network::WINDOW;
-        for hop in mirrored.as_chunks_mut().0 {
-            self.hear(hop, unheard);
-            unheard = 0;
+    /// Silero's network hears the `raised` samples of `hop`, or the opening again in their place, raised as
+    /// they are; whether it has done with that.
+    #[inline(always)]
+    fn ask(&mut self, hop: &[f32; HOP], raised: &[f32; HOP]) -> bool {
+        let Some(again) = self.opening.take(hop) else {
+            if let Some(logit) = self.silero.push(raised) {
+                self.logits = [scaled(logit), self.logits[0]];
+                self.head.window(self.silero.hidden());
+            }
+            return true;
+        };
+        if again.begins() {
+            self.silero.reset();
         }
-        let hops = opening.as_chunks_mut().0;
-        let first = self.frames + 1 - hops.len() as u64;
-        self.opened = first..first + Opening::FRAMES as u64;
-        self.greatest = f32::NEG_INFINITY;
-        hops.iter_mut().fold(self.logit, |_, hop| {
-            let logit = self.hear(hop, 0);
-            self.remember(logit);
-            logit
-        })
+        for piece in again.pieces() {
+            let mut samples = [0.0; silero::Network::WINDOW];
+            let samples = &mut samples[..piece.samples.len()];
+            self.leveller.again(piece.samples, samples);
+            let logit = self.silero.push(samples);
+            let Some((logit, window)) = logit.zip(piece.window) else {
+                continue;
+            };
+            if window == 0 {
+                // Until here, what was heard before holds.
+                let first = self.frames + 1 - again.hops as u64;
+                self.opened = first..first + Opening::FRAMES as u64;
+                self.greatest = f32::NEG_INFINITY;
+            }
+            self.logits = [scaled(logit), self.logits[0]];
+            self.greatest = self.greatest.max(self.logits[0] / LOGIT_SCALE);
+            self.head.window(self.silero.hidden());
+        }
+        again.ends()
     }
 
     /// Of the opening, the greatest logit counts.
@@ -196,10 +213,7 @@ impl Detector for Neural {
             Plan::Narrow => self.doubler.run(hop, &mut samples),
         }
         samples.iter_mut().for_each(|x| *x = sane(*x));
-        self.logit = match self.opening.take(&samples) {
-            Some(opening) => self.open(*opening),
-            None => self.hear(&mut samples, 0),
-        };
+        self.logit = self.hear(&mut samples);
         self.take(false)
     }
 

@@ -61,31 +61,30 @@ impl Silero {
 
     /// Hears the frame that comes next.
     fn hear(&mut self) {
-        let before = self.network.filled() as i64;
-        let logit = self.network.push(&self.hop);
-        let Some(opening) = self.opening.take(&self.hop) else {
-            if let Some(logit) = logit {
-                let start = self.course.position() - before;
+        let position = self.course.position();
+        let Some(again) = self.opening.take(&self.hop) else {
+            let start = position - self.network.filled() as i64;
+            if let Some(logit) = self.network.push(&self.hop) {
                 self.window = logit;
                 self.course.add(start - LOOKS_BACK, logit);
             }
             return;
         };
-        let end = self.course.position() + HOP as i64;
-        let mut start = end - opening.len() as i64;
-        self.network.reset();
-        let mut mirrored: [f32; 2 * Network::WINDOW] = std::array::from_fn(|i| opening[i]);
-        mirrored.reverse();
-        for window in mirrored.chunks(Network::WINDOW) {
-            self.network.push(window);
+        let opening = position - ((again.hops - 1) * HOP) as i64;
+        if again.begins() {
+            self.network.reset();
         }
-        self.course.open(start);
-        for part in opening.chunks(Network::WINDOW) {
-            if let Some(logit) = self.network.push(part) {
-                self.window = logit;
-                self.course.add(start - LOOKS_BACK, logit);
+        for piece in again.pieces() {
+            let logit = self.network.push(piece.samples);
+            let Some((logit, window)) = logit.zip(piece.window) else {
+                continue;
+            };
+            // Until here, what was heard before holds.
+            if window == 0 {
+                self.course.open(opening);
             }
-            start += part.len() as i64;
+            self.window = logit;
+            self.course.add(opening + window as i64 - LOOKS_BACK, logit);
         }
     }
 }
