@@ -1,10 +1,9 @@
-"""How often there is speech where the detector gives some probability.
+"""How often there is speech where a detector of the crate gives some probability.
 
-    python reliability.py DATA_DIR CLIPS_DIR MODEL [LOOK_AHEAD_FRAMES]
+    python reliability.py DATA_DIR CLIPS_DIR VAD_PIPE [DETECTOR [LOOK_AHEAD_FRAMES]]
 
-One row per condition: the share of frames labelled speech among those with a probability in each fifth,
-and the mean error weighted by frames. First on the validation streams (the teacher's labels, and what
-is not speech), then on the clips (people's labels) clean and in noise.
+One row per condition: the share of frames labelled speech by people among those with a probability in each
+fifth, and the mean error weighted by frames. The clips clean, in noise and one after the other, then meetings.
 """
 
 from __future__ import annotations
@@ -15,12 +14,10 @@ from pathlib import Path
 import numpy as np
 
 import noises
-from detectors import Hearing, sigmoid
+from detectors import Signals, crate_detector
 from evaluate import in_noise, read_clips
-from model import LOOK_AHEADS, predict
-from silero import Silero
-from train import chunks
-from trained import load, network_detector
+from meetings import read_meetings
+from silero import HOP
 
 EDGES = np.linspace(0, 1, 6)
 
@@ -41,26 +38,24 @@ def row(name: str, p: np.ndarray, truth: np.ndarray) -> None:
 
 
 def main() -> None:
-    data_dir, clips, model = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-    ahead = int(sys.argv[4]) if len(sys.argv) > 4 else 3
-    net = load(data_dir / "model" / f"{model}.pt")
+    data_dir, clips, program = map(Path, sys.argv[1:4])
+    kind = sys.argv[4] if len(sys.argv) > 4 else "neural"
+    ahead = int(sys.argv[5]) if len(sys.argv) > 5 else 3
+    detector = crate_detector(program, kind, ahead)
+    signals, labels = read_clips(clips)
+    stream = [np.concatenate([x[: len(x) // HOP * HOP] for x in signals])]
+    conditions: list[tuple[str, Signals, list[np.ndarray]]] = [("clean", signals, labels)]
+    conditions += [(f"{noise} {db} dB", in_noise(noise, db, signals, labels), labels)
+                   for noise in noises.KINDS for db in (10, 0)]
+    conditions.append(("one stream", stream, [np.concatenate(labels)]))
+    meetings = read_meetings(data_dir)
+    if meetings is not None:
+        conditions.append(("meetings", *meetings))
     print("| share of speech where p is in | 0-.2 | .2-.4 | .4-.6 | .6-.8 | .8-1 | mean error |")
     print("|---|---|---|---|---|---|---|")
-    probabilities, truths = [], []
-    for chunk in chunks(data_dir)[1]:
-        out = sigmoid(predict(net, chunk)[:, :, LOOK_AHEADS.index(ahead)])
-        probabilities.append(out[:, ahead:].ravel())
-        truths.append(chunk["label"].astype(np.float32)[:, : out.shape[1] - ahead].ravel())
-    row("validation streams", np.concatenate(probabilities), np.concatenate(truths))
-    detector = network_detector(Hearing(Silero()), net, ahead)
-    signals, labels = read_clips(clips)
-    conditions = [("clean", signals)]
-    conditions += [(f"{kind} {db} dB", in_noise(kind, db, signals, labels))
-                   for kind in noises.KINDS for db in (10, 0)]
-    known = np.concatenate(labels)
-    for name, some in conditions:
-        p = np.concatenate(detector.run(some))
-        row(name, p[known >= 0], (known[known >= 0] == 1).astype(float))
+    for name, some, known in conditions:
+        p, truth = np.concatenate(detector.run(some)), np.concatenate(known)
+        row(name, p[truth >= 0], (truth[truth >= 0] == 1).astype(float))
 
 
 if __name__ == "__main__":
