@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 /// Locks `mutex`. What is guarded here is still good after a holder panicked.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -15,24 +15,63 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// up nobody but those who want the same one.
 type Slot<V> = Arc<Mutex<Weak<V>>>;
 
+/// Tables of one process. Another one, forked from it, has its own: a thread that it does not have may have held
+/// the locks when it was forked, and would never let go of them.
+struct Process<K, V> {
+    id: u32,
+    slots: Mutex<HashMap<K, Slot<V>>>,
+    forked: OnceLock<Box<Self>>,
+}
+
 /// Tables by the exact configuration that they were made for. A table lives as long as somebody
 /// uses it, and is made once for all who do at the same time.
 pub struct Shared<K, V> {
-    slots: LazyLock<Mutex<HashMap<K, Slot<V>>>>,
+    first: OnceLock<Box<Process<K, V>>>,
+}
+
+/// The number of this process, where processes fork.
+fn process() -> u32 {
+    match cfg!(unix) {
+        true => std::process::id(),
+        false => 0,
+    }
 }
 
 impl<K: Eq + Hash, V> Shared<K, V> {
     /// Empty; for a `static`.
     pub const fn new() -> Self {
         Self {
-            slots: LazyLock::new(Mutex::default),
+            first: OnceLock::new(),
+        }
+    }
+
+    /// The tables of the process numbered `id`.
+    fn slots(&self, id: u32) -> MutexGuard<'_, HashMap<K, Slot<V>>> {
+        let mut place = &self.first;
+        loop {
+            let found = place.get_or_init(|| {
+                Box::new(Process {
+                    id,
+                    slots: Mutex::default(),
+                    forked: OnceLock::new(),
+                })
+            });
+            if found.id == id {
+                return lock(&found.slots);
+            }
+            place = &found.forked;
         }
     }
 
     /// The table for `key`: the one in use, or else what `make` gives.
     pub fn get<E>(&self, key: K, make: impl FnOnce() -> Result<V, E>) -> Result<Arc<V>, E> {
+        self.get_of(process(), key, make)
+    }
+
+    /// The same in the process numbered `id`.
+    fn get_of<E>(&self, id: u32, key: K, make: impl FnOnce() -> Result<V, E>) -> Result<Arc<V>, E> {
         let slot = {
-            let mut slots = lock(&self.slots);
+            let mut slots = self.slots(id);
             // Whoever is about to fill a slot holds it, too.
             slots.retain(|_, slot| Arc::strong_count(slot) > 1 || lock(slot).strong_count() > 0);
             slots.entry(key).or_default().clone()
@@ -56,7 +95,7 @@ impl<K: Eq + Hash, V> Shared<K, V> {
     /// Tables in use.
     #[cfg(test)]
     fn in_use(&self) -> usize {
-        let slots = lock(&self.slots);
+        let slots = self.slots(process());
         slots
             .values()
             .filter(|s| lock(s).strong_count() > 0)
@@ -85,7 +124,7 @@ mod tests {
         assert_eq!((cache.in_use(), gone.strong_count()), (1, 0));
         // The next table clears away what is left of the dead one.
         make(5);
-        assert!(!lock(&cache.slots).contains_key(&3));
+        assert!(!cache.slots(process()).contains_key(&3));
     }
 
     #[test]
@@ -93,6 +132,25 @@ mod tests {
         let cache: Shared<u32, u8> = Shared::new();
         assert_eq!(cache.get(1, || Err("no")), Err("no"));
         assert_eq!(cache.get(1, || Ok::<_, &str>(7)).as_deref(), Ok(&7));
+    }
+
+    #[test]
+    fn a_forked_process_waits_for_no_lock_of_its_parent() {
+        let cache: Shared<u32, u8> = Shared::new();
+        let get = |id, make: &dyn Fn() -> u8| match cache.get_of(id, 5, || Ok::<_, &str>(make())) {
+            Ok(table) => table,
+            Err(e) => panic!("{e}"),
+        };
+        // While the parent makes a table, and looks for its place.
+        let (made, _looking) = (
+            get(1, &|| {
+                let child = get(2, &|| 2);
+                assert!(Arc::ptr_eq(&child, &get(2, &|| 3)));
+                *child - 1
+            }),
+            cache.slots(1),
+        );
+        assert_eq!((*made, *get(2, &|| 7), *get(3, &|| 8)), (1, 7, 8));
     }
 
     #[test]
