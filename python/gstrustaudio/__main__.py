@@ -86,9 +86,10 @@ def _write(run: Run, args: argparse.Namespace) -> None:
 
 
 def _port(text: str) -> int:
-    port = int(text)
+    # Longer ones are none, and int() refuses those of thousands of digits.
+    port = int(text) if text.isdecimal() and len(text) <= 5 else -1
     if not 0 <= port < 1 << 16:
-        raise argparse.ArgumentTypeError(f"{port} is no port: give 1 to 65535, or 0 for one that is free")
+        raise argparse.ArgumentTypeError(f"{text} is no port: give 1 to 65535, or 0 for one that is free")
     return port
 
 

@@ -314,6 +314,30 @@ class Kinds(InFolder):
         self.assertEqual({n: (f["source_frames"], f["num_segments"], f["warnings"]) for n, f in by_name(self.out).items()},
                          {p.name: (len(clip), 2, []) for p in self.sounds.iterdir()})
 
+    def test_chunks_are_looked_through_for_samples_to_an_end(self):
+        from gstrustaudio.corpus import source
+
+        path = self.folder / "a.wav"
+        reads = []
+        chunk = source._chunk
+
+        def counted(f):
+            reads.append(f.tell())
+            return chunk(f)
+
+        fmt, data = CLIP.read_bytes()[12:36], b"data\x08\0\0\0" + bytes(4)
+        for rest, share, read in [
+            (fmt + b"junk\x01\0\0\0x\0" + data, 0.5, 3),
+            (fmt + bytes(1 << 20), 1.0, 2),
+            (fmt + b"junk\0\0\0\0" * (1 << 17), 1.0, 4096),
+            # As far as such a file goes.
+            (fmt, 1.0, 2),
+        ]:
+            path.write_bytes(b"RIFF\0\0\0\0WAVE" + rest)
+            reads.clear()
+            with self.subTest(rest[24:32]), mock.patch.object(source, "_chunk", counted):
+                self.assertEqual((source._wave_share(str(path)), len(reads)), (share, read))
+
     def test_an_hour(self):
         launch("filesrc", f"location={CLIP}", "!", "wavparse", "!", "audioconvert", "!", "audioresample", "!",
                "audio/x-raw,rate=8000", "!", "wavenc", "!", "filesink", f"location={self.folder}/8k.wav")

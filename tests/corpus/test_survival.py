@@ -247,7 +247,8 @@ class Full(InFolder):
         job = module.Job(clips, str(self.out), quiet=True)
         outcome = module.run(job, Options(), Stop(), lambda *_: Engine())
         self.assertEqual(outcome.outcome, "stopped")
-        self.assertIn("database or disk is full", outcome.reason)
+        self.assertEqual(outcome.reason, "the ledger cannot be written: database or disk is full; make room, or give "
+                         "another folder by --work")
         self.assertEqual((outcome.counts["done"], outcome.counts["pending"]), (1, 2))
         ledger = Ledger(str(self.out / ".corpus"))
         self.assertEqual(list(ledger.pending()), clips[1:])
@@ -255,18 +256,25 @@ class Full(InFolder):
             Ledger(str(self.out / ".corpus"))
         ledger.close()
 
-    def test_a_ledger_without_room_from_the_start_is_told(self):
+    def test_a_ledger_that_cannot_be_used_from_the_start_is_told(self):
         from gstrustaudio.corpus import run as module
         from gstrustaudio.corpus.options import Options
         from gstrustaudio.corpus.pool import Stop
 
-        full = sqlite3.OperationalError("database or disk is full")
         job = module.Job([str(CLIP)], str(self.out), quiet=True)
         for step in ("put", "add", "begin_run"):
-            with self.subTest(step), mock.patch.object(Ledger, step, side_effect=full):
-                with self.assertRaisesRegex(LedgerError, r"\.corpus: the ledger cannot be written: database or disk is "
-                                            "full; make room, or give another folder by --work"):
-                    module.run(job, Options(), Stop())
+            for words, told in [
+                ("database or disk is full",
+                 "the ledger cannot be written: database or disk is full; make room, or give another folder by --work"),
+                ("attempt to write a readonly database",
+                 "the ledger cannot be written: attempt to write a readonly database; give another folder by --work"),
+                ("no such column: kind", "the ledger: no such column: kind"),
+            ]:
+                fault = sqlite3.OperationalError(words)
+                with self.subTest(step, words=words), mock.patch.object(Ledger, step, side_effect=fault):
+                    with self.assertRaises(LedgerError) as caught:
+                        module.run(job, Options(), Stop())
+                    self.assertEqual(str(caught.exception), f"{self.out}/.corpus: {told}")
         # Nobody holds it any more.
         Ledger(str(self.out / ".corpus")).close()
 

@@ -126,7 +126,8 @@ sys.exit(main(sys.argv[2:]))
         line = ["--", "audiotestsrc", "!", "fakesink"]
         for words, text in [(["--json", "/nonexistent/a.json"], "No such file or directory: '/nonexistent/a.json'"),
                             (["--html", str(self.folder)], f"Is a directory: '{self.folder}'"),
-                            (["--prometheus", "65536"], "65536 is no port: give 1 to 65535")]:
+                            *[(["--prometheus", port], f"argument --prometheus: {port} is no port: give 1 to 65535, or 0 "
+                               "for one that is free") for port in ("65536", "9" * 5000, "-1", "http", "")]]:
             done = cli("run", *words, *line)
             self.assertEqual(done.returncode, 2, words)
             self.assertIn(text, done.stderr)

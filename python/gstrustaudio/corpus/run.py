@@ -112,9 +112,16 @@ def run(job: Job, options: Options, stop: Stop, make: EngineMaker = local_engine
             ledger.retry_failed()
         return _Run(job, options, stop, make, ledger, os.path.join(work, "scratch")).all()
     except sqlite3.OperationalError as e:
-        raise LedgerError(f"{work}: the ledger cannot be written: {e}; make room, or give another folder by --work") from e
+        raise LedgerError(f"{work}: {_ledger_fault(e)}") from e
     finally:
         ledger.close()
+
+
+def _ledger_fault(e: sqlite3.OperationalError) -> str:
+    """What is wrong with the ledger, and what helps where that is known."""
+    helps = {"full": "; make room, or give another folder by --work", "readonly": "; give another folder by --work"}
+    known = next((how for word, how in helps.items() if word in str(e)), None)
+    return f"the ledger: {e}" if known is None else f"the ledger cannot be written: {e}{known}"
 
 
 def plan(job: Job, show: int = 10) -> Dict[str, Any]:
@@ -157,7 +164,7 @@ class _Run:
         except RunError as e:
             outcome, reason, detail, later = "stopped", str(e), e.detail, e.later
         except sqlite3.OperationalError as e:
-            outcome, reason, later = "stopped", f"the ledger cannot be written: {e}", True
+            outcome, reason, later = "stopped", _ledger_fault(e), True
         document = None
         try:
             self._ledger.end_run(number, time.monotonic() - started, self._files, outcome)

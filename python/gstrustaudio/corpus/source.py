@@ -19,6 +19,8 @@ from ..messages import structure_of  # noqa: E402
 _BLOCK = 65536
 #: Sizes of .wav files from which on they say that it was not known, as what is written to a pipe has.
 _ENDLESS = 0x7FFF0000
+#: Chunks of .wav files that are looked through for the samples.
+_CHUNKS = 4096
 #: Format tags of .wav files that hold plain samples: integers, floats, and what says so further on.
 _PLAIN = (b"\x01\x00", b"\x03\x00", b"\xfe\xff")
 
@@ -51,10 +53,13 @@ def _wave_share(path: str) -> float:
             head = f.read(12)
             if head[:4] not in (b"RIFF", b"RF64") or head[8:] != b"WAVE":
                 return 0.0
-            name, size = _chunk(f)
-            while name not in (b"data", b""):
-                f.seek(size + size % 2, os.SEEK_CUR)
+            for _ in range(_CHUNKS):
                 name, size = _chunk(f)
+                if name in (b"data", b"", bytes(4)):
+                    break
+                f.seek(size + size % 2, os.SEEK_CUR)
+            if name != b"data":
+                return 1.0
             begin = f.tell()
             there = f.seek(0, os.SEEK_END) - begin
     except OSError:
