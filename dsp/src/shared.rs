@@ -11,12 +11,28 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
+/// What `place` holds, or else what `make` gives. Threads that come at once each make one, and the first is kept: none
+/// waits while another makes its own, since in a process that was forked meanwhile that one is never ready.
+#[inline]
+pub fn get_or_make<T>(place: &OnceLock<T>, make: impl FnOnce() -> T) -> &T {
+    if let Some(made) = place.get() {
+        return made;
+    }
+    let made = make();
+    // Nothing is left to do but to move it there, which takes no longer than some stores.
+    place.get_or_init(|| made)
+}
+
 /// The place of one table. It has a lock of its own, so that a table that takes long to make holds
 /// up nobody but those who want the same one.
 type Slot<V> = Arc<Mutex<Weak<V>>>;
 
 /// Tables of one process. Another one, forked from it, has its own: a thread that it does not have may have held
 /// the locks when it was forked, and would never let go of them.
+///
+/// Systems give the number of a process that has ended to another one. One that gets the number of an ancestor uses
+/// the copies of that one's tables, which are as good as its own, and waits for ever only where a lock among them was
+/// held when that ancestor forked.
 struct Process<K, V> {
     id: u32,
     slots: Mutex<HashMap<K, Slot<V>>>,
@@ -49,7 +65,7 @@ impl<K: Eq + Hash, V> Shared<K, V> {
     fn slots(&self, id: u32) -> MutexGuard<'_, HashMap<K, Slot<V>>> {
         let mut place = &self.first;
         loop {
-            let found = place.get_or_init(|| {
+            let found = get_or_make(place, || {
                 Box::new(Process {
                     id,
                     slots: Mutex::default(),
@@ -151,6 +167,15 @@ mod tests {
             cache.slots(1),
         );
         assert_eq!((*made, *get(2, &|| 7), *get(3, &|| 8)), (1, 7, 8));
+    }
+
+    #[test]
+    fn what_is_being_made_elsewhere_is_made_again_and_not_waited_for() {
+        let place = OnceLock::new();
+        // As in a process that was forked while the parent made it.
+        let made = get_or_make(&place, || *get_or_make(&place, || 1) + 1);
+        assert_eq!((*made, place.get()), (1, Some(&1)));
+        assert_eq!(*get_or_make(&place, || 3), 1);
     }
 
     #[test]

@@ -438,6 +438,12 @@ pub fn matrix(
             Ok(matrix)
         })
         .map_err(|e| PyValueError::new_err(format!("mix_matrix: {e}")))?;
+    if matrix.outputs() > MOST_CHANNELS {
+        return Err(PyValueError::new_err(format!(
+            "mix_matrix: expected at most {MOST_CHANNELS} rows, one per output channel, got {}",
+            matrix.outputs()
+        )));
+    }
     Ok(matrix)
 }
 

@@ -2,6 +2,7 @@
 
 //! Streams between calls: planning one takes longer than converting a short signal.
 
+use std::process;
 use std::sync::Mutex;
 
 use rustaudio_dsp::Layout;
@@ -16,16 +17,18 @@ const LARGEST: usize = 4 << 20;
 /// What a stream is for.
 type Kind = (Spec, SampleFormat, Layout);
 
-/// The one used last at the end. Each is as new, so that results depend on nothing that went before.
+/// With the number of the process that put it there: the one used last at the end. Each is as new, so that results
+/// depend on nothing that went before. A forked process has no use for its parent's, whose tables may be half made.
 /// Nobody waits for it: a process forked while another thread had it could wait for ever.
-static IDLE: Mutex<Vec<(Kind, Stream)>> = Mutex::new(Vec::new());
+static IDLE: Mutex<Vec<(u32, Kind, Stream)>> = Mutex::new(Vec::new());
 
 /// A stream for `spec` whose output lies in `layout`, at its beginning.
 pub fn take(spec: &Spec, format: SampleFormat, layout: Layout) -> Result<Stream, ResampleError> {
     let kept = IDLE.try_lock().ok().and_then(|mut idle| {
         let fits = |(s, f, l): &Kind| s == spec && *f == format && *l == layout;
-        let found = idle.iter().position(|(kind, _)| fits(kind));
-        found.map(|at| idle.remove(at).1)
+        drop_foreign(&mut idle);
+        let found = idle.iter().position(|(_, kind, _)| fits(kind));
+        found.map(|at| idle.remove(at).2)
     });
     match kept {
         Some(stream) => Ok(stream),
@@ -41,8 +44,15 @@ pub fn keep(spec: &Spec, format: SampleFormat, layout: Layout, stream: Stream) {
     let Ok(mut idle) = IDLE.try_lock() else {
         return;
     };
+    drop_foreign(&mut idle);
     if idle.len() == MOST {
         idle.remove(0);
     }
-    idle.push(((spec.clone(), format, layout), stream));
+    idle.push((process::id(), (spec.clone(), format, layout), stream));
+}
+
+/// Drops the streams of another process.
+fn drop_foreign(idle: &mut Vec<(u32, Kind, Stream)>) {
+    let own = process::id();
+    idle.retain(|(id, ..)| *id == own);
 }

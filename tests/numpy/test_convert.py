@@ -174,6 +174,12 @@ class Errors(Case):
              lambda: convert(x.astype("u1"), "int16", format="S24LE")),
             (ValueError, "channels: expected 1, 2, 4, 6 or 8 on both sides, got 3; any others by mix_matrix",
              lambda: convert(x, "int16", channels=3)),
+            (ValueError, "channels: expected 1, 2, 4, 6 or 8 on both sides, got 1000000000; any others by mix_matrix",
+             lambda: convert(x[:, :1], "int16", channels=10**9)),
+            (ValueError, "mix_matrix: the mix matrix has 2 rows of 1 columns where 1000000000 output channels of 1 input "
+             "channels are mixed", lambda: convert(x[:, 0], "int16", channels=10**9, mix_matrix=[[1], [1]])),
+            (ValueError, "mix_matrix: expected at most 1024 rows, one per output channel, got 1025",
+             lambda: convert(x[:, 0], "int16", mix_matrix=np.ones((1025, 1)))),
             (ValueError, "mix_matrix: the mix matrix has 1 rows of 3 columns where 1 output channels of 2 input "
              "channels are mixed", lambda: convert(x, "int16", mix_matrix=[[1, 2, 3]])),
             *[(ValueError, "x: expected at most 1024 channels, got 1025 by shape (2, 1025): is time the other axis? Name it "

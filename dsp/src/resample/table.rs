@@ -11,7 +11,7 @@ use super::lagrange;
 use super::phases::{Phases, Storage, exact_bytes};
 use super::ratio::Ratio;
 use super::spec::{Curve, MAX_TABLE_BYTES, ResampleError};
-use crate::shared::Shared;
+use crate::shared::{Shared, get_or_make};
 use crate::simd::resample::DotReal;
 use crate::simd::resample_pass::{LANES, POINTS};
 
@@ -148,7 +148,7 @@ impl<T: Copy + Default + FromF64> Exact<T> {
         match &self.blocks {
             Blocks::AtOnce(all) => &all.get()[block * size..][..size],
             Blocks::Later(blocks) => {
-                let made = blocks[block].get_or_init(|| {
+                let made = get_or_make(&blocks[block], || {
                     let mut made = Aligned::zeroed(size);
                     self.write_block(block, made.get_mut());
                     made
@@ -160,7 +160,7 @@ impl<T: Copy + Default + FromF64> Exact<T> {
 
     /// The row by itself.
     pub fn lone(&self) -> &[T] {
-        let made = self.lone.get_or_init(|| {
+        let made = get_or_make(&self.lone, || {
             let phase = self.phases.rows * self.ratio.m % self.ratio.l;
             let mut exact = vec![0.0; self.source.taps() as usize];
             self.source

@@ -79,6 +79,8 @@ mod vector_x86;
 
 use std::sync::OnceLock;
 
+use crate::shared::get_or_make;
+
 /// Proof that this machine runs an instruction set. Only detection makes one ([`best`](Self::best),
 /// [`available`](Self::available)), so that whoever has one may call the kernels built for it.
 /// Ordered from the least to the most.
@@ -115,7 +117,7 @@ impl Level {
     /// it (never raises it), read once.
     pub fn best() -> Self {
         static BEST: OnceLock<Level> = OnceLock::new();
-        *BEST.get_or_init(|| {
+        *get_or_make(&BEST, || {
             let available = Self::available();
             let wished = std::env::var("RUSTAUDIO_SIMD").unwrap_or_default();
             let found = available.iter().find(|level| level.name() == wished);
