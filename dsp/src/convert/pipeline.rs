@@ -11,7 +11,7 @@ use crate::simd::convert_mix::{Fused, Mix};
 use crate::simd::convert_noise::LANES;
 use crate::simd::convert_shape::{Filter, Shape};
 
-/// Samples of a block: all blocks of a conversion stay in the first cache.
+/// Samples of a block: all blocks of a conversion stay in the first cache, but for those of more than 64 channels.
 const BLOCK: usize = 1024;
 
 /// Frames of a block where samples are mixed as they are read: a stream that comes back after a while finds its
@@ -197,6 +197,7 @@ impl<W: Blend> Pipeline<W> {
             Quantise::Round => 0,
             Quantise::Dither(noise) | Quantise::Shape(noise, _) => noise.memory(),
         };
+        let noise = noise + size_of_val(&*self.noise_plane);
         (self.unpacked.len() + self.remixed.len() + self.plane.len()) * size_of::<W>() + noise
     }
 

@@ -238,7 +238,8 @@ impl<T: Transformed> Engine<T> for Blocks<T> {
     }
 
     fn back(&self) -> usize {
-        self.rounds.back()
+        // The last output of a window shares it with what lies before the first.
+        self.rounds.back() + ((self.size.hop - 1) * self.ratio.m) as usize
     }
 
     fn slack(&self) -> usize {

@@ -65,8 +65,8 @@ impl<T: Copy + Default> Fifo<T> {
         let wanted = self.len + frames + self.slack;
         for plane in &mut self.planes {
             if plane.len() < wanted {
-                // Pushes are about as long as each other: what they need is soon there, and no more is held.
-                plane.reserve_exact(wanted - plane.len());
+                // Pushes are about as long as each other: what they need is soon there, and hardly more is held.
+                plane.reserve_exact((wanted - plane.len()).max(plane.len() / 8));
                 plane.resize(wanted, T::default());
             }
         }

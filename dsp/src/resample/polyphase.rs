@@ -73,10 +73,11 @@ impl<R: Rows> Engine<R::Sample> for Polyphase<R> {
     }
 
     fn slack(&self) -> usize {
-        // A window goes on beyond the last tap of its first output that counts by no more than its padding.
+        // A window begins half a response before its first output, which is made as soon as there is the
+        // other half, and goes on beyond that.
         let phases = self.rows.phases();
         let lone = if phases.lone { LANES } else { 0 };
-        (phases.len - self.prototype.taps() as usize).max(lone)
+        (phases.len - 2 * self.prototype.latency() as usize).max(lone)
     }
 
     fn needed_from(&self) -> i64 {

@@ -361,7 +361,7 @@ impl Fused {
             run,
             frame: mix.inputs * format.size(),
             outputs: mix.outputs,
-            // Exact: a power of two.
+            // Exact, as by any power of two, for weights of 2^-95 and more.
             weights: mix.weights.iter().map(|w| w / 2_147_483_648.0).collect(),
         })
     }

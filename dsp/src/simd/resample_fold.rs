@@ -92,7 +92,7 @@ pub fn kernels<S: Set, T: Number>() -> FoldKernels<T> {
 #[inline(always)]
 fn fold<T: Number>(right: &[T], left: &[T], even: &mut [T], odd: &mut [T]) {
     let n = right.len();
-    let (left, even, odd) = (&left[..n], &mut even[..n], &mut odd[..n]);
+    let (left, even, odd) = (&left[left.len() - n..], &mut even[..n], &mut odd[..n]);
     let blocks = n / LANES;
     for block in 0..blocks {
         fold_at(right, left, even, odd, block * LANES);

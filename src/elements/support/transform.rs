@@ -31,7 +31,7 @@ where
     /// The output for `input`; `None` where nothing of it is left. Called by the streaming thread.
     fn transform_buffer(&self, input: gst::Buffer) -> Result<Option<gst::Buffer>, gst::FlowError>;
 
-    /// Where its panic flag is.
+    /// Where its panic flag is: a field, so that it is found once; one that lies elsewhere is asked for each time.
     fn panic_flag(&self) -> &PanicFlag;
 }
 
@@ -40,14 +40,15 @@ where
 pub struct PanicFlag(AtomicPtr<AtomicBool>);
 
 impl PanicFlag {
-    /// That of `imp`, whose field this is.
+    /// That of `imp`.
     #[inline]
     fn of<'a, T: ElementImpl>(&'a self, imp: &'a T) -> &'a AtomicBool
     where
         T::Type: IsA<gst::Element>,
     {
         let found = self.0.load(Ordering::Relaxed);
-        // SAFETY: it was found below, and lives as long as the element that both are of.
+        // SAFETY: it was found below, where it is kept only within the element that it is of, which lives as
+        // long as it.
         unsafe { found.as_ref() }.unwrap_or_else(|| self.find(imp))
     }
 
@@ -57,8 +58,14 @@ impl PanicFlag {
         T::Type: IsA<gst::Element>,
     {
         let flag = imp.panicked();
-        self.0
-            .store(std::ptr::from_ref(flag).cast_mut(), Ordering::Relaxed);
+        let (this, start) = (
+            std::ptr::from_ref(self).addr(),
+            std::ptr::from_ref(imp).addr(),
+        );
+        if (start..start + size_of::<T>()).contains(&this) {
+            let kept = std::ptr::from_ref(flag).cast_mut();
+            self.0.store(kept, Ordering::Relaxed);
+        }
         flag
     }
 }

@@ -69,6 +69,51 @@ fn the_planner_takes_them_within_the_delay() {
     assert_eq!(*resampler.plan(), Plan::Polyphase);
 }
 
+/// Of any quality and delay; on either side of transforms, of short windows and of long ones.
+#[test]
+fn plans_keep_to_the_delay() {
+    let mut staged = Vec::new();
+    let rates = [
+        (48_000, 16_000),
+        (16_000, 48_000),
+        (44_100, 16_000),
+        (16_000, 44_100),
+        (96_000, 16_000),
+        (44_100, 8000),
+        (8000, 44_100),
+        (192_000, 44_100),
+        (44_100, 48_000),
+        (96_000, 48_000),
+    ];
+    for (from, to) in rates {
+        for quality in 0..=10 {
+            let spec = Spec {
+                quality,
+                ..Spec::new(from, to, 1)
+            };
+            let least = Resampler::<f32>::new(&spec).unwrap().latency();
+            for limit in [least, least * 3 / 2, 3 * least, 10 * least, u64::MAX] {
+                let spec = Spec {
+                    max_latency: Some(limit),
+                    ..spec.clone()
+                };
+                let resampler = Resampler::<f32>::new(&spec).unwrap();
+                let plan = resampler.plan();
+                assert!(resampler.latency() <= limit, "{spec:?}: {plan:?}");
+                if let Plan::StagedFft { half, size } = *plan {
+                    staged.push((half.side, size.hop > 1));
+                }
+            }
+        }
+    }
+    for kind in [Side::Before, Side::After]
+        .into_iter()
+        .flat_map(|side| [(side, false), (side, true)])
+    {
+        assert!(staged.contains(&kind), "{kind:?}");
+    }
+}
+
 /// `x` around `place`, in its frames, under the sharp response of a lower rate that is `narrow` of its own.
 fn sharpened(sharp: &Sharp, x: &dyn Fn(i64) -> f64, place: f64, narrow: f64) -> f64 {
     let reach = (90.0 / narrow) as i64;

@@ -5,6 +5,7 @@
 use super::*;
 use crate::convert::SampleFormat;
 use crate::resample::table::FromF64;
+use crate::simd::Level;
 
 /// All of `planes` by `process`, in parts by `cut`, never more than `most` outputs at a time.
 pub(super) fn processed<T: Sample>(
@@ -72,6 +73,47 @@ fn input_read_where_it_lies_gives_the_same_bits() {
                     );
                 }
             }
+        }
+    }
+}
+
+/// Responses of an odd number of taps among them.
+#[test]
+fn windows_lie_within_what_there_is_wherever_a_push_ends() {
+    fn check<T: Sample<Sum: PartialEq>>(spec: &Spec, input: &[f64], of: fn(f64) -> T) {
+        for level in Level::available() {
+            let make = || Resampler::<T>::with_level(spec, level).unwrap();
+            let whole = run_of(&mut make(), input, || usize::MAX, of);
+            let one_by_one = run_of(&mut make(), input, || 1, of);
+            assert!(whole == one_by_one, "{spec:?} {level:?}");
+            let planes = planes(input, spec.channels, of);
+            let where_they_lie = processed(spec, &planes, || 1, usize::MAX);
+            assert_eq!(whole.len(), where_they_lie.len(), "{spec:?} {level:?}");
+        }
+    }
+    for rates in [
+        (48_000, 32_000),
+        (44_100, 16_000),
+        (44_100, 24_000),
+        (22_050, 16_000),
+        (48_000, 16_000),
+        (44_100, 48_000),
+    ] {
+        for method in [
+            Method::Nearest,
+            Method::Linear,
+            Method::Cubic,
+            Method::BlackmanNuttall,
+            Method::Kaiser,
+        ] {
+            let spec = Spec {
+                method,
+                ..spec(rates, 1, EngineChoice::Polyphase)
+            };
+            // Two periods of the longest ratio.
+            let input = noise(1000, 3);
+            check::<f32>(&spec, &input, f32::nearest);
+            check::<i16>(&spec, &input, |v| (v * 30_000.0) as i16);
         }
     }
 }
