@@ -120,7 +120,8 @@ impl Neural {
         let (heard, before) = (self.front.push(hop), *hop);
         let raised = self.leveller.run(hop, heard.level, heard.tracked);
         self.heard.copy_from_slice(&heard.features[FEATURES - 3..]);
-        if self.ask(&before, hop) {
+        let asked = self.ask(&before, hop);
+        if asked {
             let age = self.silero.filled() as f32 / silero::Network::WINDOW as f32;
             let mut inputs = [0.0; INPUTS];
             inputs[..FEATURES].copy_from_slice(&heard.features);
@@ -133,7 +134,16 @@ impl Neural {
             ratio: heard.ratio,
             raised,
         };
-        self.told.settle(self.said, silero, &frame)
+        let logit = self.told.settle(self.said, silero, &frame);
+        if asked && self.since_gap() {
+            self.greatest = self.greatest.max(logit).max(self.logits[0] / LOGIT_SCALE);
+        }
+        logit
+    }
+
+    /// No gap has come since the opening that was heard last began.
+    fn since_gap(&self) -> bool {
+        u64::from(self.gaps.trailing_zeros()) >= self.frames - self.opened.start
     }
 
     /// Silero's network hears the `raised` samples of `hop`, or the opening again in their place, raised as
@@ -163,18 +173,13 @@ impl Neural {
                 let first = self.frames + 1 - again.hops as u64;
                 self.opened = first..first + Opening::FRAMES as u64;
                 self.greatest = f32::NEG_INFINITY;
+                self.logits = [0.0; 2];
             }
             self.logits = [scaled(logit), self.logits[0]];
             self.greatest = self.greatest.max(self.logits[0] / LOGIT_SCALE);
             self.head.window(self.silero.hidden());
         }
         again.ends()
-    }
-
-    /// Of the opening, the greatest logit counts.
-    fn remember(&mut self, logit: f32) {
-        let silero = self.logits[0] / LOGIT_SCALE;
-        self.greatest = self.greatest.max(logit).max(silero);
     }
 
     /// Forgets all that was heard.
@@ -196,7 +201,6 @@ impl Neural {
         self.decided = if in_gap {
             f32::NEG_INFINITY
         } else if self.opened.contains(&frame) {
-            self.remember(self.logit);
             self.greatest
         } else {
             self.logit
@@ -222,6 +226,7 @@ impl Detector for Neural {
         self.silero.restart();
         self.told.pass();
         self.opening.interrupt();
+        self.opened.end = self.opened.end.min(self.frames);
         self.doubler = Doubler::default();
         self.take(true)
     }

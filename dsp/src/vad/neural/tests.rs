@@ -125,6 +125,46 @@ fn frames_in_gaps_are_no_speech_and_those_before_take_what_there_is() {
 }
 
 #[test]
+fn frames_after_a_gap_in_the_opening_do_not_know_of_those_before() {
+    let audio = audio();
+    let (hiss, vowel) = (&audio[..HOP * 6], &audio[HOP * 35..HOP * 60]);
+    for hops in 6..=9 {
+        let mut neural = Neural::new(Plan::Wide, LookAhead::None);
+        run(&mut neural, &vowel[..HOP * hops]);
+        assert_eq!(neural.push_gap(), Some(0.0));
+        for hop in hiss.chunks_exact(HOP) {
+            assert_eq!(neural.push(hop), Some(sigmoid(neural.logit)), "{hops}");
+        }
+    }
+}
+
+#[test]
+fn frames_before_a_gap_in_the_opening_take_the_greatest_logit_known_then() {
+    let audio = audio();
+    let (hiss, vowel) = (&audio[..HOP * 15], &audio[HOP * 35..HOP * 60]);
+    for hops in 8..=9 {
+        let mut neural = Neural::new(Plan::Wide, LookAhead::Long);
+        run(&mut neural, &hiss[..HOP * hops]);
+        neural.push_gap();
+        let known = sigmoid(neural.greatest);
+        let found = run(&mut neural, &vowel[..HOP * 6]);
+        assert_eq!(found, vec![known; hops - 3], "{hops}");
+    }
+}
+
+#[test]
+fn what_was_known_before_the_opening_was_heard_again_does_not_count() {
+    let vowel = &audio()[HOP * 35..HOP * 60];
+    let mut neural = Neural::new(Plan::Wide, LookAhead::None);
+    run(&mut neural, &vowel[..HOP * 7]);
+    // As if the network that knew nothing had been sure.
+    (neural.said, neural.logits) = (MOST, [scaled(MOST); 2]);
+    let found = run(&mut neural, &vowel[HOP * 7..HOP * 8]);
+    assert_eq!(neural.logits[1], 0.0);
+    assert_eq!(found, [sigmoid(neural.logits[0] / LOGIT_SCALE)]);
+}
+
+#[test]
 fn speech_that_bands_showed_before_a_gap_is_forgotten_after_80_ms_of_it() {
     let mut neural = Neural::new(Plan::Wide, LookAhead::Short);
     // To the midst of the vowel.

@@ -129,3 +129,37 @@ impl Detector for Silero {
         size_of::<Self>() - size_of::<Network>() + self.network.memory() + self.opening.memory()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pulses, one every `period` samples.
+    fn pulses(period: usize) -> Vec<f32> {
+        let pulse = |i: usize| if i % period < 8 { 0.3 } else { -0.02 };
+        (0..20 * HOP).map(pulse).collect()
+    }
+
+    fn run(silero: &mut Silero, audio: &[f32]) -> Vec<f32> {
+        let hops = audio.chunks_exact(HOP);
+        hops.filter_map(|hop| silero.push(hop)).collect()
+    }
+
+    #[test]
+    fn what_follows_a_gap_in_the_opening_is_heard_as_at_the_start_of_a_stream() {
+        let new = || Silero::new(Plan::Wide, LookAhead::None);
+        let (before, after) = (pulses(90), pulses(130));
+        let (wanted, unknown) = (run(&mut new(), &after), sigmoid(f32::NEG_INFINITY));
+        for hops in 6..=9 {
+            let mut silero = new();
+            run(&mut silero, &before[..hops * HOP]);
+            assert_eq!(silero.push_gap(), Some(unknown));
+            let found = run(&mut silero, &after);
+            // No window is known since the gap.
+            assert_eq!(found[..3], [unknown; 3], "{hops}");
+            // The opening is heard again, unless it was before the gap.
+            let same = found[7..] == wanted[7..];
+            assert_eq!(same, hops < 9, "{hops}: {found:?} for {wanted:?}");
+        }
+    }
+}

@@ -34,7 +34,7 @@ const INAUDIBLE: f32 = 3e-8;
 /// natural logarithm of the odds that there is speech in them, about 16 ms before them for the most
 /// part.
 ///
-/// The probabilities are those of the package silero-vad 6.2.3 to 0.01 (1.4e-4 in the mean), and to 0.03
+/// The probabilities are those of the package silero-vad 6.2.3 to 0.01 (1.5e-4 in the mean), and to 0.03
 /// for speech at -60 dBFS or under loud offsets and hum: that is what rounding its weights, and what
 /// goes from layer to layer, to 16 bits does. Sums of products are exact, so that instruction sets
 /// agree to 1e-5.
