@@ -23,6 +23,9 @@ pub struct Fifo<T> {
 /// Writes the frames of a channel, if it can.
 type Fill<'a, T, E> = dyn FnMut(usize, &mut [T]) -> Result<(), E> + 'a;
 
+/// Bytes of a plane that grows by no more than it must.
+const SMALL: usize = 1 << 16;
+
 impl<T: Copy + Default> Fifo<T> {
     /// Empty, with `back` zeros before frame 0 and `slack` after the end.
     pub fn new(channels: usize, back: usize, slack: usize) -> Self {
@@ -66,7 +69,10 @@ impl<T: Copy + Default> Fifo<T> {
         for plane in &mut self.planes {
             if plane.len() < wanted {
                 // Pushes are about as long as each other: what they need is soon there, and hardly more is held.
-                plane.reserve_exact((wanted - plane.len()).max(plane.len() / 8));
+                // Long planes double, as each move leaves a hole.
+                if size_of::<T>() * wanted <= SMALL {
+                    plane.reserve_exact((wanted - plane.len()).max(plane.len() / 8));
+                }
                 plane.resize(wanted, T::default());
             }
         }
