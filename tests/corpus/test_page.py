@@ -31,7 +31,7 @@ class Page(InFolder):
         (self.sounds / "empty.wav").touch()
 
     def test_figures_failures_and_players(self):
-        node = self.node("class N:\n    def process(self, audio, ctx):\n        if len(audio) == 8480:\n"
+        node = self.node("class N:\n    def process(self, audio, ctx):\n        if len(audio) == 10400:\n"
                          "            raise ValueError('<script>alert(1)</script>')\n"
                          "        ctx.post('t', text=f'<b>{len(audio)}')\n")
         done = corpus(self.sounds, "--out", self.out, "--audio", "segments", "--node", f"{node}:N")
