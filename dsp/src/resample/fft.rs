@@ -238,8 +238,7 @@ impl<T: Transformed> Engine<T> for Blocks<T> {
     }
 
     fn back(&self) -> usize {
-        // The last output of a window shares it with what lies before the first.
-        self.rounds.back() + ((self.size.hop - 1) * self.ratio.m) as usize
+        self.rounds.back()
     }
 
     fn slack(&self) -> usize {
