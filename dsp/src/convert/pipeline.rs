@@ -105,6 +105,17 @@ enum Quantise {
     Shape(Noise, Shape),
 }
 
+impl Quantise {
+    /// What the next `samples` are dithered with as they are packed.
+    fn noise(&mut self, samples: usize) -> Option<&[f32]> {
+        match self {
+            Self::Dither(noise) => Some(noise.next(samples)),
+            // Shaping has added its own.
+            Self::Round | Self::Shape(..) => None,
+        }
+    }
+}
+
 pub(super) struct Pipeline<W> {
     input: Side,
     output: Side,
@@ -116,6 +127,8 @@ pub(super) struct Pipeline<W> {
     quantise: Quantise,
     /// Samples are treated one by one, in the order of memory.
     flat: bool,
+    /// What comes out of the last stage is the output.
+    direct: bool,
     /// Frames of a block.
     frames: usize,
     /// Blocks are empty where both ends can be worked on as they lie, until there is a buffer whose samples
@@ -168,9 +181,9 @@ impl<W: Blend> Pipeline<W> {
         let rounds = matches!(quantise, Quantise::Round);
         let identity = matches!(remix, Remix::Identity);
         let from_native = input.format == W::NATIVE && !input.is_planar();
-        let to_native = rounds && output.format == W::NATIVE && !output.is_planar();
+        let direct = rounds && output.format == W::NATIVE && (flat || !output.is_planar());
         let needs_unpacked = match flat {
-            true => input.format != W::NATIVE && !(rounds && output.format == W::NATIVE),
+            true => input.format != W::NATIVE && !direct,
             false => fused.is_none() && (!from_native || filter.is_some() && identity),
         };
         let block = |needed, side| vec![W::default(); if needed { length(side) } else { 0 }];
@@ -181,9 +194,10 @@ impl<W: Blend> Pipeline<W> {
             unpack: Unpack::with_level(input.format, level),
             pack: Pack::with_level(output.format, level),
             flat,
+            direct,
             frames,
             unpacked: block(needs_unpacked, input),
-            remixed: block(!identity && !to_native, output),
+            remixed: block(!identity && !direct, output),
             remix,
             fused,
             plane: vec![W::default(); if needs_plane { frames } else { 0 }],
@@ -224,9 +238,7 @@ impl<W: Blend> Pipeline<W> {
 
     /// One pass where either end is native, else two by blocks.
     fn run_flat(&mut self, src: &[u8], dst: &mut [u8]) {
-        let rounds = matches!(self.quantise, Quantise::Round);
-        if rounds
-            && self.output.format == W::NATIVE
+        if self.direct
             && let Ok(dst) = bytemuck::try_cast_slice_mut(dst)
         {
             return self.unpack.run(src, dst);
@@ -235,7 +247,9 @@ impl<W: Blend> Pipeline<W> {
         let whole: Option<&[W]> = (self.input.format == W::NATIVE)
             .then(|| bytemuck::try_cast_slice(src).ok())
             .flatten();
-        if rounds && let Some(src) = whole {
+        if matches!(self.quantise, Quantise::Round)
+            && let Some(src) = whole
+        {
             return self.pack.run(src, dst);
         }
         // Noise that knows its channels needs whole frames in a block.
@@ -258,18 +272,14 @@ impl<W: Blend> Pipeline<W> {
                     unpacked
                 }
             };
-            match &mut self.quantise {
-                Quantise::Dither(noise) => self.pack.run_dithered(samples, noise.next(n), dst),
-                _ => self.pack.run(samples, dst),
-            }
+            pack(&self.pack, samples, self.quantise.noise(n), dst);
         }
     }
 
     /// One pass where the output is native, else two by blocks.
     fn run_fused(&mut self, src: &[u8], dst: &mut [u8]) {
         let Some(fused) = &self.fused else { return };
-        if matches!(self.quantise, Quantise::Round)
-            && self.output.format == W::NATIVE
+        if self.direct
             && let Ok(dst) = bytemuck::try_cast_slice_mut(dst)
         {
             return W::mix_bytes(fused, src, dst);
@@ -280,10 +290,7 @@ impl<W: Blend> Pipeline<W> {
             let (n, outs) = (dst.len() / self.output.format.size(), self.output.channels);
             let remixed = &mut filled(&mut self.remixed, self.frames * outs)[..n];
             W::mix_bytes(fused, src, remixed);
-            match &mut self.quantise {
-                Quantise::Dither(noise) => self.pack.run_dithered(remixed, noise.next(n), dst),
-                _ => self.pack.run(remixed, dst),
-            }
+            pack(&self.pack, remixed, self.quantise.noise(n), dst);
         }
     }
 
@@ -329,9 +336,7 @@ impl<W: Blend> Pipeline<W> {
                 Some(all) => &all[at * ins..(at + n) * ins],
                 None => unpacked,
             };
-            if matches!(self.quantise, Quantise::Round)
-                && self.output.format == W::NATIVE
-                && !self.output.is_planar()
+            if self.direct
                 && let Ok(dst) = bytemuck::try_cast_slice_mut(&mut *dst)
             {
                 let dst = &mut dst[at * outs..(at + n) * outs];
@@ -355,16 +360,10 @@ impl<W: Blend> Pipeline<W> {
                 (true, None) => &self.unpacked[..n * outs],
                 (false, _) => &self.remixed[..n * outs],
             };
-            let noise = match &mut self.quantise {
-                Quantise::Dither(noise) => Some(noise.next(n * outs)),
-                _ => None,
-            };
-            let pack = |block: &[W], noise: Option<&[f32]>, dst: &mut [u8]| match noise {
-                Some(noise) => self.pack.run_dithered(block, noise, dst),
-                None => self.pack.run(block, dst),
-            };
+            let noise = self.quantise.noise(n * outs);
             if !self.output.is_planar() {
-                pack(block, noise, &mut dst[at * outs * to..(at + n) * outs * to]);
+                let dst = &mut dst[at * outs * to..(at + n) * outs * to];
+                pack(&self.pack, block, noise, dst);
                 continue;
             }
             for (c, dst) in dst.chunks_exact_mut(frames * to).enumerate() {
@@ -373,10 +372,19 @@ impl<W: Blend> Pipeline<W> {
                     deinterleave(noise, &mut self.noise_plane[..n], c, outs);
                     &self.noise_plane[..n]
                 });
-                pack(&self.plane[..n], noise, &mut dst[at * to..(at + n) * to]);
+                let dst = &mut dst[at * to..(at + n) * to];
+                pack(&self.pack, &self.plane[..n], noise, dst);
             }
         }
         Ok(())
+    }
+}
+
+/// `block` to the format of the output, with `noise` where there is any.
+fn pack<W: Blend>(pack: &Pack<W>, block: &[W], noise: Option<&[f32]>, dst: &mut [u8]) {
+    match noise {
+        Some(noise) => pack.run_dithered(block, noise, dst),
+        None => pack.run(block, dst),
     }
 }
 
