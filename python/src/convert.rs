@@ -12,6 +12,7 @@ use rustaudio_dsp::{Frames, Layout};
 use crate::array::{Array, dtype_name, format_named, tuple};
 use crate::rates::one_of;
 use crate::signal::{Signal, too_many};
+use crate::whole;
 
 const DITHERS: [(&str, Dither); 4] = [
     ("none", Dither::None),
@@ -56,16 +57,16 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 fn nothing<'py>(
     x: &Bound<'py, PyAny>,
     dtype: &Bound<'py, PyAny>,
-    channels: Option<usize>,
+    #[pyo3(from_py_with = whole::channels)] channels: Option<usize>,
     mix_matrix: Option<&Bound<'py, PyAny>>,
     dither: Option<&str>,
     noise_shaping: Option<&str>,
     axis: isize,
     planar: Option<bool>,
     format: Option<&str>,
-    rate: u32,
-    dither_threshold: u32,
-    seed: u64,
+    #[pyo3(from_py_with = whole::rate)] rate: u32,
+    #[pyo3(from_py_with = whole::dither_threshold)] dither_threshold: u32,
+    #[pyo3(from_py_with = whole::seed)] seed: u64,
     out: Option<&Bound<'py, PyAny>>,
 ) -> Bound<'py, PyAny> {
     x.clone()
@@ -147,16 +148,16 @@ fn convert<'py>(
     py: Python<'py>,
     x: &Bound<'py, PyAny>,
     dtype: &Bound<'py, PyAny>,
-    channels: Option<usize>,
+    #[pyo3(from_py_with = whole::channels)] channels: Option<usize>,
     mix_matrix: Option<&Bound<'py, PyAny>>,
     dither: Option<&str>,
     noise_shaping: Option<&str>,
     axis: isize,
     planar: Option<bool>,
     format: Option<&str>,
-    rate: u32,
-    dither_threshold: u32,
-    seed: u64,
+    #[pyo3(from_py_with = whole::rate)] rate: u32,
+    #[pyo3(from_py_with = whole::dither_threshold)] dither_threshold: u32,
+    #[pyo3(from_py_with = whole::seed)] seed: u64,
     out: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let x = Array::input(x, "x")?;

@@ -17,6 +17,7 @@ mod resilience;
 mod running;
 mod signal;
 mod speech;
+mod whole;
 
 use pyo3::prelude::*;
 

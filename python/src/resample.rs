@@ -17,6 +17,7 @@ use crate::owned::owned;
 use crate::rates::{Wanted, correction, error, output_frames};
 use crate::running::{Running, end};
 use crate::signal::{Signal, axis, signals, too_many};
+use crate::whole;
 
 /// The most channels of a signal: python-soxr's limit.
 const MOST_CHANNELS: usize = 65_536;
@@ -127,6 +128,10 @@ fn resample<'py>(
     py.detach(|| convert_all(&spec, format, work, input, output))
         .map_err(error)?;
     Ok(y.into_object())
+}
+
+fn num_channels(value: &Bound<'_, PyAny>) -> PyResult<usize> {
+    whole::whole(value, "num_channels", 1..=MOST_CHANNELS, "")
 }
 
 fn check_format(format: SampleFormat) -> PyResult<()> {
@@ -295,18 +300,13 @@ impl ResampleStream {
         py: Python<'_>,
         in_rate: f64,
         out_rate: f64,
-        num_channels: usize,
+        #[pyo3(from_py_with = num_channels)] num_channels: usize,
         dtype: Option<&Bound<'_, PyAny>>,
         quality: Option<&Bound<'_, PyAny>>,
         engine: &str,
         rate_correction: f64,
-        max_latency: Option<u64>,
+        #[pyo3(from_py_with = whole::max_latency)] max_latency: Option<u64>,
     ) -> PyResult<Self> {
-        if !(1..=MOST_CHANNELS).contains(&num_channels) {
-            return Err(PyValueError::new_err(format!(
-                "num_channels: expected 1 to {MOST_CHANNELS}, got {num_channels}"
-            )));
-        }
         let format = match dtype {
             Some(dtype) => crate::array::format_named(dtype)?,
             None => crate::array::format_named(PyString::new(py, "float32").as_any())?,

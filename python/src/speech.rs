@@ -17,6 +17,7 @@ use rustaudio_dsp::{Frames, Outside};
 use crate::array::{Array, dtype_name, tuple};
 use crate::owned::owned;
 use crate::signal::{Signal, signals};
+use crate::whole::whole;
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Detector>()?;
@@ -30,15 +31,8 @@ const PIECE: usize = 10;
 /// The 10 ms frames that Silero's longest segment leaves room for.
 const FRAMES_PER_SECOND: u32 = 100;
 
-fn check_rate(rate: u32) -> PyResult<()> {
-    if RATES.contains(&rate) {
-        return Ok(());
-    }
-    Err(PyValueError::new_err(format!(
-        "rate: expected {} to {} Hz, got {rate}",
-        RATES.start(),
-        RATES.end()
-    )))
+fn rate(value: &Bound<'_, PyAny>) -> PyResult<u32> {
+    whole(value, "rate", RATES, " Hz")
 }
 
 /// Name of a detector, look-ahead in ms, threshold of the energy detector in dBFS.
@@ -187,10 +181,9 @@ fn probability(output: Output) -> Option<f32> {
 fn probabilities<'py>(
     py: Python<'py>,
     x: &Bound<'py, PyAny>,
-    rate: u32,
+    #[pyo3(from_py_with = rate)] rate: u32,
     choice: Choice,
 ) -> PyResult<Bound<'py, PyArray1<f32>>> {
-    check_rate(rate)?;
     let kind = detector(&choice)?;
     let x = Array::input(x, "x")?;
     let recording = Recording::of(&x)?;
@@ -207,12 +200,11 @@ type SpokenRules = (f32, f32, f64, f64, f64, f64, f64, bool);
 fn speech_times(
     py: Python<'_>,
     x: &Bound<'_, PyAny>,
-    rate: u32,
+    #[pyo3(from_py_with = rate)] rate: u32,
     choice: Choice,
     rules: SpokenRules,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<(u64, Vec<(u64, u64)>)> {
-    check_rate(rate)?;
     let kind = detector(&choice)?;
     let x = Array::input(x, "x")?;
     let recording = Recording::of(&x)?;
@@ -239,6 +231,10 @@ fn speech_times(
         length,
         found.into_iter().map(|s| (s.start, s.end)).collect(),
     ))
+}
+
+fn channels(value: &Bound<'_, PyAny>) -> PyResult<usize> {
+    whole(value, "channels", 1..=MOST_CHANNELS, "")
 }
 
 /// What a [`Detector`] was made for.
@@ -395,18 +391,12 @@ impl Detector {
     #[pyo3(signature = (rate, channels, choice, thresholds, times, /))]
     fn new(
         py: Python<'_>,
-        rate: u32,
-        channels: usize,
+        #[pyo3(from_py_with = rate)] rate: u32,
+        #[pyo3(from_py_with = channels)] channels: usize,
         choice: Choice,
         thresholds: (f32, f32),
         times: (u64, u64, u64, u64),
     ) -> PyResult<Self> {
-        check_rate(rate)?;
-        if !(1..=MOST_CHANNELS).contains(&channels) {
-            return Err(PyValueError::new_err(format!(
-                "channels: expected 1 to {MOST_CHANNELS}, got {channels}"
-            )));
-        }
         let rules = Rules {
             threshold: thresholds.0,
             release: thresholds.1,

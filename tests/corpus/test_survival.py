@@ -278,6 +278,30 @@ class Full(InFolder):
         # Nobody holds it any more.
         Ledger(str(self.out / ".corpus")).close()
 
+    def test_a_damaged_ledger_is_told_and_what_helps(self):
+        from gstrustaudio.corpus import run as module
+        from gstrustaudio.corpus.options import Options
+        from gstrustaudio.corpus.pool import Stop
+
+        work = self.out / ".corpus"
+        ledger = Ledger(str(work))
+        ledger.put("options", "{}")
+        page = ledger._db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'files'").fetchone()[0]
+        size = ledger._db.execute("PRAGMA page_size").fetchone()[0]
+        ledger.close()
+        with open(work / "ledger.sqlite", "r+b") as file:
+            file.seek((page - 1) * size)
+            file.write(b"\xff" * size)
+        job = module.Job([str(CLIP)], str(self.out), quiet=True)
+        for what in (lambda: module.run(job, Options(), Stop()), lambda: module.plan(job)):
+            with self.assertRaises(LedgerError) as caught:
+                what()
+            self.assertEqual(str(caught.exception), f"{work}: the ledger is damaged: database disk image is malformed; "
+                             "give another folder by --work, or delete this one to do all of it anew")
+        result = corpus(CLIP, "--out", self.out, "--dry-run")
+        self.assertEqual((result.returncode, result.stdout), (2, ""))
+        self.assertIn("the ledger is damaged", result.stderr)
+
     def test_audio_without_room_is_no_fault_of_the_file(self):
         from gstrustaudio.corpus.encode import Encoder
         from gstrustaudio.corpus.options import Options

@@ -71,6 +71,16 @@ class Formats(Case):
         self.assertTrue((convert(x, "int16", seed=1) != y).any())
         self.assertEqual(np.unique(convert(x, "S24LE", dither_threshold=20).reshape(-1, 3)[:, 0]).tolist(), [77])
 
+    def test_whole_numbers_that_do_not_fit_are_told_by_name(self) -> None:
+        for name, most, unit in [("seed", 2**64 - 1, ""), ("channels", 2**64 - 1, ""), ("rate", 2**32 - 1, " Hz"),
+                                 ("dither_threshold", 2**32 - 1, "")]:
+            for value in (-1, most + 1):
+                self.raises(ValueError, f"{name}: expected 0 to {most}{unit}, got {value}",
+                            lambda: convert(np.zeros(4), "int16", **{name: value}))
+            self.raises(TypeError, "'str' object cannot be interpreted as an integer",
+                        lambda: convert(np.zeros(4), "int16", **{name: "3"}))
+        self.same(convert(np.zeros(99), "int16", seed=np.int64(3)), convert(np.zeros(99), "int16", seed=3))
+
     def test_noise_shaping_moves_the_noise_up(self) -> None:
         x = 0.1 * np.sin(np.arange(1 << 16) * 0.1)
         low = {}

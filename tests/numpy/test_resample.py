@@ -305,9 +305,11 @@ class Stream(Case):
         stream.resample_chunk(np.zeros((4, 2), np.float32), last=True)
         self.raises(RuntimeError, "input after the last chunk: call clear() before another signal",
                     lambda: stream.resample_chunk(np.zeros((4, 2), np.float32)))
-        for channels in (0, 65_537, 10**10):
+        for channels in (-1, 0, 65_537, 10**10, 10**30):
             self.raises(ValueError, f"num_channels: expected 1 to 65536, got {channels}",
                         lambda: ResampleStream(3, 2, channels))
+        self.raises(ValueError, "max_latency: expected 0 to 18446744073709551615, got -1",
+                    lambda: ResampleStream(3, 2, 1, max_latency=-1))
         self.raises(ValueError, "x: expected at most 65536 channels, got 65537 by shape (2, 65537): is time the other "
                     "axis? Name it by axis=, or transpose x", lambda: resample(np.zeros((2, 65_537), "f4"), 3, 2))
         self.raises(TypeError, "x: expected dtype int16, int32, float32 or float64, got uint8",

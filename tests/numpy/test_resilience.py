@@ -697,7 +697,7 @@ class Forms(unittest.TestCase):
             yield 1
 
         for call, kind, text in [
-            (lambda: RetryPolicy(max_retries=-1), ValueError, "max_retries: expected 0 or more, got -1"),
+            (lambda: RetryPolicy(max_retries=-1), ValueError, "max_retries: expected 0 to 4294967294, got -1"),
             (lambda: RetryPolicy(max_retries=1.5), TypeError, "max_retries: expected an int, got 1.5"),
             (lambda: RetryPolicy(initial_backoff=-1), ValueError, "initial_backoff: expected"),
             (lambda: RetryPolicy(initial_backoff="1"), TypeError, "initial_backoff: expected a number, got '1'"),
@@ -708,7 +708,8 @@ class Forms(unittest.TestCase):
             (lambda: RetryPolicy(retry_on=3), TypeError, "retry_on"),
             (lambda: RetryPolicy(retry_on=int), TypeError, "retry_on: expected names or classes of exceptions"),
             (lambda: RetryPolicy(retry_on="not a name"), ValueError, "'not a name' is no name of a class"),
-            (lambda: CircuitBreaker(-1), ValueError, "threshold: expected 0 or more"),
+            (lambda: CircuitBreaker(-1), ValueError, "threshold: expected 0 to 4294967295, got -1"),
+            (lambda: RetryPolicy(max_retries=2**32), ValueError, "max_retries: expected 0 to 4294967294, got 4294967296"),
             (lambda: CircuitBreaker(True), TypeError, "threshold: expected an int"),
             (lambda: CircuitBreaker(cooldown=-1), ValueError, "cooldown"),
             (lambda: retry(3), TypeError, "policy: expected a RetryPolicy, got 3"),

@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import time
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Dict, Iterator, Optional, Protocol, Sequence, Tuple
 
@@ -102,8 +103,7 @@ def run(job: Job, options: Options, stop: Stop, make: EngineMaker = local_engine
     arrow("pyarrow.parquet")
     probe(job.out)
     work = work_folder(job.out, job.work)
-    ledger = Ledger(work)
-    try:
+    with _ledger(work) as ledger:
         ledger.settings(options.fingerprint(), options.deciding(), job.redo)
         if job.redo and not is_url(job.out):
             shutil.rmtree(os.path.join(job.out, "audio"), ignore_errors=True)
@@ -111,27 +111,42 @@ def run(job: Job, options: Options, stop: Stop, make: EngineMaker = local_engine
         if job.retry_failed:
             ledger.retry_failed()
         return _Run(job, options, stop, make, ledger, os.path.join(work, "scratch")).all()
-    except sqlite3.OperationalError as e:
+
+
+@contextmanager
+def _ledger(work: str) -> Iterator[Ledger]:
+    """The ledger of ``work``, closed in the end; its faults become `LedgerError`."""
+    ledger = Ledger(work)
+    try:
+        yield ledger
+    except sqlite3.DatabaseError as e:
         raise LedgerError(f"{work}: {_ledger_fault(e)}") from e
     finally:
         ledger.close()
 
 
-def _ledger_fault(e: sqlite3.OperationalError) -> str:
+#: What sqlite says, and what that means and what helps.
+_FAULTS = {
+    "full": ("cannot be written", "make room, or give another folder by --work"),
+    "readonly": ("cannot be written", "give another folder by --work"),
+    "malformed": ("is damaged", "give another folder by --work, or delete this one to do all of it anew"),
+}
+
+
+def _ledger_fault(e: sqlite3.DatabaseError) -> str:
     """What is wrong with the ledger, and what helps where that is known."""
-    helps = {"full": "; make room, or give another folder by --work", "readonly": "; give another folder by --work"}
-    known = next((how for word, how in helps.items() if word in str(e)), None)
-    return f"the ledger: {e}" if known is None else f"the ledger cannot be written: {e}{known}"
+    known = next((known for word, known in _FAULTS.items() if word in str(e)), None)
+    return f"the ledger: {e}" if known is None else f"the ledger {known[0]}: {e}; {known[1]}"
 
 
 def plan(job: Job, show: int = 10) -> Dict[str, Any]:
     """For ``--dry-run``: ``files`` that would be done, their ``bytes``, the ``first`` of them, and how many files have
     ``ended``. Nothing is written."""
     work = work_folder(job.out, job.work)
-    ledger = Ledger(work) if not job.redo and os.path.exists(os.path.join(work, LEDGER)) else None
+    has_ledger = not job.redo and os.path.exists(os.path.join(work, LEDGER))
     told: Dict[str, Any] = {"files": 0, "bytes": 0, "first": [], "ended": 0}
     seen = set()
-    try:
+    with _ledger(work) if has_ledger else nullcontext() as ledger:
         for one in _found(job):
             if one.key in seen:
                 continue
@@ -142,9 +157,6 @@ def plan(job: Job, show: int = 10) -> Dict[str, Any]:
                 told["files"] += 1
                 told["bytes"] += one.size
                 told["first"] += [one.key][: show - len(told["first"])]
-    finally:
-        if ledger is not None:
-            ledger.close()
     return told
 
 
@@ -163,13 +175,13 @@ class _Run:
                 outcome = "interrupted"
         except RunError as e:
             outcome, reason, detail, later = "stopped", str(e), e.detail, e.later
-        except sqlite3.OperationalError as e:
+        except sqlite3.DatabaseError as e:
             outcome, reason, later = "stopped", _ledger_fault(e), True
         document = None
         try:
             self._ledger.end_run(number, time.monotonic() - started, self._files, outcome)
             document = publish(self._ledger, self._options, self._job.out, self._scratch)
-        except (OSError, StorageError, sqlite3.OperationalError) as e:
+        except (OSError, StorageError, sqlite3.DatabaseError) as e:
             if outcome != "stopped":
                 outcome, reason = "stopped", f"the results cannot be written: {e}"
         finally:

@@ -79,7 +79,7 @@ class CircuitBreaker:
         if isinstance(threshold, bool) or not isinstance(threshold, int):
             raise TypeError(f"threshold: expected an int, got {threshold!r}")
         if not 0 <= threshold < 2**32:
-            raise ValueError(f"threshold: expected 0 or more, got {threshold}")
+            raise ValueError(f"threshold: expected 0 to {2**32 - 1}, got {threshold}")
         self.threshold = threshold
         self.cooldown = number("cooldown", cooldown, 0.0)
         self._native = _native.Breaker(threshold, self.cooldown)

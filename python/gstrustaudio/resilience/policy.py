@@ -73,7 +73,7 @@ class RetryPolicy:
         if isinstance(self.max_retries, bool) or not isinstance(self.max_retries, int):
             raise TypeError(f"max_retries: expected an int, got {self.max_retries!r}")
         if not 0 <= self.max_retries < 2**32 - 1:
-            raise ValueError(f"max_retries: expected 0 or more, got {self.max_retries}")
+            raise ValueError(f"max_retries: expected 0 to {2**32 - 2}, got {self.max_retries}")
         number("initial_backoff", self.initial_backoff, 0.0)
         number("backoff_multiplier", self.backoff_multiplier, 1.0)
         number("max_backoff", self.max_backoff, 0.0)
