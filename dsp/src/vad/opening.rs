@@ -12,9 +12,10 @@ const WINDOW: usize = 512;
 const WHOLE: usize = 7;
 /// Hops that are kept: others come meanwhile.
 const HOPS: usize = WHOLE + 2;
-/// Samples that are heard backwards, and those that are heard again.
+/// Samples that are kept, those that are heard backwards, and all that are heard again.
+const KEPT: usize = HOPS * HOP;
 const MIRRORED: usize = 2 * WINDOW;
-const SAMPLES: usize = MIRRORED + HOPS * HOP;
+const SAMPLES: usize = MIRRORED + KEPT;
 /// Those at each hop: four windows, of which no hop has more than two to complete.
 const PARTS: [Range<usize>; 3] = [0..832, 832..1536, 1536..SAMPLES];
 
@@ -25,9 +26,8 @@ const PARTS: [Range<usize>; 3] = [0..832, 832..1536, 1536..SAMPLES];
 /// before they hear them forwards, they know voice, level and room. No hop has to hear it all: the work
 /// is spread over three.
 pub struct Opening {
-    /// What is heard again: mirrored, then as it was. Gone once it was heard: most of a recording has
-    /// no use for it.
-    samples: Option<Box<[f32; SAMPLES]>>,
+    /// What is heard again. Gone once it was heard: most of a recording has no use for it.
+    samples: Option<Box<[f32; KEPT]>>,
     /// Hops kept.
     hops: usize,
 }
@@ -35,7 +35,7 @@ pub struct Opening {
 impl Default for Opening {
     fn default() -> Self {
         Self {
-            samples: Some(Box::new([0.0; SAMPLES])),
+            samples: Some(Box::new([0.0; KEPT])),
             hops: 0,
         }
     }
@@ -43,9 +43,10 @@ impl Default for Opening {
 
 /// What is to be heard in place of a hop.
 pub struct Again<'a> {
-    samples: &'a [f32],
-    /// Samples of the whole that come before.
-    before: usize,
+    /// All that is kept.
+    samples: &'a [f32; KEPT],
+    /// What of the whole is to be heard: mirrored samples come first, then all as they were.
+    part: Range<usize>,
     /// Hops of the recording, this one included.
     pub hops: usize,
 }
@@ -61,27 +62,38 @@ pub struct Piece<'a> {
 impl<'a> Again<'a> {
     /// This is the first of it: what was heard is to be forgotten.
     pub fn begins(&self) -> bool {
-        self.before == 0
+        self.part.start == 0
     }
 
     /// This is the last of it: the next hop is heard as it comes.
     pub fn ends(&self) -> bool {
-        self.before + self.samples.len() == SAMPLES
+        self.part.end == SAMPLES
     }
 
-    pub fn pieces(&self) -> impl Iterator<Item = Piece<'a>> + use<'a> {
-        let (mut at, mut rest) = (self.before, self.samples);
-        std::iter::from_fn(move || {
-            let next = WINDOW - at % WINDOW;
-            let (samples, later) = rest.split_at(next.min(rest.len()));
-            at += samples.len();
-            rest = later;
-            let complete = at.is_multiple_of(WINDOW);
-            (!samples.is_empty()).then(|| Piece {
+    /// Gives its pieces to `hear`, one after the other.
+    #[inline(always)]
+    pub fn each(&self, mut hear: impl FnMut(Piece<'_>)) {
+        let mut at = self.part.start;
+        while at < self.part.end {
+            let end = (at + WINDOW - at % WINDOW).min(self.part.end);
+            let mut mirrored = [0.0; WINDOW];
+            let samples = if end <= MIRRORED {
+                let mirrored = &mut mirrored[..end - at];
+                let from = &self.samples[MIRRORED - end..MIRRORED - at];
+                for (y, x) in mirrored.iter_mut().rev().zip(from) {
+                    *y = *x;
+                }
+                mirrored
+            } else {
+                &self.samples[at - MIRRORED..end - MIRRORED]
+            };
+            let complete = end.is_multiple_of(WINDOW);
+            hear(Piece {
                 samples,
-                window: at.checked_sub(MIRRORED + WINDOW).filter(|_| complete),
-            })
-        })
+                window: end.checked_sub(MIRRORED + WINDOW).filter(|_| complete),
+            });
+            at = end;
+        }
     }
 }
 
@@ -105,18 +117,12 @@ impl Opening {
             self.samples = None;
         }
         let samples = self.samples.as_mut()?;
-        samples[MIRRORED + self.hops * HOP..][..HOP].copy_from_slice(hop);
+        samples[self.hops * HOP..][..HOP].copy_from_slice(hop);
         self.hops += 1;
-        if self.hops == WHOLE {
-            let (mirrored, heard) = samples.split_at_mut(MIRRORED);
-            for (y, x) in mirrored.iter_mut().rev().zip(heard) {
-                *y = *x;
-            }
-        }
-        let part = PARTS.get(self.hops.checked_sub(WHOLE)?)?;
+        let part = PARTS.get(self.hops.checked_sub(WHOLE)?)?.clone();
         Some(Again {
-            samples: &samples[part.clone()],
-            before: part.start,
+            samples,
+            part,
             hops: self.hops,
         })
     }
@@ -138,9 +144,7 @@ impl Opening {
 
     /// Bytes held on the heap.
     pub fn memory(&self) -> usize {
-        self.samples
-            .as_ref()
-            .map_or(0, |_| SAMPLES * size_of::<f32>())
+        self.samples.as_ref().map_or(0, |_| KEPT * size_of::<f32>())
     }
 }
 
@@ -152,9 +156,9 @@ mod tests {
     fn heard(opening: &mut Opening, from: usize, hops: usize) -> Vec<Option<Vec<f32>>> {
         let hops = (0..hops).map(|h| std::array::from_fn(|i| (from + h * HOP + i) as f32));
         hops.map(|hop| {
-            let again = opening.take(&hop)?;
-            let pieces = again.pieces().map(|piece| piece.samples);
-            Some(pieces.collect::<Vec<_>>().concat())
+            let (again, mut all) = (opening.take(&hop)?, Vec::new());
+            again.each(|piece| all.extend_from_slice(piece.samples));
+            Some(all)
         })
         .collect()
     }
@@ -183,11 +187,7 @@ mod tests {
                     (again.hops, again.begins(), again.ends()),
                     (hop, hop == 7, hop == 9)
                 );
-                told.extend(
-                    again
-                        .pieces()
-                        .map(|piece| (piece.samples.len(), piece.window)),
-                );
+                again.each(|piece| told.push((piece.samples.len(), piece.window)));
             }
         }
         let wanted = [

@@ -7,7 +7,7 @@ use super::look_ahead::LookAhead;
 use super::math::sigmoid;
 use super::noise::NoiseFloor;
 use super::ratio::Ratio;
-use super::spectrum::{MAX_BANDS, Plan, Spectrum};
+use super::spectrum::{MAX_BANDS, Plan, Spectrum, Work, with_work};
 use super::tonal::Tonal;
 use super::voicing::{Voicing, levels};
 use crate::simd::Level;
@@ -143,7 +143,8 @@ impl Spectral {
     }
 
     #[inline(always)]
-    fn score(&mut self) -> f32 {
+    fn score(&mut self, work: &mut Work<'_>) -> f32 {
+        self.spectrum.transform(work);
         let energy = &self.spectrum.energy;
         let bands = self.plan().bands();
         self.floor.update(energy);
@@ -152,7 +153,8 @@ impl Spectral {
         let floor = levels(&self.floor.floor);
         // The start of the two models is the level, not the smoothed level: the same at frame 0.
         self.ratio.update(&smooth, &floor);
-        self.voicing.update(&self.spectrum.power, &floor);
+        let held = self.tonal.update(work.power);
+        self.voicing.update(work, &floor);
 
         let slot = self.seen % FLUX;
         let flux = if self.seen < FLUX {
@@ -187,7 +189,7 @@ impl Spectral {
         average(&mut scores[3], KEEP, self.voicing.gliding);
         scores[4] = (low - self.peak).max(-40.0) / 10.0;
         average(&mut scores[5], KEEP_SHORT, snr);
-        average(&mut scores[6], KEEP, self.tonal.update(&self.spectrum));
+        average(&mut scores[6], KEEP, held);
         let (offset, weights) = weights(self.look_ahead);
         offset
             + weights
@@ -204,8 +206,8 @@ impl Detector for Spectral {
             Level::best(),
             #[inline(always)]
             || {
-                let whole = self.spectrum.push(hop);
-                whole.then(|| self.score())
+                let whole = self.spectrum.take(hop);
+                whole.then(|| with_work(|work| self.score(work)))
             },
         );
         self.take(logit.unwrap_or(f32::NEG_INFINITY))
@@ -241,7 +243,7 @@ impl Detector for Spectral {
     }
 
     fn memory(&self) -> usize {
-        std::mem::size_of::<Self>() + self.spectrum.memory() + self.voicing.memory()
+        size_of::<Self>()
     }
 }
 

@@ -194,21 +194,50 @@ impl Tables {
     }
 }
 
+/// Of the plan with the longest window.
+const MAX_WINDOW: usize = Plan::Wide.window();
+const MAX_BINS: usize = Plan::Wide.bins();
+
+const ZERO: Complex32 = Complex32::new(0.0, 0.0);
+/// Room for the transform of the longest window.
+pub type Pairs = [Complex32; MAX_WINDOW / 2];
+/// Room for its power.
+pub type Powers = [f32; MAX_BINS];
+
+/// What a frame is computed in, on the stack: none of it outlives the frame, and a stream that takes turns with
+/// others finds in no cache what it holds itself.
+pub struct Work<'a> {
+    /// Windowed samples in pairs, then their transform.
+    pub pairs: &'a mut Pairs,
+    pub scratch: &'a mut Pairs,
+    /// `2 |X_k|^2 / (n sum w^2)`: sums to the mean square of the windowed samples; beyond the plan's bins
+    /// nothing is written.
+    pub power: &'a mut Powers,
+}
+
+/// Calls `job` with room for a frame's work.
+#[inline(always)]
+pub fn with_work<R>(job: impl FnOnce(&mut Work<'_>) -> R) -> R {
+    // Each by itself: more than 2 KiB at once are cleared slowly.
+    let (mut pairs, mut scratch) = ([ZERO; MAX_WINDOW / 2], [ZERO; MAX_WINDOW / 2]);
+    let mut power = [0.0; MAX_BINS];
+    job(&mut Work {
+        pairs: &mut pairs,
+        scratch: &mut scratch,
+        power: &mut power,
+    })
+}
+
 /// Turns 10 ms of samples at a time into a power spectrum and band energies.
 pub struct Spectrum {
     plan: Plan,
     high_pass: Option<HighPass>,
     tables: Arc<Tables>,
-    /// The last `window` samples.
-    history: Vec<f32>,
     filled: usize,
-    /// Windowed samples in pairs, then their transform.
-    pairs: Vec<Complex32>,
-    scratch: Vec<Complex32>,
-    /// `2 |X_k|^2 / (n sum w^2)`: sums to the mean square of the windowed samples.
-    pub power: Vec<f32>,
     /// Energy of each band; the rest of the array is 0.
     pub energy: [f32; MAX_BANDS],
+    /// The last `window` samples, at the front.
+    history: [f32; MAX_WINDOW],
 }
 
 impl Spectrum {
@@ -224,17 +253,13 @@ impl Spectrum {
     pub fn unfiltered(plan: Plan) -> Self {
         static TABLES: Shared<Plan, Tables> = Shared::new();
         let tables = TABLES.get_always(plan, || Tables::new(plan));
-        let zero = Complex32::default();
         Self {
             plan,
             high_pass: None,
-            history: vec![0.0; plan.window()],
-            filled: 0,
-            pairs: vec![zero; plan.window() / 2],
-            scratch: vec![zero; tables.fft.get_inplace_scratch_len()],
             tables,
-            power: vec![0.0; plan.bins()],
+            filled: 0,
             energy: [0.0; MAX_BANDS],
+            history: [0.0; MAX_WINDOW],
         }
     }
 
@@ -259,14 +284,6 @@ impl Spectrum {
         &self.tables.window
     }
 
-    /// Bytes held in tables and buffers.
-    pub fn memory(&self) -> usize {
-        let floats =
-            self.tables.window.len() * 2 + self.power.len() + self.tables.mel.weights.len();
-        let complex = self.tables.turns.len() + self.pairs.len() + self.scratch.len();
-        4 * floats + 8 * complex
-    }
-
     /// Forgets all samples.
     pub fn reset(&mut self) {
         if let Some(filter) = &mut self.high_pass {
@@ -276,25 +293,15 @@ impl Spectrum {
         self.filled = 0;
     }
 
-    /// Takes one hop of samples; true if a whole window has been seen and the spectrum is valid.
-    /// What is not a number counts as 0 and what is far beyond full scale is clipped.
+    /// Takes one hop of samples; true if a whole window has been seen. What is not a number counts as 0
+    /// and what is far beyond full scale is clipped.
     #[inline(always)]
-    pub fn push(&mut self, hop: &[f32]) -> bool {
-        self.take(hop);
-        if self.filled < self.history.len() {
-            return false;
-        }
-        self.transform();
-        true
-    }
-
-    /// Takes one hop of samples as [`push`](Self::push) does, without a spectrum.
-    #[inline(always)]
-    pub fn take(&mut self, hop: &[f32]) {
+    pub fn take(&mut self, hop: &[f32]) -> bool {
         let n = hop.len();
-        let start = self.history.len() - n;
-        self.history.copy_within(n.., 0);
-        let filtered = &mut self.history[start..];
+        let history = &mut self.history[..self.plan.window()];
+        let start = history.len() - n;
+        history.copy_within(n.., 0);
+        let filtered = &mut history[start..];
         for (y, x) in filtered.iter_mut().zip(hop) {
             *y = sane(*x);
         }
@@ -309,28 +316,30 @@ impl Spectrum {
                 filter.state = [0.0; 2];
             }
         }
-        self.filled = (self.filled + n).min(self.history.len());
+        let window = self.plan.window();
+        self.filled = (self.filled + n).min(window);
+        self.filled == window
     }
 
-    /// The spectrum of what the window holds: silence where nothing came yet.
+    /// The spectrum of what the window holds, silence where nothing came yet: its power in `work`.
     #[inline(always)]
-    pub fn transform(&mut self) {
+    pub fn transform(&mut self, work: &mut Work<'_>) {
         let tables = &*self.tables;
+        let pairs = &mut work.pairs[..self.plan.window() / 2];
         let windowed = self.history.as_chunks().0.iter();
-        for ((z, [a, b]), [v, w]) in self
-            .pairs
+        for ((z, [a, b]), [v, w]) in pairs
             .iter_mut()
             .zip(windowed)
             .zip(tables.window.as_chunks().0)
         {
             *z = Complex32::new(a * v, b * w);
         }
-        let (fft, scratch) = (&tables.fft, &mut self.scratch);
-        fft.process_with_scratch(&mut self.pairs, scratch);
-        (tables.power)(&self.pairs, &tables.turns, tables.scale, &mut self.power);
-        for (e, (first, range)) in self.energy.iter_mut().zip(&self.tables.mel.rows) {
-            let weights = &self.tables.mel.weights[range.clone()];
-            *e = 8.0 * dot(weights, &self.power[*first..][..weights.len()]) + 1e-9;
+        tables.fft.process_with_scratch(pairs, work.scratch);
+        let power = &mut work.power[..self.plan.bins()];
+        (tables.power)(pairs, &tables.turns, tables.scale, power);
+        for (e, (first, range)) in self.energy.iter_mut().zip(&tables.mel.rows) {
+            let weights = &tables.mel.weights[range.clone()];
+            *e = 8.0 * dot(weights, &power[*first..][..weights.len()]) + 1e-9;
         }
     }
 }

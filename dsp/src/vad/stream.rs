@@ -3,6 +3,7 @@
 //! From samples as they come to frames and segment edges.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use super::decimate::Decimator;
 use super::detector::{Detector, Scores};
@@ -155,7 +156,8 @@ pub struct Vad {
     waiting: VecDeque<(f32, f32, f32)>,
     /// Mean over channels of the frame that is being filled.
     mono: Vec<f32>,
-    recent: Box<[Kept; RECENT as usize]>,
+    /// The frames given last, the newest at the end: as many as the rules may look back.
+    recent: VecDeque<Kept>,
     /// Edges that one frame decided.
     changes: Vec<Change>,
     filled: usize,
@@ -163,7 +165,9 @@ pub struct Vad {
     squares: f32,
     /// It holds samples that are none.
     gap: bool,
+    /// Unpacked samples of more than one channel.
     scratch: Vec<f32>,
+    /// From the decimator, where there is one.
     hop: Vec<f32>,
     /// Index of the frame that is being filled.
     frame: u64,
@@ -171,8 +175,8 @@ pub struct Vad {
     given: u64,
 }
 
-/// Frames that are kept for the changes that lie in them.
-const RECENT: u64 = 256;
+/// Frames that are kept for the changes that lie in them: as many as may be in doubt, within these.
+const RECENT: Range<usize> = 64..256;
 /// Samples that are unpacked at a time.
 const CHUNK: usize = 256;
 
@@ -187,6 +191,11 @@ impl Vad {
             Ears::Level(_) => None,
         };
         let longest = config.rate as usize / 100 + 1;
+        let hop = decimator.as_ref().map_or(0, |_| plan.hop());
+        let scratch = match config.channels {
+            0 | 1 => 0,
+            channels => CHUNK.max(channels),
+        };
         let mut loudness = SegmentMeter::default();
         loudness.reserve(&rules);
         Self {
@@ -198,13 +207,13 @@ impl Vad {
             loudness,
             waiting: VecDeque::with_capacity(LookAhead::Long.frames() + 1),
             mono: vec![0.0; longest],
-            recent: Box::new([Kept::default(); RECENT as usize]),
-            changes: Vec::with_capacity(16),
+            recent: VecDeque::with_capacity(kept(&rules)),
+            changes: Vec::with_capacity(4),
             filled: 0,
             squares: 0.0,
             gap: false,
-            scratch: vec![0.0; CHUNK.max(config.channels)],
-            hop: vec![0.0; plan.hop()],
+            scratch: vec![0.0; scratch],
+            hop: vec![0.0; hop],
             frame: 0,
             given: 0,
             grid,
@@ -235,6 +244,8 @@ impl Vad {
     /// Changes the rules for what is not decided yet.
     pub fn set_rules(&mut self, rules: Rules) {
         self.loudness.reserve(&rules);
+        let more = kept(&rules).saturating_sub(self.recent.len());
+        self.recent.reserve_exact(more);
         self.segmenter.set_rules(rules);
     }
 
@@ -284,6 +295,7 @@ impl Vad {
         self.segmenter.reset();
         self.loudness.reset();
         self.waiting.clear();
+        self.recent.clear();
         (self.filled, self.squares, self.gap) = (0, 0.0, false);
         (self.frame, self.given) = (0, 0);
     }
@@ -316,10 +328,10 @@ impl Vad {
     /// Samples lie outside of their memory.
     pub fn measure(&mut self, frames: Frames<'_>) -> Result<f32, Outside> {
         let (size, channels) = (self.config.format.size(), self.config.channels.max(1));
-        let mut squares = 0.0;
+        let (mut squares, mut samples) = (0.0, [0.0; CHUNK]);
         let mut add = |plane: &[u8]| {
             for bytes in plane.chunks(CHUNK * size) {
-                let x = &mut self.scratch[..bytes.len() / size];
+                let x = &mut samples[..bytes.len() / size];
                 self.unpack.run(bytes, x);
                 squares += sum_squares(x);
             }
@@ -345,7 +357,8 @@ impl Vad {
             Ears::Sound(detector) => detector.memory(),
             Ears::Level(_) => 0,
         };
-        std::mem::size_of::<Self>() + floats * 4 + decimator + detector + self.loudness.memory()
+        let kept = self.recent.capacity() * size_of::<Kept>();
+        size_of::<Self>() + floats * 4 + kept + decimator + detector + self.loudness.memory()
     }
 
     /// Ends the stream: frames that wait for later ones take what there is, a last piece shorter
@@ -372,6 +385,7 @@ impl Vad {
         let (size, channels) = (self.config.format.size(), self.config.channels.max(1));
         Ok(match frames.layout() {
             None => Source::Silence,
+            Some(_) if channels == 1 => Source::Frames(frames.plane(0, size)?),
             Some(Layout::Interleaved) => Source::Frames(frames.plane(0, channels * size)?),
             Some(Layout::Planar) => {
                 (0..channels).try_for_each(|channel| frames.plane(channel, size).map(drop))?;
@@ -390,16 +404,19 @@ impl Vad {
                 mono.fill(0.0);
             }
             Source::Frames(bytes) => {
+                if channels == 1 {
+                    let bytes = bytes.get(from * size..(from + n) * size);
+                    self.unpack.run(bytes.unwrap_or_default(), mono);
+                    for part in mono.chunks(CHUNK) {
+                        self.squares += sum_squares(part);
+                    }
+                    return;
+                }
                 let per_chunk = (self.scratch.len() / channels).max(1);
                 for (i, part) in mono.chunks_mut(per_chunk).enumerate() {
                     let values = part.len() * channels;
                     let at = (from + i * per_chunk) * channels * size;
                     let bytes = bytes.get(at..at + values * size).unwrap_or_default();
-                    if channels == 1 {
-                        self.unpack.run(bytes, part);
-                        self.squares += sum_squares(part);
-                        continue;
-                    }
                     let x = &mut self.scratch[..values];
                     self.unpack.run(bytes, x);
                     self.squares += sum_squares(x);
@@ -498,12 +515,15 @@ impl Vad {
                 Ears::Level(_) => Scores::default(),
             },
         };
-        self.recent[(index % RECENT) as usize] = Kept {
+        if self.recent.len() >= kept(self.segmenter.rules()) {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Kept {
             probability,
             level,
             noise_floor,
             speech: frame.speech,
-        };
+        });
         give(Output::Frame(frame));
         for mut change in self.changes.drain(..) {
             self.loudness.mark(&mut change);
@@ -514,10 +534,18 @@ impl Vad {
     }
 }
 
+/// Frames that are kept under `rules`.
+fn kept(rules: &Rules) -> usize {
+    let doubt = usize::try_from(rules.longest_doubt()).unwrap_or(RECENT.end);
+    doubt.clamp(RECENT.start, RECENT.end)
+}
+
 /// Frame `edge` of those kept, or the one nearest to it that is, the last being `newest`.
-fn recent(frames: &[Kept; RECENT as usize], edge: u64, newest: u64) -> Frame {
-    let index = edge.clamp(newest.saturating_sub(RECENT - 1), newest);
-    let kept = frames[(index % RECENT) as usize];
+fn recent(frames: &VecDeque<Kept>, edge: u64, newest: u64) -> Frame {
+    let oldest = (newest + 1).saturating_sub(frames.len() as u64);
+    let index = edge.clamp(oldest.min(newest), newest);
+    let kept = frames.get((index - oldest.min(index)) as usize);
+    let kept = kept.copied().unwrap_or_default();
     Frame {
         index,
         probability: kept.probability,

@@ -331,6 +331,74 @@ fn the_energy_detector_is_exact() {
 }
 
 #[test]
+fn changes_come_with_the_frame_at_their_edge_however_long_it_took_to_decide() {
+    let mut config = config(16_000, 1, SampleFormat::F32LE);
+    config.detector = DetectorKind::Energy {
+        threshold_db: -20.0,
+    };
+    // No two frames are of one level.
+    let x: Vec<f32> = (0..96_000)
+        .map(|i| {
+            let level = 1.0 + (i / 160) as f32 / 1000.0;
+            level
+                * if (16_000..64_000).contains(&i) {
+                    0.2
+                } else {
+                    0.01
+                }
+        })
+        .collect();
+    for late in [false, true] {
+        let rules = Rules {
+            min_speech: 180,
+            min_silence: 150,
+            ..Rules::default()
+        };
+        let mut vad = Vad::new(config, if late { Rules::default() } else { rules });
+        let (first, rest) = x.split_at(160 * if late { 99 } else { 1 });
+        let mut out = run(&mut vad, &bytes(first), first.len(), 160);
+        vad.set_rules(rules);
+        out.extend(run(&mut vad, &bytes(rest), rest.len(), 160));
+        let frames: Vec<_> = out
+            .iter()
+            .filter_map(|o| match o {
+                Output::Frame(frame) => Some(*frame),
+                Output::Change(..) => None,
+            })
+            .collect();
+        let changes: Vec<_> = out
+            .iter()
+            .filter_map(|o| match o {
+                Output::Change(change, at) => Some((change.edge, *at)),
+                Output::Frame(_) => None,
+            })
+            .collect();
+        assert_eq!(changes.iter().map(|c| c.0).collect::<Vec<_>>(), [100, 400]);
+        for (edge, at) in changes {
+            let frame = frames[edge as usize];
+            assert_eq!((at.index, at.level), (edge, frame.level), "{late}");
+        }
+    }
+}
+
+#[test]
+fn a_stream_holds_what_outlives_a_frame_and_no_more() {
+    let look_ahead = LookAhead::Short;
+    for (detector, most) in [
+        (DetectorKind::Spectral(look_ahead), 11_000),
+        (DetectorKind::Silero(look_ahead), 16_500),
+        (DetectorKind::Neural(look_ahead), 20_500),
+    ] {
+        let config = Config {
+            detector,
+            ..config(16_000, 1, SampleFormat::F32LE)
+        };
+        let bytes = Vad::new(config, Rules::default()).memory();
+        assert!(bytes <= most, "{detector:?}: {bytes}");
+    }
+}
+
+#[test]
 fn a_quiet_talker_after_a_loud_one_is_heard() {
     let mut x = voice(16_000, 8.0);
     x.extend(voice(16_000, 8.0).iter().map(|x| x * 0.14));

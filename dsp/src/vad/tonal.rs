@@ -2,8 +2,6 @@
 
 //! How long tones stay where they are: music holds its partials, a voice moves them.
 
-use super::spectrum::Spectrum;
-
 /// Bins that are compared: 94 Hz to 4 kHz.
 const FIRST: usize = 3;
 const END: usize = 128;
@@ -21,7 +19,6 @@ pub struct Tonal {
     /// Sum of squares of each row.
     squares: [f32; APART],
     next: usize,
-    sums: [f32; END + 1],
 }
 
 impl Default for Tonal {
@@ -30,21 +27,20 @@ impl Default for Tonal {
             rows: [[0.0; WIDTH]; APART],
             squares: [0.0; APART],
             next: 0,
-            sums: [0.0; END + 1],
         }
     }
 }
 
 impl Tonal {
-    /// Correlation of this frame's spectrum with that of 80 ms before, -1 to 1.
+    /// Correlation of this frame's spectrum, of which this is the power, with that of 80 ms before, -1 to 1.
     #[inline(always)]
-    pub fn update(&mut self, spectrum: &Spectrum) -> f32 {
+    pub fn update(&mut self, power: &[f32]) -> f32 {
         let mut amplitude = [0f32; END];
-        for (a, p) in amplitude.iter_mut().zip(&spectrum.power) {
+        for (a, p) in amplitude.iter_mut().zip(power) {
             *a = p.sqrt();
         }
-        let mut sum = 0.0;
-        for (s, a) in self.sums[1..].iter_mut().zip(&amplitude) {
+        let (mut sum, mut sums) = (0.0, [0f32; END + 1]);
+        for (s, a) in sums[1..].iter_mut().zip(&amplitude) {
             sum += a;
             *s = sum;
         }
@@ -56,7 +52,7 @@ impl Tonal {
                 bin.saturating_sub(AROUND).max(1),
                 (bin + AROUND + 1).min(END),
             );
-            let mean = (self.sums[high] - self.sums[low]) / (high - low) as f32;
+            let mean = (sums[high] - sums[low]) / (high - low) as f32;
             *f = (amplitude[bin] / (mean + 1e-9)).min(3.0) - 1.0;
         }
         let before = &mut self.rows[self.next];

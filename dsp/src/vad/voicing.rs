@@ -9,7 +9,7 @@ use realfft::num_complex::Complex32;
 use realfft::{ComplexToReal, RealFftPlanner};
 
 use super::math::{decibel, exp2};
-use super::spectrum::{BIN_HZ, MAX_BANDS, Plan, Spectrum};
+use super::spectrum::{BIN_HZ, MAX_BANDS, Plan, Spectrum, Work};
 use crate::shared::Shared;
 
 /// Length of the inverse FFT: lags in units of 1/8000 s whatever the plan, since nothing above
@@ -59,9 +59,6 @@ impl Tables {
 /// Autocorrelation of the square-root spectrum above the noise.
 pub struct Voicing {
     tables: Arc<Tables>,
-    bins: Vec<Complex32>,
-    lags: Vec<f32>,
-    scratch: Vec<Complex32>,
     previous: (f32, f32),
     /// Height of the highest peak of this frame, 0 to 1.
     pub strength: f32,
@@ -69,32 +66,19 @@ pub struct Voicing {
     pub period: f32,
     /// Strength, where the period moved since the last frame but not by much.
     pub gliding: f32,
-    /// Amplitude above the noise of the bins from `FIRST` on.
-    pub clean: Vec<f32>,
 }
 
 impl Voicing {
     pub fn new(spectrum: &Spectrum) -> Self {
         static TABLES: Shared<Plan, Tables> = Shared::new();
         let tables = TABLES.get_always(spectrum.plan(), || Tables::new(spectrum));
-        let fft = &tables.fft;
         Self {
-            bins: fft.make_input_vec(),
-            lags: fft.make_output_vec(),
-            scratch: fft.make_scratch_vec(),
             tables,
             previous: (0.0, 0.0),
             strength: 0.0,
             period: 0.0,
             gliding: 0.0,
-            clean: vec![0.0; LAST - FIRST + 1],
         }
-    }
-
-    /// Bytes held in tables and buffers.
-    pub fn memory(&self) -> usize {
-        let floats = self.lags.len() + self.tables.taper.len() + self.clean.len();
-        4 * floats + 8 * (self.bins.len() + self.scratch.len()) + 16 * self.tables.between.len()
     }
 
     pub fn reset(&mut self) {
@@ -102,29 +86,27 @@ impl Voicing {
         (self.strength, self.period, self.gliding) = (0.0, 0.0, 0.0);
     }
 
-    /// Takes a spectrum and its noise floor in dB (on the scale of `Spectrum::energy`).
+    /// Takes the spectrum in `work` and its noise floor in dB (on the scale of `Spectrum::energy`).
     #[inline(always)]
-    pub fn update(&mut self, power: &[f32], floor_db: &[f32; MAX_BANDS]) {
+    pub fn update(&mut self, work: &mut Work<'_>, floor_db: &[f32; MAX_BANDS]) {
         const TO_LOG2: f32 = std::f32::consts::LOG2_10 / 10.0;
         let mut total = 0.0;
+        let bins = &mut work.pairs[..LENGTH / 2 + 1];
+        bins.fill(Complex32::default());
+        let mut lags = [0f32; LENGTH];
         for (i, &(band, at)) in self.tables.between.iter().enumerate() {
             let db = floor_db[band] + at * (floor_db[band + 1] - floor_db[band]);
             let noise = exp2(db * TO_LOG2) / 8.0;
-            let p = power[FIRST + i];
+            let p = work.power[FIRST + i];
             let amplitude = (p - 1.5 * noise).max(0.0).sqrt();
             total += p.sqrt();
-            self.clean[i] = amplitude;
-            self.bins[FIRST + i] = Complex32::new(amplitude, 0.0);
+            bins[FIRST + i] = Complex32::new(amplitude, 0.0);
         }
-        let done =
-            self.tables
-                .fft
-                .process_with_scratch(&mut self.bins, &mut self.lags, &mut self.scratch);
+        let fft = &self.tables.fft;
+        let done = fft.process_with_scratch(bins, &mut lags, work.scratch);
         debug_assert!(done.is_ok());
-        // The transform may use its input as scratch.
-        self.bins.fill(Complex32::default());
 
-        let at = |lag: usize| self.lags[lag] * self.tables.taper[lag];
+        let at = |lag: usize| lags[lag] * self.tables.taper[lag];
         let (mut best, mut height) = (*LAGS.start(), f32::MIN);
         for lag in LAGS {
             let r = at(lag);

@@ -109,31 +109,45 @@ where
         }
         let input: gst::Buffer = from_glib_full(queued);
         let imp = (*ptr.cast::<T::Instance>()).imp();
-        if imp.panic_flag().of(imp).load(Ordering::Relaxed) {
-            return refuse(imp, || {});
-        }
-        match catch_unwind(AssertUnwindSafe(|| imp.transform_buffer(input))) {
-            Ok(Ok(buffer)) => {
+        match guarded(imp, imp.panic_flag(), || imp.transform_buffer(input)) {
+            Ok(buffer) => {
                 *out = buffer.map_or(std::ptr::null_mut(), IntoGlibPtr::into_glib_ptr);
                 ffi::GST_FLOW_OK
             }
-            Ok(Err(flow)) => gst::FlowReturn::from(flow).into_glib(),
-            Err(panic) => refuse(imp, || resume_unwind(panic)),
+            Err(flow) => gst::FlowReturn::from(flow).into_glib(),
         }
+    }
+}
+
+/// What `job` gives; an error where it panics or `imp` has panicked before, whose flag this is.
+#[inline]
+pub fn guarded<T: ElementImpl, R>(
+    imp: &T,
+    flag: &PanicFlag,
+    job: impl FnOnce() -> Result<R, gst::FlowError>,
+) -> Result<R, gst::FlowError>
+where
+    T::Type: IsA<gst::Element>,
+{
+    if flag.of(imp).load(Ordering::Relaxed) {
+        return Err(refuse(imp, || {}));
+    }
+    match catch_unwind(AssertUnwindSafe(job)) {
+        Ok(given) => given,
+        Err(panic) => Err(refuse(imp, || resume_unwind(panic))),
     }
 }
 
 /// Posts that `imp` has panicked, or what `panic` goes on to panic with, as gstreamer-rs does, and sets its flag.
 #[cold]
-fn refuse<T: ElementImpl>(imp: &T, panic: impl FnOnce()) -> ffi::GstFlowReturn
+fn refuse<T: ElementImpl>(imp: &T, panic: impl FnOnce()) -> gst::FlowError
 where
     T::Type: IsA<gst::Element>,
 {
-    gst::panic_to_error!(imp, gst::FlowReturn::Error, {
+    gst::panic_to_error!(imp, gst::FlowError::Error, {
         panic();
-        gst::FlowReturn::Error
+        gst::FlowError::Error
     })
-    .into_glib()
 }
 
 /// A buffer of `size` bytes, aligned for vectors.

@@ -24,6 +24,8 @@ pub struct Active {
     pub queue: Queue,
     /// As they were taken up.
     pub settings: Arc<Settings>,
+    /// Bytes that the detector held when it was asked last, which is seldom.
+    pub memory: u64,
     /// Timestamp of a sample, as the queue counts them, that later ones are counted from.
     anchor: Option<(gst::ClockTime, u64)>,
     /// Samples of the longest buffer and of the last one, and whether all but the last had the same.
@@ -83,8 +85,10 @@ impl Active {
             channels: info.channels() as usize,
             detector: settings.detector_kind(),
         };
+        let vad = vad::Vad::new(config, settings.rules());
         Some(Self {
-            vad: vad::Vad::new(config, settings.rules()),
+            memory: vad.memory() as u64,
+            vad,
             info,
             queue: Queue::default(),
             settings,
@@ -108,6 +112,7 @@ impl Active {
         self.vad.set_rules(self.settings.rules());
         self.vad
             .set_energy_threshold(self.settings.energy_db as f32);
+        self.memory = self.vad.memory() as u64;
     }
 
     /// What is wrong with the first buffer that is no whole number of frames.

@@ -12,16 +12,17 @@ use gst::subclass::prelude::*;
 use super::active::Active;
 use super::idle::Idle;
 use super::message::VadChange;
-use super::queue::{Out, Way};
+use super::queue::{Out, Outs, Way};
 use super::settings::{PROPERTIES, Settings};
 use super::shown::Shown;
 use crate::dsp::Frames;
-use crate::elements::support::frames::{AudioBuffer, ReadError};
+use crate::elements::support::frames::{AudioBuffer, Partial, ReadError};
 use crate::elements::support::metrics::{ElementMetrics, span};
 use crate::elements::support::pads;
 use crate::elements::support::properties::Live;
 use crate::elements::support::speech;
 use crate::elements::support::timeline::{frames_to_time, time_to_frames};
+use crate::elements::support::transform::{PanicFlag, guarded};
 use crate::elements::support::unread::post;
 use crate::logging::object;
 use crate::resilience::lock;
@@ -32,8 +33,13 @@ const TARGET: &str = "rustvad";
 struct State {
     active: Option<Active>,
     segment: gst::FormattedSegment<gst::ClockTime>,
-    /// What is to be sent once the lock is released: kept for its memory.
-    out: Vec<Out>,
+    leaving: Leaving,
+}
+
+/// What is to be sent once the lock is released.
+#[derive(Default)]
+struct Leaving {
+    out: Outs,
     messages: Vec<gst::Structure>,
 }
 
@@ -47,6 +53,7 @@ pub struct Vad {
     /// Reported, in ns.
     latency: AtomicU64,
     metrics: ElementMetrics,
+    panic_flag: PanicFlag,
 }
 
 #[glib::object_subclass]
@@ -62,12 +69,10 @@ impl ObjectSubclass for Vad {
             None => gst::Pad::builder(gst::PadDirection::Unknown),
         };
         let sinkpad = pad("sink")
-            .chain_function(|pad, parent, buffer| {
-                Self::catch_panic_pad_function(
-                    parent,
-                    || Err(gst::FlowError::Error),
-                    |vad| vad.chain(pad, buffer),
-                )
+            .chain_function(|_, parent, buffer| {
+                let element = parent.and_then(|parent| parent.downcast_ref::<super::Vad>());
+                let vad = element.ok_or(gst::FlowError::Error)?.imp();
+                guarded(vad, &vad.panic_flag, || vad.chain(buffer))
             })
             .event_function(|pad, parent, event| {
                 Self::catch_panic_pad_function(parent, || false, |vad| vad.sink_event(pad, event))
@@ -89,6 +94,7 @@ impl ObjectSubclass for Vad {
             idle: Arc::default(),
             latency: AtomicU64::new(0),
             metrics: ElementMetrics::default(),
+            panic_flag: PanicFlag::default(),
         }
     }
 }
@@ -192,20 +198,45 @@ impl ElementImpl for Vad {
 }
 
 impl Vad {
-    fn chain(
-        &self,
-        _pad: &gst::Pad,
-        buffer: gst::Buffer,
-    ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let (jump, partial, input) = {
-            let mut state = lock(&self.state);
-            let active = state.active.as_mut();
-            let active = active.ok_or(gst::FlowError::NotNegotiated)?;
-            let input = AudioBuffer::new(buffer, &active.info);
-            let partial = active.first_partial(&input);
-            let jump = active.vad.position() > 0 && active.is_jump(&input.buffer);
-            (jump, partial, input)
+    fn chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let mut state = lock(&self.state);
+        let active = state.active.as_mut();
+        let active = active.ok_or(gst::FlowError::NotNegotiated)?;
+        let input = AudioBuffer::new(buffer, &active.info);
+        let partial = active.first_partial(&input);
+        let jump = active.vad.position() > 0 && active.is_jump(&input.buffer);
+        let _busy = self.idle.busy();
+        if jump || partial.is_some() {
+            drop(state);
+            self.prepare(&input, partial, jump)?;
+            state = lock(&self.state);
+        }
+        let work = self.metrics.begin();
+        let (span, latency) = match self.take(&mut state, input) {
+            Ok(taken) => taken,
+            Err(refused) => {
+                drop(state);
+                self.metrics.end_without_buffer(work);
+                return Err(self.refuse(refused));
+            }
         };
+        let leaving = std::mem::take(&mut state.leaving);
+        drop(state);
+        if let Some(latency) = latency {
+            self.update_latency(Some(latency));
+        }
+        self.metrics.end(&*self.obj(), work, &span);
+        self.send(leaving)
+    }
+
+    /// What is seldom to be done before `input` is taken in.
+    #[cold]
+    fn prepare(
+        &self,
+        input: &AudioBuffer,
+        partial: Option<Partial>,
+        jump: bool,
+    ) -> Result<(), gst::FlowError> {
         if let Some(partial) = partial {
             gst::element_imp_warning!(
                 self,
@@ -213,7 +244,6 @@ impl Vad {
                 ("{partial}; the detector leaves them out")
             );
         }
-        let _busy = self.idle.busy();
         if jump {
             tracing::debug!(
                 target: TARGET, element = object(&*self.obj()), pts = input.buffer.pts().display().to_string(),
@@ -221,23 +251,7 @@ impl Vad {
             );
             self.drain(false)?;
         }
-        let work = self.metrics.begin();
-        let taken = {
-            let mut state = lock(&self.state);
-            self.take(&mut state, input)
-        };
-        let (span, latency) = match taken {
-            Ok(taken) => taken,
-            Err(refused) => {
-                self.metrics.end_without_buffer(work);
-                return Err(self.refuse(refused));
-            }
-        };
-        if let Some(latency) = latency {
-            self.update_latency(Some(latency));
-        }
-        self.metrics.end(&*self.obj(), work, &span);
-        self.send()
+        Ok(())
     }
 
     /// Takes a buffer in, and finds what may leave; the latency if that has changed.
@@ -249,8 +263,7 @@ impl Vad {
         let State {
             active,
             segment,
-            out,
-            messages,
+            leaving,
         } = state;
         let active = active.as_mut().ok_or(Refused::Unnegotiated)?;
         let rate = active.info.rate();
@@ -262,7 +275,7 @@ impl Vad {
         // Told only where it changes.
         let latency = Some(frames_to_time(active.wait(), rate));
         let heard = input.read(|frames| {
-            let heard = active.hear(frames, messages, segment);
+            let heard = active.hear(frames, &mut leaving.messages, segment);
             heard.map_err(|e| input.outside(e))
         });
         if let Err(e) = heard {
@@ -271,17 +284,12 @@ impl Vad {
         }
         drop(input);
         let limit = active.vad.decided();
-        self.release(active, limit, out)?;
+        self.release(active, limit, &mut leaving.out)?;
         Ok((span, latency))
     }
 
     /// Lets go what is decided before `limit`.
-    fn release(
-        &self,
-        active: &mut Active,
-        limit: u64,
-        out: &mut Vec<Out>,
-    ) -> Result<(), ReadError> {
+    fn release(&self, active: &mut Active, limit: u64, out: &mut Outs) -> Result<(), ReadError> {
         let mut way = Way {
             info: &active.info,
             mode: active.settings.mode,
@@ -293,10 +301,11 @@ impl Vad {
             self.metrics.add_dropped(dropped);
         }
         self.metrics
-            .set_memory(active.vad.memory() as u64 + active.queue.bytes());
+            .set_memory(active.memory + active.queue.bytes());
         self.shown.set_frame(&active.frame);
         self.idle.set_open(active.vad.segmenter().in_speech());
         if let Some(heard) = active.heard.take_line() {
+            active.memory = active.vad.memory() as u64;
             tracing::debug!(
                 target: TARGET, element = object(&*self.obj()), frames = heard.frames,
                 max_probability = heard.probability, max_level = heard.level,
@@ -328,7 +337,7 @@ impl Vad {
         let rest = self.take_rest(timed_out);
         self.metrics.end_without_buffer(work);
         rest.map_err(|e| self.fail(&e))?;
-        self.send()
+        self.send_rest()
     }
 
     /// Decides about all that is held.
@@ -337,58 +346,41 @@ impl Vad {
         let State {
             active,
             segment,
-            out,
-            messages,
+            leaving,
         } = &mut *state;
         let Some(active) = active else {
             return Ok(());
         };
         active.take_up(&self.settings);
-        active.end(timed_out, messages, segment);
-        self.release(active, u64::MAX, out)?;
+        active.end(timed_out, &mut leaving.messages, segment);
+        self.release(active, u64::MAX, &mut leaving.out)?;
         active.reset();
         self.idle.set_open(false);
         Ok(())
     }
 
+    /// Sends what was found and not sent yet.
+    fn send_rest(&self) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let leaving = std::mem::take(&mut lock(&self.state).leaving);
+        self.send(leaving)
+    }
+
     /// Posts and pushes what has been found, with no lock held.
-    fn send(&self) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let (mut out, mut messages) = {
-            let mut state = lock(&self.state);
-            (
-                std::mem::take(&mut state.out),
-                std::mem::take(&mut state.messages),
-            )
-        };
-        let element = self.obj();
-        for structure in messages.drain(..) {
-            post(element.upcast_ref(), structure);
+    fn send(&self, leaving: Leaving) -> Result<gst::FlowSuccess, gst::FlowError> {
+        for structure in leaving.messages {
+            post(self.obj().upcast_ref(), structure);
         }
-        let mut flow = Ok(gst::FlowSuccess::Ok);
-        for item in out.drain(..) {
+        let mut flow = gst::FlowSuccess::Ok;
+        for item in leaving.out {
             match item {
-                Out::Buffer(buffer) => {
-                    flow = self.srcpad.push(buffer);
-                    if flow.is_err() {
-                        break;
-                    }
-                }
+                Out::Buffer(buffer) => flow = self.srcpad.push(buffer)?,
                 Out::Event(event) => {
                     self.show_speech(&event);
                     self.srcpad.push_event(event);
                 }
             }
         }
-        out.clear();
-        let mut state = lock(&self.state);
-        // Their memory is used again.
-        if state.out.is_empty() {
-            state.out = out;
-        }
-        if state.messages.is_empty() {
-            state.messages = messages;
-        }
-        flow
+        Ok(flow)
     }
 
     /// Keeps the `speech` property at what has been sent.
@@ -445,7 +437,7 @@ impl Vad {
                 let (pts, duration) = e.get();
                 let _busy = self.idle.busy();
                 if self.take_gap(&event, pts, duration) {
-                    return self.send().is_ok();
+                    return self.send_rest().is_ok();
                 }
             }
             _ if event.is_serialized() => {
@@ -485,7 +477,7 @@ impl Vad {
             active.vad.count_on(before.vad.segmenter().segment());
         }
         let latency = frames_to_time(active.wait(), active.info.rate());
-        self.metrics.set_memory(active.vad.memory() as u64);
+        self.metrics.set_memory(active.memory);
         tracing::debug!(
             target: TARGET, element = object(&*self.obj()), %caps, latency = %latency,
             detector = ?active.vad.config().detector, "a new format"
@@ -499,8 +491,7 @@ impl Vad {
     /// Forgets what is held.
     fn flush(&self) {
         let mut state = lock(&self.state);
-        state.out.clear();
-        state.messages.clear();
+        state.leaving = Leaving::default();
         state.segment = gst::FormattedSegment::new();
         if let Some(active) = &mut state.active {
             active.reset();
@@ -522,8 +513,7 @@ impl Vad {
         let State {
             active,
             segment,
-            out,
-            messages,
+            leaving,
         } = &mut *state;
         let Some(active) = active else {
             return false;
@@ -537,9 +527,13 @@ impl Vad {
         active.queue.push_gap(event.clone(), pts, samples);
         active.set_expected(Some(pts.saturating_add(duration)));
         // Silence lies nowhere, so that it cannot lie outside.
-        let _ = active.hear(Frames::silence(samples as usize), messages, segment);
+        let _ = active.hear(
+            Frames::silence(samples as usize),
+            &mut leaving.messages,
+            segment,
+        );
         let limit = active.vad.decided();
-        let released = self.release(active, limit, out);
+        let released = self.release(active, limit, &mut leaving.out);
         drop(state);
         if let Err(e) = released {
             // The next buffer tells upstream.

@@ -18,6 +18,32 @@ pub enum Out {
     Event(gst::Event),
 }
 
+/// Those, in order. Nearly every push lets go of one or of none, which takes no memory.
+#[derive(Debug, Default)]
+pub struct Outs {
+    first: Option<Out>,
+    rest: Vec<Out>,
+}
+
+impl Outs {
+    pub fn push(&mut self, out: Out) {
+        if self.first.is_none() {
+            self.first = Some(out);
+        } else {
+            self.rest.push(out);
+        }
+    }
+}
+
+impl IntoIterator for Outs {
+    type Item = Out;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<Out>, std::vec::IntoIter<Out>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.first.into_iter().chain(self.rest)
+    }
+}
+
 #[derive(Debug)]
 enum Item {
     Buffer(gst::Buffer),
@@ -168,7 +194,7 @@ impl Queue {
         &mut self,
         limit: u64,
         way: &mut Way<'_>,
-        out: &mut Vec<Out>,
+        out: &mut Outs,
     ) -> Result<(), ReadError> {
         loop {
             let edge = self.edges.front().map(|e| e.at);
@@ -196,7 +222,7 @@ impl Queue {
         &mut self,
         at: u64,
         way: &mut Way<'_>,
-        out: &mut Vec<Out>,
+        out: &mut Outs,
     ) -> Result<(), ReadError> {
         let Some(entry) = self.entries.front_mut() else {
             return Ok(());
@@ -231,7 +257,7 @@ impl Queue {
         Ok(())
     }
 
-    fn release_first(&mut self, way: &mut Way<'_>, out: &mut Vec<Out>) -> Result<(), ReadError> {
+    fn release_first(&mut self, way: &mut Way<'_>, out: &mut Outs) -> Result<(), ReadError> {
         let Some(entry) = self.entries.pop_front() else {
             return Ok(());
         };
@@ -255,7 +281,7 @@ impl Queue {
         mut buffer: gst::Buffer,
         samples: u64,
         way: &mut Way<'_>,
-        out: &mut Vec<Out>,
+        out: &mut Outs,
     ) -> Result<(), ReadError> {
         if !self.speech {
             match way.mode {

@@ -9,7 +9,7 @@
 use crate::vad::math::decibel;
 use crate::vad::noise::NoiseFloor;
 use crate::vad::ratio::Ratio;
-use crate::vad::spectrum::{MAX_BANDS, Plan, Spectrum};
+use crate::vad::spectrum::{MAX_BANDS, Plan, Spectrum, with_work};
 use crate::vad::voicing::levels;
 
 /// Features of a frame.
@@ -85,16 +85,11 @@ impl Front {
         self.spectrum.reset();
     }
 
-    /// Bytes held, shared tables left out.
-    pub fn memory(&self) -> usize {
-        std::mem::size_of::<Self>() + self.spectrum.memory()
-    }
-
     /// Takes 10 ms of samples.
     #[inline(always)]
     pub fn push(&mut self, hop: &[f32]) -> Heard {
         self.spectrum.take(hop);
-        self.spectrum.transform();
+        with_work(|work| self.spectrum.transform(work));
         let energy = &self.spectrum.energy;
         self.floor.update(energy);
         let level = levels(energy);

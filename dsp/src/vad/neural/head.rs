@@ -5,9 +5,7 @@
 
 use std::sync::Arc;
 
-use super::weights::{
-    DENSE, Floats, GATES, INPUT, INPUTS, MEMORY, OF_FRAME, OF_WINDOW, RECURRENT, model,
-};
+use super::weights::{DENSE, Floats, INPUT, INPUTS, MEMORY, OF_FRAME, OF_WINDOW, RECURRENT, model};
 use crate::simd::Level;
 use crate::simd::network::{Inputs, greatest};
 use crate::vad::look_ahead::LookAhead;
@@ -26,9 +24,6 @@ pub struct Head {
 struct State {
     /// What Silero's newest window gives to the dense layer.
     of_window: [f32; DENSE],
-    dense: [f32; DENSE],
-    gates: [f32; GATES],
-    inputs: Inputs,
     hidden: [f32; MEMORY],
     cell: [f32; MEMORY],
 }
@@ -47,9 +42,6 @@ impl Head {
             },
             state: State {
                 of_window: [0.0; DENSE],
-                dense: [0.0; DENSE],
-                gates: [0.0; GATES],
-                inputs: Inputs::default(),
                 hidden: [0.0; MEMORY],
                 cell: [0.0; MEMORY],
             },
@@ -79,28 +71,29 @@ impl State {
     #[inline(always)]
     fn window(&mut self, model: &Model<Floats>, hidden: &[f32]) {
         self.of_window = [0.0; DENSE];
-        self.inputs.set(hidden, 1.0);
+        let mut inputs = Inputs::default();
+        inputs.set(hidden, 1.0);
         let scales = &model.floats.scales.of_window;
-        model.add_to(OF_WINDOW, &self.inputs, scales, &mut self.of_window);
+        model.add_to(OF_WINDOW, &inputs, scales, &mut self.of_window);
     }
 
     #[inline(always)]
     fn frame(&mut self, model: &Model<Floats>, head: usize, x: &[f32; INPUTS]) -> f32 {
         let floats = &model.floats;
-        let sums = floats.dense.iter().zip(&self.of_window);
-        for (y, (bias, window)) in self.dense.iter_mut().zip(sums) {
-            *y = bias + window;
+        let (mut dense, mut gates) = (floats.dense, floats.gates);
+        for (y, window) in dense.iter_mut().zip(&self.of_window) {
+            *y += window;
         }
-        self.inputs.set(x, greatest(x));
+        let mut inputs = Inputs::default();
+        inputs.set(x, greatest(x));
         let scales = &floats.scales;
-        model.add_to(OF_FRAME, &self.inputs, &scales.of_frame, &mut self.dense);
-        self.dense.iter_mut().for_each(|y| *y = y.max(0.0));
-        self.gates = floats.gates;
-        self.inputs.set(&self.dense, greatest(&self.dense));
-        model.add_to(INPUT, &self.inputs, &scales.input, &mut self.gates);
-        self.inputs.set(&self.hidden, 1.0);
-        model.add_to(RECURRENT, &self.inputs, &scales.recurrent, &mut self.gates);
-        let gates = std::array::from_fn(|gate| &self.gates[gate * MEMORY..][..MEMORY]);
+        model.add_to(OF_FRAME, &inputs, &scales.of_frame, &mut dense);
+        dense.iter_mut().for_each(|y| *y = y.max(0.0));
+        inputs.set(&dense, greatest(&dense));
+        model.add_to(INPUT, &inputs, &scales.input, &mut gates);
+        inputs.set(&self.hidden, 1.0);
+        model.add_to(RECURRENT, &inputs, &scales.recurrent, &mut gates);
+        let gates = std::array::from_fn(|gate| &gates[gate * MEMORY..][..MEMORY]);
         (model.kernels.gates)(gates, &mut self.cell, &mut self.hidden);
         let head = &floats.heads[head];
         head.offset + dot(&self.hidden, &head.memory) + dot(x, &head.inputs)

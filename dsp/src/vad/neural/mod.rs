@@ -160,13 +160,13 @@ impl Neural {
         if again.begins() {
             self.silero.reset();
         }
-        for piece in again.pieces() {
+        again.each(|piece| {
             let mut samples = [0.0; silero::Network::WINDOW];
             let samples = &mut samples[..piece.samples.len()];
             self.leveller.again(piece.samples, samples);
             let logit = self.silero.push(samples);
             let Some((logit, window)) = logit.zip(piece.window) else {
-                continue;
+                return;
             };
             if window == 0 {
                 // Until here, what was heard before holds.
@@ -178,7 +178,7 @@ impl Neural {
             self.logits = [scaled(logit), self.logits[0]];
             self.greatest = self.greatest.max(self.logits[0] / LOGIT_SCALE);
             self.head.window(self.silero.hidden());
-        }
+        });
         again.ends()
     }
 
@@ -254,8 +254,8 @@ impl Detector for Neural {
     }
 
     fn memory(&self) -> usize {
-        size_of::<Self>() - size_of::<Front>() + self.front.memory() + self.silero.memory()
-            - size_of::<silero::Network>()
+        size_of::<Self>() - size_of::<silero::Network>()
+            + self.silero.memory()
             + self.opening.memory()
     }
 }

@@ -249,5 +249,5 @@ fn half_the_rate_is_heard_as_well() {
     let found = run(&mut neural, &half);
     assert_eq!(found.len(), FRAMES - 3);
     assert_vowel(&found);
-    assert!(neural.memory() < 50_000, "{}", neural.memory());
+    assert!(neural.memory() < 18_000, "{}", neural.memory());
 }

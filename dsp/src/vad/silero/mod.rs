@@ -74,10 +74,10 @@ impl Silero {
         if again.begins() {
             self.network.reset();
         }
-        for piece in again.pieces() {
+        again.each(|piece| {
             let logit = self.network.push(piece.samples);
             let Some((logit, window)) = logit.zip(piece.window) else {
-                continue;
+                return;
             };
             // Until here, what was heard before holds.
             if window == 0 {
@@ -85,7 +85,7 @@ impl Silero {
             }
             self.window = logit;
             self.course.add(opening + window as i64 - LOOKS_BACK, logit);
-        }
+        });
     }
 }
 

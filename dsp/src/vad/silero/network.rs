@@ -139,7 +139,7 @@ impl Network {
 
     /// Bytes held, those that all networks share left out.
     pub fn memory(&self) -> usize {
-        size_of::<Self>() + size_of::<State>() + self.state.scratch.len() * size_of::<Complex32>()
+        size_of::<Self>() + size_of::<State>()
     }
 }
 
@@ -167,49 +167,57 @@ impl Transform {
             }),
         })
     }
+
+    /// Magnitudes of the two frames that `samples` begin with, by one complex transform of both; the greatest
+    /// of them.
+    #[inline(always)]
+    fn magnitudes(&self, samples: &[f32], model: &Model<Rest>, of: &mut Magnitudes) -> f32 {
+        let zero = Complex32::default();
+        let (mut bins, mut scratch) = ([zero; FRAME], [zero; FRAME]);
+        let both = samples.iter().zip(&samples[HOP..]);
+        for ((z, (a, b)), w) in bins.iter_mut().zip(both).zip(&self.window) {
+            *z = Complex32::new(a * w, b * w);
+        }
+        self.fft.process_with_scratch(&mut bins, &mut scratch);
+        (model.kernels.magnitudes)(&bins, &model.floats.gains, of)
+    }
 }
 
+/// What outlives a piece of samples; all else is on the stack.
 struct State {
     transform: Arc<Transform>,
-    /// The context and the window that is being filled, its end mirrored once it is complete.
-    samples: [f32; SAMPLES],
     filled: usize,
     /// `gates` holds what the hidden state gives to the next window.
     recurrent: bool,
-    /// `magnitudes` holds those of the first two frames.
+    /// `magnitudes` and `greatest` hold those of the first two frames.
     early: bool,
-    bins: [Complex32; FRAME],
-    scratch: Vec<Complex32>,
-    /// Of the frames of the transform, and the greatest of each two that are transformed at a time.
-    magnitudes: [[[f32; BINS]; 2]; COLUMNS / 2],
-    greatest: [f32; COLUMNS / 2],
-    /// Outputs of the first layer at the frames.
-    columns: [[f32; 128]; COLUMNS],
+    greatest: f32,
+    /// The context and the window that is being filled, its end mirrored once it is complete.
+    samples: [f32; SAMPLES],
+    magnitudes: Magnitudes,
     gates: [f32; 512],
-    inputs: Inputs,
     hidden: [f32; Network::UNITS],
     cell: [f32; Network::UNITS],
 }
 
+/// Of two frames of the transform.
+type Magnitudes = [[f32; BINS]; 2];
+/// Outputs of the first layer at the frames.
+type Columns = [[f32; 128]; COLUMNS];
+
 impl State {
     fn new() -> Self {
-        let transform = Transform::shared();
-        let zero = Complex32::default();
         Self {
-            samples: [0.0; SAMPLES],
+            transform: Transform::shared(),
             filled: 0,
             recurrent: false,
             early: false,
-            bins: [zero; FRAME],
-            scratch: vec![zero; transform.fft.get_inplace_scratch_len()],
-            magnitudes: [[[0.0; BINS]; 2]; COLUMNS / 2],
-            greatest: [0.0; COLUMNS / 2],
-            columns: [[0.0; 128]; COLUMNS],
+            greatest: 0.0,
+            samples: [0.0; SAMPLES],
+            magnitudes: [[0.0; BINS]; 2],
             gates: [0.0; 512],
-            inputs: Inputs::default(),
             hidden: [0.0; Network::UNITS],
             cell: [0.0; Network::UNITS],
-            transform,
         }
     }
 
@@ -233,7 +241,8 @@ impl State {
             self.recur(model);
         }
         if !self.early && self.filled >= EARLY {
-            self.magnitudes(model, 0);
+            let of = &mut self.magnitudes;
+            self.greatest = self.transform.magnitudes(&self.samples, model, of);
             self.early = true;
         }
         (self.filled == Network::WINDOW).then(|| self.finish(model))
@@ -243,10 +252,11 @@ impl State {
     #[inline(always)]
     fn recur(&mut self, model: &Model<Rest>) {
         self.gates = model.floats.input.biases;
+        let mut inputs = Inputs::default();
         // None of the hidden state exceeds 1.
-        self.inputs.set(&self.hidden, 1.0);
+        inputs.set(&self.hidden, 1.0);
         let scales = &model.floats.recurrent;
-        model.add_to(RECURRENT, &self.inputs, scales, &mut self.gates);
+        model.add_to(RECURRENT, &inputs, scales, &mut self.gates);
         self.recurrent = true;
     }
 
@@ -257,19 +267,23 @@ impl State {
         for i in 0..CONTEXT {
             self.samples[END + i] = self.samples[END - 2 - i];
         }
-        self.magnitudes(model, 1);
+        let mut late = [[0.0; BINS]; 2];
+        let samples = &self.samples[2 * HOP..];
+        let greatest = self.transform.magnitudes(samples, model, &mut late);
         self.samples.copy_within(Network::WINDOW..END, 0);
-        self.convolve(model);
-        self.encode(model);
-        self.decode(model)
+        let mut columns = [model.floats.conv1.biases; COLUMNS];
+        self.convolve(model, &late, greatest, &mut columns);
+        let inputs = encode(model, &mut columns);
+        self.decode(model, &inputs)
     }
 
-    /// The first layer: from magnitudes to columns.
+    /// The first layer: from magnitudes, those of the last two frames being `late` and their greatest
+    /// `greatest`, to columns, which begin with its biases.
     #[inline(always)]
-    fn convolve(&mut self, model: &Model<Rest>) {
-        let most = self.greatest[0].max(self.greatest[1]);
+    fn convolve(&self, model: &Model<Rest>, late: &Magnitudes, greatest: f32, to: &mut Columns) {
+        let most = self.greatest.max(greatest);
         let (mut words, mut unit) = ([[0; PAIRS]; COLUMNS], 0.0);
-        for (words, frame) in words.iter_mut().zip(self.magnitudes.as_flattened()) {
+        for (words, frame) in words.iter_mut().zip(self.magnitudes.iter().chain(late)) {
             unit = words_of(frame, most, words);
         }
         for block in 0..2 {
@@ -277,54 +291,18 @@ impl State {
             let weights = [0, 1, 2].map(|tap| model.words(CONV1, block, tap));
             (model.kernels.columns)(weights, &words, &mut sums);
             let outputs = block * BLOCK..(block + 1) * BLOCK;
-            let (biases, scales) = (&model.floats.conv1.biases, &model.floats.conv1.scales);
-            for (column, sums) in self.columns.iter_mut().zip(&sums) {
-                let column = &mut column[outputs.clone()];
-                column.copy_from_slice(&biases[outputs.clone()]);
-                add_sums(sums, unit, &scales[outputs.clone()], column);
+            let scales = &model.floats.conv1.scales[outputs.clone()];
+            for (column, sums) in to.iter_mut().zip(&sums) {
+                add_sums(sums, unit, scales, &mut column[outputs.clone()]);
             }
         }
-    }
-
-    /// The other convolutions: from four columns to what the gates take in.
-    #[inline(always)]
-    fn encode(&mut self, model: &Model<Rest>) {
-        let floats = &model.floats;
-        // Output column and tap that each column of inputs meets, two to a step.
-        const MEETS: [&[(usize, usize)]; 4] = [&[(0, 1)], &[(0, 2), (1, 0)], &[(1, 1)], &[(1, 2)]];
-        let most = rectify(self.columns.as_flattened_mut());
-        let mut sums = [[0; 64]; 2];
-        for (column, meets) in self.columns.iter().zip(MEETS) {
-            self.inputs.set(column, most);
-            for (to, tap) in meets {
-                model.add(CONV2, *tap, &self.inputs, &mut sums[*to]);
-            }
-        }
-        let mut second = [floats.conv2.biases; 2];
-        for (column, sums) in second.iter_mut().zip(&sums) {
-            add_sums(sums, self.inputs.unit(), &floats.conv2.scales, column);
-        }
-        let most = rectify(second.as_flattened_mut());
-        let mut sums = [0; 64];
-        for (tap, column) in second.iter().enumerate() {
-            self.inputs.set(column, most);
-            model.add(CONV3, tap, &self.inputs, &mut sums);
-        }
-        let mut third = floats.conv3.biases;
-        add_sums(&sums, self.inputs.unit(), &floats.conv3.scales, &mut third);
-        let most = rectify(&mut third);
-        self.inputs.set(&third, most);
-        let mut fourth = floats.conv4.biases;
-        model.add_to(CONV4, &self.inputs, &floats.conv4.scales, &mut fourth);
-        let most = rectify(&mut fourth);
-        self.inputs.set(&fourth, most);
     }
 
     /// The memory takes `inputs` in.
     #[inline(always)]
-    fn decode(&mut self, model: &Model<Rest>) -> f32 {
+    fn decode(&mut self, model: &Model<Rest>, inputs: &Inputs) -> f32 {
         let floats = &model.floats;
-        model.add_to(INPUT, &self.inputs, &floats.input.scales, &mut self.gates);
+        model.add_to(INPUT, inputs, &floats.input.scales, &mut self.gates);
         let gates: [&[f32]; 4] =
             std::array::from_fn(|gate| &self.gates[gate * Network::UNITS..][..Network::UNITS]);
         (model.kernels.gates)(gates, &mut self.cell, &mut self.hidden);
@@ -344,20 +322,42 @@ impl State {
         }
         lanes.iter().sum::<f32>() + floats.offset
     }
+}
 
-    /// Magnitudes of the first two frames, `half` 0, or of the last two, by one complex transform of both.
-    #[inline(always)]
-    fn magnitudes(&mut self, model: &Model<Rest>, half: usize) {
-        let samples = &self.samples[2 * half * HOP..];
-        let both = samples.iter().zip(&samples[HOP..]);
-        for ((z, (a, b)), w) in self.bins.iter_mut().zip(both).zip(&self.transform.window) {
-            *z = Complex32::new(a * w, b * w);
+/// The other convolutions: from four columns to what the gates take in.
+#[inline(always)]
+fn encode(model: &Model<Rest>, columns: &mut Columns) -> Inputs {
+    let floats = &model.floats;
+    let mut inputs = Inputs::default();
+    // Output column and tap that each column of inputs meets, two to a step.
+    const MEETS: [&[(usize, usize)]; 4] = [&[(0, 1)], &[(0, 2), (1, 0)], &[(1, 1)], &[(1, 2)]];
+    let most = rectify(columns.as_flattened_mut());
+    let mut sums = [[0; 64]; 2];
+    for (column, meets) in columns.iter().zip(MEETS) {
+        inputs.set(column, most);
+        for (to, tap) in meets {
+            model.add(CONV2, *tap, &inputs, &mut sums[*to]);
         }
-        let fft = &self.transform.fft;
-        fft.process_with_scratch(&mut self.bins, &mut self.scratch);
-        let of = &mut self.magnitudes[half];
-        self.greatest[half] = (model.kernels.magnitudes)(&self.bins, &model.floats.gains, of);
     }
+    let mut second = [floats.conv2.biases; 2];
+    for (column, sums) in second.iter_mut().zip(&sums) {
+        add_sums(sums, inputs.unit(), &floats.conv2.scales, column);
+    }
+    let most = rectify(second.as_flattened_mut());
+    let mut sums = [0; 64];
+    for (tap, column) in second.iter().enumerate() {
+        inputs.set(column, most);
+        model.add(CONV3, tap, &inputs, &mut sums);
+    }
+    let mut third = floats.conv3.biases;
+    add_sums(&sums, inputs.unit(), &floats.conv3.scales, &mut third);
+    let most = rectify(&mut third);
+    inputs.set(&third, most);
+    let mut fourth = floats.conv4.biases;
+    model.add_to(CONV4, &inputs, &floats.conv4.scales, &mut fourth);
+    let most = rectify(&mut fourth);
+    inputs.set(&fourth, most);
+    inputs
 }
 
 /// Of all below zero makes zero; the greatest.
@@ -480,6 +480,6 @@ mod tests {
     #[test]
     fn a_network_is_small() {
         let bytes = Network::new().memory();
-        assert!(bytes < 20_000, "{bytes}");
+        assert!(bytes < 7_000, "{bytes}");
     }
 }
