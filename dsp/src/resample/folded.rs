@@ -19,13 +19,13 @@ use super::sharp::Sharp;
 use super::table::{Aligned, Real};
 use crate::shared::Shared;
 use crate::simd::Level;
-use crate::simd::resample::fold_kernels;
-use crate::simd::resample_fold::FoldKernels;
-use crate::simd::resample_pass::{GROUP, Grouped, Kernels, LANES, Pass, STEP, Words};
+use crate::simd::resample::side_kernels;
+use crate::simd::resample_pass::{GROUP, Grouped, LANES, STEP};
+use crate::simd::resample_sides::{self as sides, Lines, SideKernels};
 use crate::simd::vector::Number;
 
 /// Windows that are made together, at most, of all channels.
-const WINDOWS: usize = 6;
+const WINDOWS: usize = 8;
 
 /// The taps of one group of lanes.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ struct Group {
 struct Rows {
     block: Block,
     /// Where the taps of its centre by itself begin, for the sums; the last of all.
-    lone: Option<usize>,
+    lone: Option<Range<usize>>,
     /// Samples to either side that it depends on.
     window: usize,
     /// The first sample after the centre and the last before it, counted from the start of the round.
@@ -137,10 +137,14 @@ impl<T: Folds> Table<T> {
         let groups: Vec<Group> = groups.collect();
         let ends = groups.iter().map(|group| group.start + group.len);
         let padded = ends.max().unwrap_or(0).next_multiple_of(LANES);
-        let twice = block.twice_frame(ratio);
+        let (twice, window) = (block.twice_frame(ratio), block.window(ratio));
         let rows = Rows {
-            lone: block.lone.then(|| place(padded)),
-            window: block.window(ratio),
+            lone: block.lone.then(|| {
+                let taps = sides::centre(&vec![0u8; window]).len();
+                let at = place(taps);
+                at..at + taps
+            }),
+            window,
             right: (twice + 1).div_euclid(2),
             left: twice.div_euclid(2),
             block,
@@ -181,11 +185,10 @@ impl<T: Folds> Table<T> {
                 }
             }
         }
-        if let Some(lone) = *lone {
+        if let Some(lone) = lone.clone() {
             taps.fill(0.0, offset, &mut pairs);
-            for (to, [even, _]) in to[lone..].iter_mut().zip(&pairs) {
-                *to = T::nearest(*even);
-            }
+            let taps: Vec<T> = pairs.iter().map(|[even, _]| T::nearest(*even)).collect();
+            to[lone].copy_from_slice(&sides::centre(&taps));
         }
     }
 
@@ -203,39 +206,36 @@ impl<T: Folds> Table<T> {
 /// See the head of the file.
 pub struct Folded<T: Grouped> {
     table: Arc<Table<T>>,
-    kernels: Kernels<T>,
-    fold: FoldKernels<T>,
+    kernels: SideKernels<T>,
     rounds: Rounds,
     shape: Shape,
     ratio: Ratio,
     channels: usize,
     /// Of each window the sums, then the differences, `table.padded` of them each.
     folded: Aligned<T>,
-    /// Of each window of a group, from the sums and from the differences.
-    sums: Aligned<T>,
     /// The outputs of the rounds done last, a line for each, channel by channel: of a block about its centre,
     /// which lies at `table.lanes`.
     lines: Vec<T>,
-    /// The first of these rounds, and how many they are.
-    from: u64,
+    /// How many these rounds are, and of which round which output is the next.
     held: usize,
+    round: usize,
+    place: usize,
 }
 
 impl<T: Folds> Folded<T> {
     pub fn new(ratio: Ratio, shape: Shape, channels: usize, level: Level) -> Self {
         let table = T::tables().get_always((ratio, shape), || Table::new(ratio, shape));
         Self {
-            kernels: T::kernels(level),
-            fold: fold_kernels(level),
+            kernels: side_kernels(level),
             rounds: shape.rounds(ratio),
             shape,
             ratio,
             channels,
             folded: Aligned::zeroed(WINDOWS * 2 * table.padded),
-            sums: Aligned::zeroed(2 * WINDOWS * GROUP),
             lines: vec![T::default(); WINDOWS.max(channels) * table.line()],
-            from: 0,
             held: 0,
+            round: 0,
+            place: 0,
             table,
         }
     }
@@ -247,8 +247,11 @@ impl<T: Folds> Folded<T> {
 
     /// Does the next rounds, as many as `frames` more outputs need, and no more than windows.
     fn make(&mut self, input: &View<'_, T>, frames: u64) {
-        let needed = (self.rounds.place() + frames).div_ceil(self.per_round()) - self.rounds.done();
-        self.from = self.rounds.done();
+        let place = self.rounds.place();
+        let needed = (place + frames).div_ceil(self.per_round()) - self.rounds.done();
+        let from = place - self.rounds.done() * self.per_round();
+        self.round = (from / self.per_round()) as usize;
+        self.place = (from % self.per_round()) as usize;
         self.held = (WINDOWS / self.channels).max(1).min(needed as usize);
         for first in (0..self.channels).step_by(WINDOWS) {
             let channels = first..self.channels.min(first + WINDOWS);
@@ -260,11 +263,16 @@ impl<T: Folds> Folded<T> {
         }
     }
 
-    /// Folds the windows of `channels` for the next `rounds`; how many there are.
+    /// Folds the windows of `channels` for the next `rounds`; how many there are. What lies in a line's centre by
+    /// itself goes there.
     fn gather(&mut self, input: &View<'_, T>, channels: Range<usize>, rounds: usize) -> usize {
         let period = (self.shape.units * self.ratio.m) as i64;
-        let (rows, padded) = (&self.table.rows, self.table.padded);
+        let (table, padded) = (&*self.table, self.table.padded);
+        let rows = &table.rows;
         let window = rows.window;
+        let centre = rows.lone.clone().map(|lone| &table.taps.get()[lone]);
+        let lines = self.lines.chunks_exact_mut(table.line());
+        let mut lines = lines.skip(channels.start * rounds);
         let mut windows = self.folded.get_mut().chunks_exact_mut(2 * padded);
         let mut count = 0;
         for channel in channels {
@@ -273,13 +281,12 @@ impl<T: Folds> Folded<T> {
                 let right = input.window(channel, start + rows.right, window);
                 let left = start + rows.left + 1 - window as i64;
                 let left = input.window(channel, left, window);
-                let Some(folded) = windows.next() else {
+                let (Some(folded), Some(line)) = (windows.next(), lines.next()) else {
                     return count;
                 };
                 let (even, odd) = folded.split_at_mut(padded);
-                (self.fold.fold)(right, left, even, odd);
-                even[window..padded].fill(T::default());
-                odd[window..padded].fill(T::default());
+                let sum = (self.kernels.fold)(right, left, centre.unwrap_or_default(), even, odd);
+                line[table.lanes] = sum;
                 count += 1;
             }
         }
@@ -289,76 +296,29 @@ impl<T: Folds> Folded<T> {
     /// The outputs of `windows` from what they are folded to, in lines from number `to` on.
     fn multiply(&mut self, to: usize, windows: usize) {
         let table = &self.table;
-        let rows = &table.rows;
         let line = table.line();
         let lines = &mut self.lines[to * line..][..windows * line];
+        let block = &table.rows.block;
         // Lane 0 is the centre itself, the one after it, or half of that.
-        let (after, before) = match (rows.block.lone, rows.block.twice % 2 != 0) {
+        let (after, before) = match (block.lone, block.twice % 2 != 0) {
             (true, _) => (1, 1),
             (_, true) => (0, 1),
             _ => (0, 0),
         };
-        let folded = self.folded.get();
         for (g, group) in table.groups.iter().enumerate() {
-            let (kernels, sums) = (&self.kernels, self.sums.get_mut());
-            sum(kernels, table, group, folded, windows, sums);
-            let (even, odd) = self.sums.get().split_at(WINDOWS * GROUP);
+            let rows = sides::Rows {
+                taps: [group.even, group.odd].map(|at| table.taps(at, group.len * GROUP)),
+                len: group.len,
+                start: group.start,
+            };
             let left = table.lanes + 1 - before - (g + 1) * GROUP;
             let right = table.lanes + after + g * GROUP;
-            (self.fold.unfold)([even, odd], lines, line, [left, right]);
-        }
-        if let Some(lone) = rows.lone {
-            let taps = table.taps(lone, table.padded);
-            let lines = lines.chunks_exact_mut(line);
-            for (line, folded) in lines.zip(folded.chunks_exact(2 * table.padded)) {
-                let even = &folded[..table.padded];
-                line[table.lanes] = (self.kernels.dot)(even, taps, table.padded);
-            }
-        }
-    }
-}
-
-/// Windows of `len` samples, in order of time.
-fn pass<'a>(len: usize, at: &'a [usize], to: &'a [usize]) -> Pass<'a> {
-    Pass {
-        len,
-        at,
-        back: 0,
-        to,
-        words: Words::default(),
-    }
-}
-
-/// What `windows` of `folded` come to with the taps of `group`: of each, of the sums and, from the middle
-/// on, of the differences.
-fn sum<T: Folds>(
-    kernels: &Kernels<T>,
-    table: &Table<T>,
-    group: &Group,
-    folded: &[T],
-    windows: usize,
-    sums: &mut [T],
-) {
-    let taps = [group.even, group.odd].map(|at| table.taps(at, group.len * GROUP));
-    let place = |part: usize, w: usize| (2 * w + part) * table.padded + group.start;
-    let slot = |part: usize, w: usize| (part * WINDOWS + w) * GROUP;
-    let columns = &kernels.columns;
-    let parts = windows.div_ceil(columns.windows);
-    for part in 0..parts {
-        let range = part * windows / parts..(part + 1) * windows / parts;
-        if range.len() == 1 {
-            let (at, to): ([_; 2], [_; 2]) = (
-                from_fn(|part| place(part, range.start)),
-                from_fn(|part| slot(part, range.start)),
-            );
-            (columns.groups)(folded, &pass(group.len, &at, &to), taps, sums);
-            continue;
-        }
-        for (part, taps) in taps.into_iter().enumerate() {
-            let at: [_; WINDOWS] = from_fn(|w| place(part, range.start + w));
-            let to: [_; WINDOWS] = from_fn(|w| slot(part, range.start + w));
-            let n = range.len();
-            (columns.group)(folded, &pass(group.len, &at[..n], &to[..n]), taps, sums);
+            let places = Lines {
+                padded: table.padded,
+                line,
+                to: [left, right],
+            };
+            (self.kernels.sides)(self.folded.get(), &rows, lines, &places);
         }
     }
 }
@@ -382,8 +342,8 @@ impl<T: Folds> Engine<T> for Folded<T> {
 
     fn seek(&mut self, position: Position) {
         self.rounds.seek(position);
-        self.from = 0;
         self.held = 0;
+        self.round = 0;
     }
 
     fn position(&self) -> Position {
@@ -411,8 +371,7 @@ impl<T: Folds> Engine<T> for Folded<T> {
     }
 
     fn memory(&self) -> usize {
-        let scratch = self.folded.bytes() + self.sums.bytes();
-        scratch + self.lines.len() * size_of::<T>() + self.table.taps.bytes()
+        self.folded.bytes() + self.lines.len() * size_of::<T>() + self.table.taps.bytes()
     }
 }
 
@@ -429,20 +388,18 @@ impl<T: Folds> Rounded<T> for Folded<T> {
         frames: usize,
     ) {
         let end = at + frames;
-        let per_round = self.per_round();
+        let per_round = self.per_round() as usize;
         // The centre, or the output after it, lies in the middle of a line.
         let block = self.table.rows.block;
         let middle = (block.twice + 1).div_euclid(2);
         let first = (self.table.lanes as i64 + block.first - middle) as usize;
         while at < end {
-            let from = (self.rounds.place() - self.from * per_round) as usize;
-            let round = from / per_round as usize;
-            if round >= self.held {
+            if self.round >= self.held {
                 self.make(input, (end - at) as u64);
                 continue;
             }
-            let from = from - round * per_round as usize;
-            let take = (per_round as usize - from).min(end - at);
+            let (round, from) = (self.round, self.place);
+            let take = (per_round - from).min(end - at);
             let line = |channel: usize| {
                 let line = (channel * self.held + round) * self.table.line();
                 &self.lines[line + first + from..][..take]
@@ -456,6 +413,10 @@ impl<T: Folds> Rounded<T> for Folded<T> {
             }
             at += take;
             self.rounds.advance(take);
+            self.place += take;
+            if self.place == per_round {
+                (self.round, self.place) = (self.round + 1, 0);
+            }
         }
     }
 }

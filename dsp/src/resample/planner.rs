@@ -166,8 +166,7 @@ fn time_domain(spec: &Spec, ratio: Ratio, prototype: &Prototype, size: usize) ->
 
 /// The cheapest folded filter within `limit` input frames, and the time it takes.
 fn folded(spec: &Spec, ratio: Ratio, limit: u64) -> Option<(Plan, f64)> {
-    let quality = usize::from(spec.quality.min(MAX_QUALITY));
-    if EDGES[quality] > sharp::EDGE {
+    if spec.quality > sharp::QUALITY {
         return None;
     }
     let alone = Shape::cheapest(ratio, limit).map(|shape| {

@@ -67,6 +67,7 @@ pub mod resample_pass;
 mod resample_plain;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod resample_rows;
+pub mod resample_sides;
 pub mod resample_taps;
 pub mod resample_turn;
 pub mod resample_words;

@@ -20,6 +20,7 @@ use super::resample_pass::{Grouped, Kernels};
 use super::resample_plain as plain;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use super::resample_rows as rows;
+use super::resample_sides::{self, SideKernels};
 use super::resample_taps::{self, Blend, Fill};
 use super::resample_turn::{self, TurnKernels};
 use super::vector::Number;
@@ -30,9 +31,23 @@ pub trait DotReal: Grouped<Sum = Self> {
     fn kernels(level: Level) -> Kernels<Self>;
     /// Of half-band filters.
     fn half_kernels(level: Level) -> HalfKernels<Self>;
+    /// Of symmetric filters.
+    fn side_kernels(level: Level) -> SideKernels<Self>;
 }
 
 impl DotReal for f32 {
+    fn side_kernels(level: Level) -> SideKernels<f32> {
+        match level.0 {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 { .. } => resample_sides::Kernel::<__m512, 1, 2, 64, 6, 6>::kernels(),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 { .. } => resample_sides::Kernel::<__m256, 2, 1, 48, 3, 3>::kernels(),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => resample_sides::Kernel::<float32x4_t, 4, 1, 32, 3, 1>::kernels(),
+            Isa::Portable => resample_sides::plain(),
+        }
+    }
+
     fn half_kernels(level: Level) -> HalfKernels<f32> {
         match level.0 {
             #[cfg(target_arch = "x86_64")]
@@ -72,6 +87,18 @@ impl DotReal for f32 {
 }
 
 impl DotReal for f64 {
+    fn side_kernels(level: Level) -> SideKernels<f64> {
+        match level.0 {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 { .. } => resample_sides::Kernel::<__m512d, 2, 1, 128, 6, 6>::kernels(),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 { .. } => resample_sides::Kernel::<__m256d, 4, 1, 64, 3, 1>::kernels(),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => resample_sides::Kernel::<float64x2_t, 8, 1, 64, 3, 1>::kernels(),
+            Isa::Portable => resample_sides::plain(),
+        }
+    }
+
     fn half_kernels(level: Level) -> HalfKernels<f64> {
         match level.0 {
             #[cfg(target_arch = "x86_64")]
@@ -115,9 +142,14 @@ pub fn turn_kernels<T: Number>(level: Level) -> TurnKernels<T> {
     for_level!(level, S => resample_turn::kernels::<S, T>())
 }
 
-/// The kernels of symmetric filters at `level`; the bits are the same at each.
+/// The kernels of samples by turns at `level`.
 pub fn fold_kernels<T: Number>(level: Level) -> FoldKernels<T> {
     for_level!(level, S => resample_fold::kernels::<S, T>())
+}
+
+/// The kernels of symmetric filters at `level`.
+pub fn side_kernels<T: DotReal>(level: Level) -> SideKernels<T> {
+    T::side_kernels(level)
 }
 
 /// The kernels of half-band filters at `level`.

@@ -102,6 +102,9 @@ pub unsafe trait Vector: Copy {
     unsafe fn load(from: *const Self::Element) -> Self;
     unsafe fn store(self, to: *mut Self::Element);
     unsafe fn add(self, other: Self) -> Self;
+    unsafe fn sub(self, other: Self) -> Self;
+    /// The lanes from the last to the first.
+    unsafe fn reverse(self) -> Self;
     /// `self * by + plus`, rounded once.
     unsafe fn mul_add(self, by: Self, plus: Self) -> Self;
     /// The lanes of both by turns: the first half of them, then the second.
@@ -178,6 +181,18 @@ unsafe impl<V: Vector> Vector for [V; 2] {
     }
 
     #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        // SAFETY: the caller's.
+        unsafe { [self[0].sub(other[0]), self[1].sub(other[1])] }
+    }
+
+    #[inline(always)]
+    unsafe fn reverse(self) -> Self {
+        // SAFETY: the caller's.
+        unsafe { [self[1].reverse(), self[0].reverse()] }
+    }
+
+    #[inline(always)]
     unsafe fn mul_add(self, by: Self, plus: Self) -> Self {
         let ([a, b], [c, d]) = (by, plus);
         // SAFETY: the caller's.
@@ -226,6 +241,7 @@ macro_rules! vector {
     (
         $vector:ty: [$element:ty; $lanes:literal] of $set:ty,
         zero $zero:expr, splat $splat:ident, load $load:ident, store $store:ident, add $add:ident,
+        sub $sub:ident, reverse |$v:ident| $reverse:expr,
         mul_add |$a:ident, $b:ident, $c:ident| $mul_add:expr,
         zip |$left:ident, $right:ident| $zip:expr,
         sums |$of:ident| $sums:expr => $store_sums:ident,
@@ -265,6 +281,19 @@ macro_rules! vector {
             unsafe fn add(self, other: Self) -> Self {
                 // SAFETY: the caller's.
                 unsafe { $add(self, other) }
+            }
+
+            #[inline(always)]
+            unsafe fn sub(self, other: Self) -> Self {
+                // SAFETY: the caller's.
+                unsafe { $sub(self, other) }
+            }
+
+            #[inline(always)]
+            unsafe fn reverse(self) -> Self {
+                let $v = self;
+                // SAFETY: the caller's.
+                unsafe { $reverse }
             }
 
             #[inline(always)]

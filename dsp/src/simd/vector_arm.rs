@@ -15,6 +15,11 @@ set!(
 vector!(
     float32x4_t: [f32; 4] of Neon,
     zero vdupq_n_f32(0.0), splat vdupq_n_f32, load vld1q_f32, store vst1q_f32, add vaddq_f32,
+    sub vsubq_f32,
+    reverse |v| {
+        let pairs = vrev64q_f32(v);
+        vextq_f32::<2>(pairs, pairs)
+    },
     mul_add |a, b, c| vfmaq_f32(c, a, b),
     zip |l, r| [vzip1q_f32(l, r), vzip2q_f32(l, r)],
     sums |of| vpaddq_f32(vpaddq_f32(of[0], of[1]), vpaddq_f32(of[2], of[3])) => vst1q_f32,
@@ -46,6 +51,7 @@ vector!(
 vector!(
     float64x2_t: [f64; 2] of Neon,
     zero vdupq_n_f64(0.0), splat vdupq_n_f64, load vld1q_f64, store vst1q_f64, add vaddq_f64,
+    sub vsubq_f64, reverse |v| vextq_f64::<1>(v, v),
     mul_add |a, b, c| vfmaq_f64(c, a, b),
     zip |l, r| [vzip1q_f64(l, r), vzip2q_f64(l, r)],
     sums |of| [vpaddq_f64(of[0], of[1]), vpaddq_f64(of[2], of[3])] => store_two,

@@ -49,7 +49,8 @@ macro_rules! one_by_one {
 vector!(
     __m256: [f32; 8] of Avx2,
     zero _mm256_setzero_ps(), splat _mm256_set1_ps, load _mm256_loadu_ps, store _mm256_storeu_ps,
-    add _mm256_add_ps,
+    add _mm256_add_ps, sub _mm256_sub_ps,
+    reverse |v| _mm256_permutevar8x32_ps(v, _mm256_setr_epi32(7, 6, 5, 4, 3, 2, 1, 0)),
     mul_add |a, b, c| _mm256_fmadd_ps(a, b, c),
     zip |l, r| {
         let (low, high) = (_mm256_unpacklo_ps(l, r), _mm256_unpackhi_ps(l, r));
@@ -74,7 +75,8 @@ unsafe fn half(v: __m256) -> __m128 {
 vector!(
     __m256d: [f64; 4] of Avx2,
     zero _mm256_setzero_pd(), splat _mm256_set1_pd, load _mm256_loadu_pd, store _mm256_storeu_pd,
-    add _mm256_add_pd,
+    add _mm256_add_pd, sub _mm256_sub_pd,
+    reverse |v| _mm256_permute4x64_pd::<0b00_01_10_11>(v),
     mul_add |a, b, c| _mm256_fmadd_pd(a, b, c),
     zip |l, r| {
         let (low, high) = (_mm256_unpacklo_pd(l, r), _mm256_unpackhi_pd(l, r));
@@ -92,7 +94,11 @@ vector!(
 vector!(
     __m512: [f32; 16] of Avx512,
     zero _mm512_setzero_ps(), splat _mm512_set1_ps, load _mm512_loadu_ps, store _mm512_storeu_ps,
-    add _mm512_add_ps,
+    add _mm512_add_ps, sub _mm512_sub_ps,
+    reverse |v| {
+        let back = _mm512_setr_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+        _mm512_permutexvar_ps(back, v)
+    },
     mul_add |a, b, c| _mm512_fmadd_ps(a, b, c),
     zip |l, r| {
         let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
@@ -121,7 +127,8 @@ unsafe fn halves(v: __m512) -> __m256 {
 vector!(
     __m512d: [f64; 8] of Avx512,
     zero _mm512_setzero_pd(), splat _mm512_set1_pd, load _mm512_loadu_pd, store _mm512_storeu_pd,
-    add _mm512_add_pd,
+    add _mm512_add_pd, sub _mm512_sub_pd,
+    reverse |v| _mm512_permutexvar_pd(_mm512_setr_epi64(7, 6, 5, 4, 3, 2, 1, 0), v),
     mul_add |a, b, c| _mm512_fmadd_pd(a, b, c),
     zip |l, r| {
         let low = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);

@@ -1,0 +1,534 @@
+// SPDX-License-Identifier: MIT
+
+//! Outputs to either side of a centre, for filters that are symmetric about it: sums and differences of the samples
+//! to either side; rows of taps against the sums, others against the differences. What both come to is sum and
+//! difference of the outputs, sixteen of them side by side.
+#![allow(unsafe_code)]
+#![cfg_attr(
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    expect(clippy::needless_range_loop, reason = "several arrays move along")
+)]
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use std::marker::PhantomData;
+
+use super::resample_pass::{GROUP, Grouped, STEP};
+use super::vector::Number;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use super::{
+    resample_groups::block,
+    vector::{Set, Vector},
+};
+
+/// Rows of [`GROUP`] taps.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a, T> {
+    /// Those for the sums, and those for the differences.
+    pub taps: [&'a [T]; 2],
+    /// How many each, a multiple of [`STEP`].
+    pub len: usize,
+    /// The first of a window's sums, and of its differences, that they are for.
+    pub start: usize,
+}
+
+/// For each of `lines`, each `line` long, a window of `folded`: `padded` sums, then as many differences. What
+/// `rows` make of it: outputs to the left of the centre, the last one first, from place `to[0]` of the line on, then
+/// those to the right from `to[1]` on.
+#[derive(Clone, Copy, Debug)]
+pub struct Lines {
+    pub padded: usize,
+    pub line: usize,
+    pub to: [usize; 2],
+}
+
+type Fold<T> = fn(right: &[T], left: &[T], centre: &[T], even: &mut [T], odd: &mut [T]) -> T;
+type Sides<T> = fn(folded: &[T], rows: &Rows<'_, T>, lines: &mut [T], places: &Lines);
+
+/// The kernels of one sample type at one level.
+#[derive(Clone, Copy)]
+pub struct SideKernels<T> {
+    /// `even[i]` is the sum of `right[i]` and `left[i]` from its end on, `odd[i]` what the former is more. What the
+    /// sums come to with the taps of [`centre`], if there are any.
+    pub fold: Fold<T>,
+    /// See [`Lines`].
+    pub sides: Sides<T>,
+}
+
+/// Taps of an output in the centre as [`SideKernels::fold`] takes them, for as many sums. Of the last sixteen, those
+/// that were there before count for nothing.
+pub fn centre<T: Copy + Default>(taps: &[T]) -> Vec<T> {
+    let n = taps.len();
+    let blocks = n / GROUP * GROUP;
+    let mut all = taps.to_vec();
+    if blocks > 0 && blocks < n {
+        all.truncate(blocks);
+        all.resize(2 * blocks + GROUP - n, T::default());
+        all.extend(&taps[blocks..]);
+    }
+    all
+}
+
+/// Checks what the kernels rely on: as many of all as there are of `right`, and the taps of a centre, if any.
+fn check_fold<T>(right: &[T], left: &[T], centre: &[T], even: &[T], odd: &[T]) {
+    let n = right.len();
+    assert!(left.len() >= n && even.len() >= n && odd.len() >= n);
+    let taps = if n < GROUP {
+        n
+    } else {
+        n.next_multiple_of(GROUP)
+    };
+    assert!(centre.is_empty() || centre.len() >= taps);
+}
+
+/// Checks what the kernels rely on: whole windows and lines, and all of the taps.
+fn check<T>(folded: &[T], rows: &Rows<'_, T>, lines: &[T], places: &Lines) {
+    let Lines { padded, line, to } = *places;
+    assert!(rows.len.is_multiple_of(STEP) && rows.start + rows.len <= padded);
+    assert!(rows.taps.iter().all(|taps| taps.len() >= rows.len * GROUP));
+    assert!(to.iter().all(|to| to + GROUP <= line));
+    assert!(folded.len() >= lines.len() / line * 2 * padded);
+}
+
+/// Samples after which the partial sums are added up in plain Rust.
+const PLAIN_BLOCK: usize = 32;
+
+/// The kernels in plain Rust.
+pub fn plain<T: Number + Grouped>() -> SideKernels<T> {
+    SideKernels {
+        fold: plain_fold,
+        sides: plain_sides,
+    }
+}
+
+/// [`SideKernels::fold`].
+fn plain_fold<T: Number + Grouped>(
+    right: &[T],
+    left: &[T],
+    centre: &[T],
+    even: &mut [T],
+    odd: &mut [T],
+) -> T {
+    check_fold(right, left, centre, even, odd);
+    let n = right.len();
+    for (i, (r, l)) in right.iter().zip(left.iter().rev()).enumerate() {
+        even[i] = *r + *l;
+        odd[i] = *r - *l;
+    }
+    let mut sums = [T::default(); GROUP];
+    let mut add = |from: usize, taps: &[T]| {
+        for (sum, (x, tap)) in sums.iter_mut().zip(even[from..].iter().zip(taps)) {
+            *sum = *x * *tap + *sum;
+        }
+    };
+    for (b, taps) in centre.chunks(GROUP).enumerate() {
+        add((b * GROUP).min(n.saturating_sub(GROUP)), taps);
+    }
+    sums.into_iter().reduce(|a, b| a + b).unwrap_or_default()
+}
+
+/// [`SideKernels::sides`].
+fn plain_sides<T: Number + Grouped>(
+    folded: &[T],
+    rows: &Rows<'_, T>,
+    lines: &mut [T],
+    places: &Lines,
+) {
+    check(folded, rows, lines, places);
+    let Lines { padded, line, to } = *places;
+    let windows = folded.chunks_exact(2 * padded);
+    for (line, window) in lines.chunks_exact_mut(line).zip(windows) {
+        let sums = |side: usize| {
+            let samples = &window[side * padded + rows.start..][..rows.len];
+            let taps = rows.taps[side].as_chunks::<GROUP>().0;
+            let mut total = [T::default(); GROUP];
+            let blocks = samples.chunks(PLAIN_BLOCK).zip(taps.chunks(PLAIN_BLOCK));
+            for (samples, taps) in blocks {
+                let mut sums = [T::default(); GROUP];
+                for (x, taps) in samples.iter().zip(taps) {
+                    for i in 0..GROUP {
+                        sums[i] = *x * taps[i] + sums[i];
+                    }
+                }
+                for i in 0..GROUP {
+                    total[i] = total[i] + sums[i];
+                }
+            }
+            total
+        };
+        let (even, odd) = (sums(0), sums(1));
+        for i in 0..GROUP {
+            line[to[0] + GROUP - 1 - i] = even[i] - odd[i];
+        }
+        for i in 0..GROUP {
+            line[to[1] + i] = even[i] + odd[i];
+        }
+    }
+}
+
+/// The kernels over vectors `V`, `N` of them to a group, which is summed in `K` sums by turns, enough of them to hide
+/// the latency of an addition. These are added to the whole after about `BLOCK` samples: in one long sum, each tap
+/// beyond the peak of the response would be rounded at the size of the whole. `K` and `BLOCK` decide the order of a
+/// sum, nothing else does. Up to `MOST` windows share a load of taps; of up to `BOTH` the sums and the differences
+/// are taken together: registers hold no more.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub struct Kernel<
+    V,
+    const N: usize,
+    const K: usize,
+    const BLOCK: usize,
+    const MOST: usize,
+    const BOTH: usize,
+>(PhantomData<V>);
+
+// SAFETY of all but `kernels`: the caller has the instruction set, and the check has passed.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+impl<
+    V: Vector,
+    const N: usize,
+    const K: usize,
+    const BLOCK: usize,
+    const MOST: usize,
+    const BOTH: usize,
+> Kernel<V, N, K, BLOCK, MOST, BOTH>
+{
+    /// Only for machines that have the instruction set.
+    pub fn kernels() -> SideKernels<V::Element> {
+        SideKernels {
+            fold: |right, left, centre, even, odd| {
+                check_fold(right, left, centre, even, odd);
+                // SAFETY: chosen only where the machine has the set; the check establishes the lengths.
+                unsafe {
+                    V::Set::call(
+                        #[inline(always)]
+                        |right, left, centre: &[_], even, odd| {
+                            if centre.is_empty() {
+                                Self::fold::<false>(right, left, centre, even, odd)
+                            } else {
+                                Self::fold::<true>(right, left, centre, even, odd)
+                            }
+                        },
+                        right,
+                        left,
+                        centre,
+                        even,
+                        odd,
+                    )
+                }
+            },
+            sides: |folded, rows, lines, places| {
+                check(folded, rows, lines, places);
+                // SAFETY: as above.
+                unsafe {
+                    V::Set::call(
+                        #[inline(always)]
+                        |folded, rows, lines, places, ()| Self::run(folded, rows, lines, places),
+                        folded,
+                        rows,
+                        lines,
+                        places,
+                        (),
+                    )
+                }
+            },
+        }
+    }
+
+    /// [`SideKernels::fold`]; with `C` there are taps of a centre.
+    #[inline(always)]
+    unsafe fn fold<const C: bool>(
+        right: &[V::Element],
+        left: &[V::Element],
+        centre: &[V::Element],
+        even: &mut [V::Element],
+        odd: &mut [V::Element],
+    ) -> V::Element {
+        let n = right.len();
+        if n < GROUP {
+            return plain_fold(right, left, centre, even, odd);
+        }
+        let (right, end) = (right.as_ptr(), left.as_ptr_range().end);
+        let (even, odd) = (even.as_mut_ptr(), odd.as_mut_ptr());
+        // SAFETY: the caller's; a block ends where the samples do, or before.
+        unsafe {
+            let mut sums = [V::zero(); N];
+            for block in 0..n.div_ceil(GROUP) {
+                // Of the last block some are done twice: one by one takes longer.
+                let first = (block * GROUP).min(n - GROUP);
+                for v in 0..N {
+                    let at = first + v * V::LANES;
+                    let r = V::load(right.add(at));
+                    let l = V::load(end.sub(at + V::LANES)).reverse();
+                    let sum = r.add(l);
+                    sum.store(even.add(at));
+                    r.sub(l).store(odd.add(at));
+                    if C {
+                        let taps = centre.as_ptr().add(block * GROUP + v * V::LANES);
+                        sums[v] = V::load(taps).mul_add(sum, sums[v]);
+                    }
+                }
+            }
+            if !C {
+                return V::Element::default();
+            }
+            let mut all = [V::zero(); 4];
+            for v in 0..N {
+                all[v % 4] = all[v % 4].add(sums[v]);
+            }
+            let mut four = [V::Element::default(); 4];
+            V::store_sums(all, four.as_mut_ptr());
+            (four[0] + four[1]) + (four[2] + four[3])
+        }
+    }
+
+    /// All windows, in parts that are as large as each other or nearly.
+    #[inline(always)]
+    unsafe fn run(
+        folded: &[V::Element],
+        rows: &Rows<'_, V::Element>,
+        lines: &mut [V::Element],
+        places: &Lines,
+    ) {
+        const { assert!(BOTH <= MOST && MOST <= 6) };
+        let windows = lines.len() / places.line;
+        let parts = windows.div_ceil(MOST);
+        let mut first = 0;
+        for part in 1..=parts {
+            let end = part * windows / parts;
+            let folded = folded[first * 2 * places.padded..].as_ptr();
+            let lines = lines[first * places.line..].as_mut_ptr();
+            // SAFETY: the caller's; all before `end` are there.
+            unsafe {
+                match end - first {
+                    1 => Self::windows::<1>(folded, rows, lines, places),
+                    2 if MOST >= 2 => Self::windows::<2>(folded, rows, lines, places),
+                    3 if MOST >= 3 => Self::windows::<3>(folded, rows, lines, places),
+                    4 if MOST >= 4 => Self::windows::<4>(folded, rows, lines, places),
+                    5 if MOST >= 5 => Self::windows::<5>(folded, rows, lines, places),
+                    6 if MOST >= 6 => Self::windows::<6>(folded, rows, lines, places),
+                    _ => {}
+                }
+            }
+            first = end;
+        }
+    }
+
+    /// The next `C` windows.
+    #[inline(always)]
+    unsafe fn windows<const C: usize>(
+        folded: *const V::Element,
+        rows: &Rows<'_, V::Element>,
+        lines: *mut V::Element,
+        places: &Lines,
+    ) {
+        let Lines { padded, line, to } = *places;
+        // SAFETY: the caller's.
+        unsafe {
+            let x = [0, 1].map(|side| {
+                let first = folded.add(side * padded + rows.start);
+                std::array::from_fn::<_, C, _>(|c| first.add(c * 2 * padded))
+            });
+            let h = rows.taps.map(<[V::Element]>::as_ptr);
+            let [even, odd] = if C <= BOTH {
+                Self::sums::<C, 2>(x, h, rows.len)
+            } else {
+                let [even] = Self::sums::<C, 1>([x[0]], [h[0]], rows.len);
+                let [odd] = Self::sums::<C, 1>([x[1]], [h[1]], rows.len);
+                [even, odd]
+            };
+            for c in 0..C {
+                let line = lines.add(c * line);
+                for v in 0..N {
+                    let left = even[c][v].sub(odd[c][v]).reverse();
+                    left.store(line.add(to[0] + GROUP - (v + 1) * V::LANES));
+                }
+                for v in 0..N {
+                    let right = even[c][v].add(odd[c][v]);
+                    right.store(line.add(to[1] + v * V::LANES));
+                }
+            }
+        }
+    }
+
+    /// `C` windows of each of `S` sides, with their taps.
+    #[inline(always)]
+    unsafe fn sums<const C: usize, const S: usize>(
+        x: [[*const V::Element; C]; S],
+        h: [*const V::Element; S],
+        len: usize,
+    ) -> [[[V; N]; C]; S] {
+        const { assert!(N * V::LANES == GROUP) };
+        // Samples of a round: a run of each window, and each of the sums.
+        let step = const { if K > V::RUN { K } else { V::RUN } };
+        const { assert!(STEP.is_multiple_of(K) && STEP.is_multiple_of(V::RUN)) };
+        // SAFETY: the caller's.
+        unsafe {
+            let mut total = [[[V::zero(); N]; C]; S];
+            let block = block(len, BLOCK, step);
+            let mut i = 0;
+            while i < len {
+                let end = len.min(i + block);
+                let mut acc = [[[[V::zero(); N]; C]; S]; K];
+                while i < end {
+                    for r in 0..step / V::RUN {
+                        let i = i + r * V::RUN;
+                        for s in 0..S {
+                            // Any: all of them are written below.
+                            let mut runs = [V::run(h[0]); C];
+                            for c in 0..C {
+                                runs[c] = V::run(x[s][c].add(i));
+                            }
+                            for t in 0..V::RUN {
+                                let acc = &mut acc[(r * V::RUN + t) % K][s];
+                                for v in 0..N {
+                                    let taps = h[s].add((i + t) * GROUP + v * V::LANES);
+                                    let taps = V::load(taps);
+                                    for c in 0..C {
+                                        acc[c][v] = V::nth(runs[c], t).mul_add(taps, acc[c][v]);
+                                    }
+                                }
+                            }
+                        }
+                    }
+                    i += step;
+                }
+                for s in 0..S {
+                    for c in 0..C {
+                        for v in 0..N {
+                            let mut sum = acc[0][s][c][v];
+                            for acc in &acc[1..] {
+                                sum = sum.add(acc[s][c][v]);
+                            }
+                            total[s][c][v] = total[s][c][v].add(sum);
+                        }
+                    }
+                }
+            }
+            total
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::Level;
+    use crate::simd::resample::side_kernels;
+    use crate::simd::resample::tests::noise;
+
+    /// Lines of `windows` windows; both sides meet in the centre, and what lies beyond them stays.
+    #[test]
+    fn every_level_makes_both_sides_whatever_the_company() {
+        for len in [4, 36, 100, 144, 160] {
+            let (start, padded) = (3, len + 5);
+            let taps = [1, 2].map(|seed| noise(len * GROUP, seed));
+            let folded = noise(7 * 2 * padded, 3);
+            let exact = |w: usize, side: usize, i: usize| -> f64 {
+                let x = &folded[(2 * w + side) * padded + start..][..len];
+                let products = x.iter().enumerate();
+                products.map(|(k, x)| x * taps[side][k * GROUP + i]).sum()
+            };
+            let (single_taps, single_folded) =
+                (taps.clone().map(|taps| single(&taps)), single(&folded));
+            for level in Level::available() {
+                for to in [[1, 1 + GROUP], [1, 2 + GROUP], [1, GROUP]] {
+                    let places = Lines {
+                        padded,
+                        line: to[1] + GROUP + 1,
+                        to,
+                    };
+                    let double = lines(
+                        side_kernels::<f64>(level).sides,
+                        &folded,
+                        &taps,
+                        start,
+                        &places,
+                    );
+                    let single = lines(
+                        side_kernels::<f32>(level).sides,
+                        &single_folded,
+                        &single_taps,
+                        start,
+                        &places,
+                    );
+                    for w in 0..7 {
+                        let at = |i: usize| w * places.line + i;
+                        for i in [0, places.line - 1] {
+                            assert_eq!((double[at(i)], single[at(i)]), (9.0, 9.0));
+                        }
+                        for i in 0..GROUP {
+                            let (even, odd) = (exact(w, 0, i), exact(w, 1, i));
+                            let left = to[0] + GROUP - 1 - i;
+                            let right = (to[1] + i, even + odd);
+                            let both = [(left < to[1]).then_some((left, even - odd)), Some(right)];
+                            for (place, exact) in both.into_iter().flatten() {
+                                let errors = [
+                                    (double[at(place)] - exact).abs(),
+                                    (f64::from(single[at(place)]) - exact).abs(),
+                                ];
+                                assert!(errors[0] < 1e-13, "{level:?} {len} {w} {i}: {errors:?}");
+                                assert!(errors[1] < 1e-4, "{level:?} {len} {w} {i}: {errors:?}");
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_level_folds_alike() {
+        for n in [1, 2, 15, 16, 33, 100, 144, 161] {
+            let x = single(&noise(2 * n, 7));
+            let pairs = |i: usize| (x[i], x[2 * n - 1 - i]);
+            let products = (0..n).map(|i| f64::from(x[i]) * f64::from(pairs(i).0 + pairs(i).1));
+            let exact: f64 = products.sum();
+            for level in Level::available() {
+                let fold = side_kernels::<f32>(level).fold;
+                for taps in [&x[..n], &[]] {
+                    let (mut even, mut odd) = (vec![9.0; n + 1], vec![9.0; n + 1]);
+                    let taps = centre(taps);
+                    let sum = fold(&x[..n], &x[n..], &taps, &mut even, &mut odd);
+                    for i in 0..n {
+                        let (r, l) = pairs(i);
+                        assert_eq!((even[i], odd[i]), (r + l, r - l), "{level:?} {n} {i}");
+                    }
+                    assert_eq!((even[n], odd[n]), (9.0, 9.0));
+                    let error = f64::from(sum) - if taps.is_empty() { 0.0 } else { exact };
+                    assert!(error.abs() < 1e-4, "{level:?} {n}: {sum} {exact}");
+                }
+            }
+        }
+    }
+
+    fn single(of: &[f64]) -> Vec<f32> {
+        of.iter().map(|v| *v as f32).collect()
+    }
+
+    /// Of all windows together, which are those of fewer, bit for bit.
+    fn lines<T: Number + Grouped + From<f32> + PartialEq + std::fmt::Debug>(
+        sides: Sides<T>,
+        folded: &[T],
+        taps: &[Vec<T>; 2],
+        start: usize,
+        places: &Lines,
+    ) -> Vec<T> {
+        let rows = Rows {
+            taps: [&taps[0], &taps[1]],
+            len: taps[0].len() / GROUP,
+            start,
+        };
+        let of = |folded: &[T]| {
+            let windows = folded.len() / 2 / places.padded;
+            let mut lines = vec![T::from(9.0); windows * places.line];
+            sides(folded, &rows, &mut lines, places);
+            lines
+        };
+        let all = of(folded);
+        for together in 1..7 {
+            let parts = folded.chunks(together * 2 * places.padded);
+            let some: Vec<T> = parts.flat_map(of).collect();
+            assert_eq!(some, all, "{together}");
+        }
+        all
+    }
+}
