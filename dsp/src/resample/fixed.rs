@@ -22,7 +22,7 @@ use super::table::Aligned;
 use crate::shared::Shared;
 use crate::simd::Level;
 use crate::simd::resample_fixed::{self, columns, rounding};
-use crate::simd::resample_pass::{Columns, GROUP, Words};
+use crate::simd::resample_pass::{Columns, GROUP, PAIR, Words};
 use crate::simd::resample_words::{COARSE_BITS, Lanes, Rounding};
 
 /// Largest table of the same rows in `f32`, in bytes.
@@ -47,8 +47,8 @@ const STORAGE: Storage = Storage {
 /// Words that one channel reads for itself without loss, in bytes.
 const NEAR_BYTES: u64 = 64 << 10;
 
-/// Samples at a time, by which kernels need no remainder.
-const UNROLLED: usize = 4;
+/// Rows of a group.
+const ROWS: u64 = GROUP as u64;
 
 /// What the words of a row may come to, so that sums of the largest samples stay within 32 bits.
 const MOST: u64 = i32::MAX as u64 >> 15;
@@ -79,26 +79,35 @@ pub struct Table {
 /// The tables in use.
 static TABLES: Shared<(PrototypeKey, Ratio), Table> = Shared::new();
 
-/// All groups of rows, with the zeros that they are padded with.
+/// All groups of rows, with the zeros that they are padded with. The second half of the rows of a group is
+/// moved to where the first begins.
 struct Taps {
     groups: Vec<Lanes<f64>>,
     /// Of a group.
     len: usize,
+    /// How far the second half is moved; even.
+    late: usize,
 }
 
 impl Taps {
     fn new(prototype: &Prototype, ratio: Ratio, phases: &Phases) -> Self {
-        let len = phases.len;
+        let late = (ROWS / 2 * ratio.m / ratio.l) as usize / 2 * 2;
+        // The last row of a half begins so much after that half, or less.
+        let after = |row: u64| (row * ratio.m).div_ceil(ratio.l) as usize;
+        let shift = after(ROWS / 2 - 1).max(after(ROWS - 1) - late);
+        let len = (prototype.taps() as usize + shift).next_multiple_of(2);
         let mut groups = vec![[0.0; GROUP]; phases.offsets.len() * len];
         // Half of the phases are the others mirrored.
         let source = TapSource::new(prototype, ratio, ratio.l / 2 + 1);
         phases.each_row(&source, ratio, |row, shift, taps| {
             let group = &mut groups[row / GROUP * len..][..len];
+            let lane = row % GROUP;
+            let shift = shift - if lane < GROUP / 2 { 0 } else { late };
             for (to, tap) in group[shift..].iter_mut().zip(taps) {
-                to[row % GROUP] = *tap;
+                to[lane] = *tap;
             }
         });
-        Self { groups, len }
+        Self { groups, len, late }
     }
 
     /// Words of which the fine ones are `finer`: two for each tap but the outer ones, as many of which
@@ -111,10 +120,10 @@ impl Taps {
         let (sizes, _) = rounding(Level::best());
         let mut sums = vec![[0.0; GROUP]; self.groups.len() / self.len];
         let (mut outer, mut largest) = (0, [0.0; GROUP]);
-        for end in (UNROLLED..=self.len / 2).step_by(UNROLLED) {
+        for end in (2..=self.len / 2).step_by(2) {
             for (group, sums) in self.groups.chunks_exact(self.len).zip(&mut sums) {
-                sizes(&group[end - UNROLLED..end], sums, &mut largest);
-                sizes(&group[self.len - end..][..UNROLLED], sums, &mut largest);
+                sizes(&group[end - 2..end], sums, &mut largest);
+                sizes(&group[self.len - end..][..2], sums, &mut largest);
             }
             if largest
                 .iter()
@@ -130,24 +139,51 @@ impl Taps {
         Words {
             near: (outer, self.len - outer),
             finer,
+            late: 0,
+            span: self.len,
         }
     }
 
-    /// The words of all rows, in groups; those that are just fine enough. `None` if the sums could
-    /// leave their bits.
-    fn in_groups(&self) -> Option<(Aligned<i16>, Words)> {
+    /// The words of all rows, in groups of windows of `len`, with their second halves where they belong; those
+    /// that are just fine enough. `None` if the sums could leave their bits.
+    fn in_groups(&self, len: usize) -> Option<(Aligned<i16>, Words)> {
         let (_, round) = rounding(Level::best());
-        FINER.map(|finer| self.words(finer)).find_map(|words| {
-            let size = words.of_group(self.len);
+        FINER.map(|finer| self.words(finer)).find_map(|moved| {
+            let mut rounded = vec![0; moved.of_group(self.len)];
+            let words = Words {
+                near: (moved.near.0, moved.near.1 + self.late),
+                late: self.late,
+                ..moved
+            };
+            let size = words.of_group(len);
             let mut all = Aligned::zeroed(self.groups.len() / self.len * size);
             let to = all.get_mut().chunks_exact_mut(size);
             for (group, to) in self.groups.chunks_exact(self.len).zip(to) {
-                if !is_good(&round(group, words, to), words.finer) {
+                if !is_good(&round(group, moved, &mut rounded), words.finer) {
                     return None;
                 }
+                self.write(&rounded, moved, to, words);
             }
             Some((all, words))
         })
+    }
+
+    /// Writes a group of `rounded` words, whose second half is moved, to where they belong.
+    fn write(&self, rounded: &[i16], moved: Words, to: &mut [i16], words: Words) {
+        let mut write = |at: usize, half: usize, from: &[i16]| {
+            to[at * PAIR + half * PAIR / 2..][..PAIR / 2]
+                .copy_from_slice(&from[half * PAIR / 2..][..PAIR / 2]);
+        };
+        for i in (0..self.len).step_by(2) {
+            for half in 0..2 {
+                let from = moved.pair(i);
+                let at = words.pair(i + half * self.late);
+                write(at, half, &rounded[from * PAIR..][..PAIR]);
+                if moved.has_two(i) {
+                    write(at + 1, half, &rounded[(from + 1) * PAIR..][..PAIR]);
+                }
+            }
+        }
     }
 }
 
@@ -183,7 +219,7 @@ impl Table {
         if !phases.grouped || phases.rows * phases.len as u64 * 4 > MAX_BYTES {
             return None;
         }
-        let (taps, words) = Taps::new(prototype, ratio, &phases).in_groups()?;
+        let (taps, words) = Taps::new(prototype, ratio, &phases).in_groups(phases.len)?;
         Some(Self {
             taps,
             words,

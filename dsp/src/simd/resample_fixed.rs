@@ -63,7 +63,7 @@ mod portable {
             if let Some(words) = words.next() {
                 add(&mut fine, pair, words);
             }
-            if (pass.words.near.0..pass.words.near.1).contains(&(2 * i))
+            if pass.words.has_two(2 * i)
                 && let Some(words) = words.next()
             {
                 add(&mut coarse, pair, words);
@@ -115,6 +115,8 @@ mod tests {
         let words = Words {
             near: (8, 14),
             finer,
+            late: 0,
+            span: len,
         };
         let taps = noise(len * GROUP, 5);
         let group: Vec<[f64; GROUP]> = (0..len)
@@ -161,17 +163,50 @@ mod tests {
         }
     }
 
+    /// Zeros for those of a group that are to be zeros.
+    fn clear(h: &mut [i16], len: usize, words: Words) {
+        let mut halves = h.as_chunks_mut::<{ PAIR / 2 }>().0.chunks_exact_mut(2);
+        let (from, to) = words.near;
+        for i in (0..len).step_by(2) {
+            for (from, to) in [(0, words.span), (from, to - words.late)]
+                .into_iter()
+                .take(1 + usize::from(words.has_two(i)))
+            {
+                let pair = halves.next().unwrap().iter_mut();
+                for (half, late) in pair.zip([0, words.late]) {
+                    if i < from + late || i >= to + late {
+                        *half = [0; PAIR / 2];
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn every_level_gives_the_exact_sums() {
-        for (len, near, finer) in [
-            (40, (12, 28), 5),
-            (2, (0, 0), 5),
-            (4, (0, 4), 6),
-            (36, (36, 36), 0),
-            (62, (30, 44), 8),
+        for (len, near, finer, late, span) in [
+            (40, (12, 28), 5, 0, 40),
+            (40, (12, 28), 5, 6, 34),
+            (2, (0, 0), 5, 0, 2),
+            (4, (0, 4), 6, 0, 4),
+            (36, (36, 36), 0, 0, 36),
+            (62, (30, 44), 8, 8, 52),
+            // Late by all of the words in the middle, more than there are before it, and than half of a row.
+            (24, (10, 14), 5, 4, 20),
+            (44, (6, 30), 5, 12, 30),
+            (40, (4, 18), 5, 14, 10),
         ] {
-            let words = Words { near, finer };
-            let h = [3, 4].map(|seed| numbers(words.of_group(len), 600.0, seed));
+            let words = Words {
+                near,
+                finer,
+                late,
+                span,
+            };
+            let h = [3, 4].map(|seed| {
+                let mut h = numbers(words.of_group(len), 600.0, seed);
+                clear(&mut h, len, words);
+                h
+            });
             let x = [1, 2].map(|seed| numbers(200, 32_767.0, seed));
             let exact = |x: &[i16], h: &[i16], r: usize| {
                 let (mut fine, mut coarse, mut pairs) = (0i64, 0, 0);

@@ -3,7 +3,7 @@
 //! The resampler's groups of rows for 16-bit samples over whatever sums words.
 #![allow(unsafe_code)]
 
-use super::resample_pass::{Columns, GROUP, PAIR, Pass};
+use super::resample_pass::{Columns, GROUP, PAIR, Pass, Words};
 use super::resample_words::check;
 use super::vector::Set;
 
@@ -20,6 +20,10 @@ pub trait GroupSums: Copy {
     type Words: Copy;
     /// The outputs.
     type Outputs: Copy;
+    /// Whether half of the outputs take half of the time.
+    const HALVES: bool;
+    /// How often each sum has its turn until a loop begins anew.
+    const REPEATED: usize;
     /// How a pass of 1, 2, ... windows of one channel is summed; as many as a pass has at most.
     const GROUP_SUMS: &'static [Sums];
     /// The same for two channels. Where there are more windows than this has, they are taken one by one.
@@ -33,8 +37,8 @@ pub trait GroupSums: Copy {
     unsafe fn samples(x: *const i16) -> Self::Samples;
     /// The [`PAIR`] words at `h`.
     unsafe fn words(h: *const i16) -> Self::Words;
-    /// With the products of `samples` and `words` added; what leaves 32 bits is dropped.
-    unsafe fn add_products(self, samples: Self::Samples, words: Self::Words) -> Self;
+    /// With the products of `samples` and `words` added, for the outputs `of`; what leaves 32 bits is dropped.
+    unsafe fn add_products(self, samples: Self::Samples, words: Self::Words, of: Of) -> Self;
     /// With `other` added.
     unsafe fn add(self, other: Self) -> Self;
     /// What the sums come to: `self` are fine ones, which count `2^finer` times less than `coarse`.
@@ -76,6 +80,48 @@ impl Sums {
     };
 }
 
+/// Which outputs of a group.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    First,
+    Second,
+    All,
+}
+
+/// The stretches of a window that have words for the same outputs. One that would end before it begins ends
+/// there; what takes its place has zeros among its words.
+struct Ends {
+    /// Fine ones: where those for the second half begin, where those for the first end, and the others.
+    fine: [usize; 3],
+    /// Coarse ones: where those for the first half begin, those for both, those for the second alone; the end.
+    coarse: [usize; 4],
+}
+
+impl Ends {
+    /// Of the windows of a pass.
+    #[inline(always)]
+    fn of<S: GroupSums>(words: Words) -> Self {
+        let Words {
+            near: (from, to),
+            late,
+            span,
+            ..
+        } = words;
+        let end = late + span;
+        if !S::HALVES {
+            return Self {
+                fine: [0, end, end],
+                coarse: [from, from, to, to],
+            };
+        }
+        let both = from + late;
+        Self {
+            fine: [late.min(from), span.max(to), end],
+            coarse: [from, both, both.max(to - late), to],
+        }
+    }
+}
+
 /// Most sums of a window.
 const MOST: usize = 8;
 
@@ -91,19 +137,18 @@ impl<const C: usize, const D: bool> Operands<C, D> {
     ///
     /// Safety: the caller has the instruction set, and all that is there.
     #[inline(always)]
-    unsafe fn add<S: GroupSums>(&self, i: usize, at: usize, sums: &mut [S; C]) {
+    unsafe fn add<S: GroupSums>(&self, i: usize, at: usize, of: Of, sums: &mut [S; C]) {
         for (c, sum) in sums.iter_mut().enumerate() {
             // SAFETY: the caller's.
             unsafe {
                 let words = S::words(self.h[if D { c } else { 0 }].add(at));
-                *sum = sum.add_products(S::samples(self.x[c].add(i)), words);
+                *sum = sum.add_products(S::samples(self.x[c].add(i)), words, of);
             }
         }
     }
 
     /// The samples from `i` to `end` times the words from `at` on, `step` of them for each two samples, of
-    /// which the first are taken, added to `k` sums in turn; the last ones, if they are no multiple of what is
-    /// taken at a time, to the first.
+    /// which the first are taken, added to `k` sums in turn.
     ///
     /// Safety: as for `add`.
     #[inline(always)]
@@ -111,22 +156,27 @@ impl<const C: usize, const D: bool> Operands<C, D> {
         &self,
         (mut i, end): (usize, usize),
         (mut at, step): (usize, usize),
+        of: Of,
         k: usize,
         sums: &mut [[S; C]; MOST],
     ) {
         // SAFETY: the caller's.
         unsafe {
-            while i + 2 * k <= end {
-                for (s, sums) in sums[..k].iter_mut().enumerate() {
-                    self.add(i + 2 * s, at + s * step, sums);
+            let n = k * S::REPEATED;
+            while i + 2 * n <= end {
+                for s in 0..n {
+                    self.add(i + 2 * s, at + s * step, of, &mut sums[s % k]);
                 }
-                i += 2 * k;
-                at += k * step;
+                i += 2 * n;
+                at += n * step;
             }
-            while i < end {
-                self.add(i, at, &mut sums[0]);
-                i += 2;
-                at += step;
+            // In turn as well, and so often that it is no loop: a sum is there only after some cycles.
+            for s in 0..n - 1 {
+                if i < end {
+                    self.add(i, at, of, &mut sums[s % k]);
+                    i += 2;
+                    at += step;
+                }
             }
         }
     }
@@ -141,19 +191,49 @@ impl<const C: usize, const D: bool> Operands<C, D> {
             let mut fine = [[S::zero(); C]; MOST];
             let mut coarse = [[S::zero(); C]; MOST];
             let (from, to) = pass.words.near;
-            let near = from / 2 * PAIR;
-            self.stretch((0, from), (0, PAIR), how.fine, &mut fine);
-            if how.later {
-                self.stretch((from, to), (near, 2 * PAIR), how.fine, &mut fine);
-            } else {
-                self.both((from, to), near, how.coarse, &mut fine, &mut coarse);
+            let Ends {
+                fine: [late, early, end],
+                coarse: near,
+            } = Ends::of::<S>(pass.words);
+            let at = |i: usize| pass.words.pair(i) * PAIR;
+            let k = how.fine;
+            if S::HALVES {
+                self.stretch((0, late), (0, PAIR), Of::First, k, &mut fine);
             }
-            let far = near + (to - from) * PAIR;
-            self.stretch((to, pass.len), (far, PAIR), how.fine, &mut fine);
+            self.stretch((late, from), (at(late), PAIR), Of::All, k, &mut fine);
+            if how.later {
+                self.stretch((from, to), (at(from), 2 * PAIR), Of::All, k, &mut fine);
+            } else {
+                let k = how.coarse;
+                if S::HALVES {
+                    let stretch = (near[0], near[1]);
+                    self.both(stretch, at(near[0]), Of::First, k, &mut fine, &mut coarse);
+                }
+                let stretch = (near[1], near[2]);
+                self.both(stretch, at(near[1]), Of::All, k, &mut fine, &mut coarse);
+                if S::HALVES {
+                    let stretch = (near[2], near[3]);
+                    self.both(stretch, at(near[2]), Of::Second, k, &mut fine, &mut coarse);
+                }
+            }
+            self.stretch((to, early), (at(to), PAIR), Of::All, k, &mut fine);
+            if S::HALVES {
+                self.stretch((early, end), (at(early), PAIR), Of::Second, k, &mut fine);
+            }
             let fine = total(&fine, how.fine);
             if how.later {
-                let at = near + PAIR;
-                self.stretch((from, to), (at, 2 * PAIR), how.coarse, &mut coarse);
+                let k = how.coarse;
+                let at = |i| (at(i) + PAIR, 2 * PAIR);
+                if S::HALVES {
+                    let stretch = (near[0], near[1]);
+                    self.stretch(stretch, at(near[0]), Of::First, k, &mut coarse);
+                }
+                let stretch = (near[1], near[2]);
+                self.stretch(stretch, at(near[1]), Of::All, k, &mut coarse);
+                if S::HALVES {
+                    let stretch = (near[2], near[3]);
+                    self.stretch(stretch, at(near[2]), Of::Second, k, &mut coarse);
+                }
             }
             let coarse = total(&coarse, how.coarse);
             let mut outputs = [S::zero().outputs(S::zero(), 0); C];
@@ -164,7 +244,8 @@ impl<const C: usize, const D: bool> Operands<C, D> {
         }
     }
 
-    /// The samples from `i` to `end` times the fine words and the coarse ones after them, from `at` on.
+    /// The samples from `i` to `end` times the fine words and the coarse ones after them, those for the outputs
+    /// `of`, from `at` on.
     ///
     /// Safety: as for `add`.
     #[inline(always)]
@@ -172,26 +253,30 @@ impl<const C: usize, const D: bool> Operands<C, D> {
         &self,
         (mut i, end): (usize, usize),
         mut at: usize,
+        of: Of,
         k: usize,
         fine: &mut [[S; C]; MOST],
         coarse: &mut [[S; C]; MOST],
     ) {
         // SAFETY: the caller's.
         unsafe {
-            while i + 2 * k <= end {
-                for s in 0..k {
+            let n = k * S::REPEATED;
+            while i + 2 * n <= end {
+                for s in 0..n {
                     let (i, at) = (i + 2 * s, at + 2 * s * PAIR);
-                    self.add(i, at, &mut fine[s]);
-                    self.add(i, at + PAIR, &mut coarse[s]);
+                    self.add(i, at, Of::All, &mut fine[s % k]);
+                    self.add(i, at + PAIR, of, &mut coarse[s % k]);
                 }
-                i += 2 * k;
-                at += 2 * k * PAIR;
+                i += 2 * n;
+                at += 2 * n * PAIR;
             }
-            while i < end {
-                self.add(i, at, &mut fine[0]);
-                self.add(i, at + PAIR, &mut coarse[0]);
-                i += 2;
-                at += 2 * PAIR;
+            for s in 0..n - 1 {
+                if i < end {
+                    self.add(i, at, Of::All, &mut fine[s % k]);
+                    self.add(i, at + PAIR, of, &mut coarse[s % k]);
+                    i += 2;
+                    at += 2 * PAIR;
+                }
             }
         }
     }

@@ -9,7 +9,7 @@
 //! sizes of a row's words come to less than 2^16 (`MOST` in `resample::fixed`).
 #![allow(unsafe_code)]
 
-use super::resample_fixed_body::{GroupSums, Sums};
+use super::resample_fixed_body::{GroupSums, Of, Sums};
 use super::resample_pass::{GROUP, PAIR};
 use super::resample_words::UNIT;
 use super::vector::Vector;
@@ -18,7 +18,7 @@ use std::arch::x86_64::*;
 
 /// Sums in two vectors of 256 bits.
 macro_rules! sums256 {
-    ($name:ident, $set:ty, $dot:expr, group $group:expr, stereo $stereo:expr, apart $apart:expr) => {
+    ($name:ident, $set:ty, $dot:expr, repeated $repeated:expr, group $group:expr, stereo $stereo:expr, apart $apart:expr) => {
         #[derive(Clone, Copy)]
         pub struct $name([__m256i; 2]);
 
@@ -27,6 +27,8 @@ macro_rules! sums256 {
             type Samples = __m256i;
             type Words = [__m256i; 2];
             type Outputs = [__m256; 2];
+            const HALVES: bool = true;
+            const REPEATED: usize = $repeated;
             const GROUP_SUMS: &'static [Sums] = $group;
             const STEREO_SUMS: &'static [Sums] = $stereo;
             const APART_SUMS: Sums = $apart;
@@ -56,15 +58,18 @@ macro_rules! sums256 {
             }
 
             #[inline(always)]
-            unsafe fn add_products(self, samples: __m256i, words: [__m256i; 2]) -> Self {
-                let dot = $dot;
+            unsafe fn add_products(self, samples: __m256i, words: [__m256i; 2], of: Of) -> Self {
+                let (dot, mut sums) = ($dot, self);
                 // SAFETY: the caller's.
                 unsafe {
-                    Self([
-                        dot(self.0[0], samples, words[0]),
-                        dot(self.0[1], samples, words[1]),
-                    ])
+                    if of != Of::Second {
+                        sums.0[0] = dot(sums.0[0], samples, words[0]);
+                    }
+                    if of != Of::First {
+                        sums.0[1] = dot(sums.0[1], samples, words[1]);
+                    }
                 }
+                sums
             }
 
             #[inline(always)]
@@ -115,7 +120,7 @@ macro_rules! sums256 {
 
 /// Sums in a vector of 512 bits.
 macro_rules! sums512 {
-    ($name:ident, $set:ty, $dot:expr, group $group:expr, stereo $stereo:expr, apart $apart:expr) => {
+    ($name:ident, $set:ty, $dot:expr, repeated $repeated:expr, group $group:expr, stereo $stereo:expr, apart $apart:expr) => {
         #[derive(Clone, Copy)]
         pub struct $name(__m512i);
 
@@ -124,6 +129,8 @@ macro_rules! sums512 {
             type Samples = __m512i;
             type Words = __m512i;
             type Outputs = __m512;
+            const HALVES: bool = false;
+            const REPEATED: usize = $repeated;
             const GROUP_SUMS: &'static [Sums] = $group;
             const STEREO_SUMS: &'static [Sums] = $stereo;
             const APART_SUMS: Sums = $apart;
@@ -147,7 +154,7 @@ macro_rules! sums512 {
             }
 
             #[inline(always)]
-            unsafe fn add_products(self, samples: __m512i, words: __m512i) -> Self {
+            unsafe fn add_products(self, samples: __m512i, words: __m512i, _: Of) -> Self {
                 let dot = $dot;
                 // SAFETY: the caller's.
                 unsafe { Self(dot(self.0, samples, words)) }
@@ -216,24 +223,28 @@ unsafe fn vnni512(sum: __m512i, samples: __m512i, words: __m512i) -> __m512i {
 // An addition is there a cycle later: one sum of each window is enough.
 sums256!(
     Plain256, Avx2, plain256,
+    repeated 2,
     group &[Sums::at_once(1, 1), Sums::at_once(1, 1), Sums::LATER],
     stereo &[Sums::at_once(1, 1), Sums::LATER],
     apart Sums::at_once(1, 1)
 );
 sums256!(
     Vnni256, Avx2Vnni, vnni256,
+    repeated 1,
     group &[Sums::at_once(4, 2), Sums::at_once(2, 1), Sums::at_once(1, 1)],
     stereo &[Sums::at_once(2, 1)],
     apart Sums::at_once(2, 1)
 );
 sums512!(
     Plain512, Avx512, plain512,
+    repeated 2,
     group &[Sums::at_once(1, 1), Sums::at_once(1, 1), Sums::at_once(1, 1), Sums::at_once(1, 1)],
     stereo &[Sums::at_once(1, 1), Sums::at_once(1, 1), Sums::at_once(1, 1), Sums::at_once(1, 1)],
     apart Sums::at_once(1, 1)
 );
 sums512!(
     Vnni512, Avx512Vnni, vnni512,
+    repeated 1,
     group &[Sums::at_once(8, 4), Sums::at_once(4, 4), Sums::at_once(4, 2), Sums::at_once(2, 2)],
     stereo &[Sums::at_once(4, 4), Sums::at_once(2, 2), Sums::at_once(2, 2), Sums::at_once(2, 1)],
     apart Sums::at_once(2, 1)

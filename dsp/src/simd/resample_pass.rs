@@ -32,11 +32,18 @@ pub(super) const REAL_WINDOWS: usize = 3;
 /// Words of two samples in a group.
 pub const PAIR: usize = 2 * GROUP;
 
-/// How many words taps have, and what they count. Of other types than `i16` nothing.
+/// How many words taps have, where, and what they count. Of other types than `i16` nothing.
+///
+/// A row of a group begins later than those before it. So its second half has its words, and among them those
+/// that are two to a tap, by `late` samples later than the first; elsewhere words are zeros.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Words {
-    /// From where to where in a window taps have two; even.
+    /// From where to where in a window taps have two, those of the first half or those of the second; even.
     pub near: (usize, usize),
+    /// Even, and no more than `near` is long.
+    pub late: usize,
+    /// From how many samples on the first half has no words, the second `late` after that; even.
+    pub span: usize,
     /// A fine word counts `2^finer` times less than a coarse one.
     pub finer: u32,
 }
@@ -44,7 +51,20 @@ pub struct Words {
 impl Words {
     /// Words of a group with windows of `len` samples.
     pub fn of_group(&self, len: usize) -> usize {
-        (len + self.near.1 - self.near.0) / 2 * PAIR
+        self.pair(len) * PAIR
+    }
+
+    /// Number of the first [`PAIR`] of words for samples `i`, which is even, and `i + 1` of a window.
+    #[inline(always)]
+    pub fn pair(&self, i: usize) -> usize {
+        let (from, to) = self.near;
+        (i + i.clamp(from, to) - from) / 2
+    }
+
+    /// Whether sample `i` of a window has two words.
+    #[inline(always)]
+    pub fn has_two(&self, i: usize) -> bool {
+        i >= self.near.0 && i < self.near.1
     }
 }
 

@@ -9,7 +9,8 @@
 //!
 //! The words of a group lie in the order of the samples, two by two: for the first two samples of a
 //! window two words for output 0, two for output 1, and so on; near the peak the fine words of two
-//! samples for all outputs come before the coarse ones.
+//! samples for all outputs come before the coarse ones. The second half of the outputs has all of them `late`
+//! samples later than the first, as its rows begin later; elsewhere there are zeros.
 
 #![allow(unsafe_code)]
 
@@ -34,9 +35,14 @@ pub(super) fn check<const C: usize, const H: usize>(
     windows: usize,
 ) {
     let Pass { len, words, .. } = *pass;
-    let (from, to) = words.near;
-    assert!(from <= to && to <= len);
-    assert!((from | to | len).is_multiple_of(2));
+    let Words {
+        near: (from, to),
+        late,
+        span,
+        ..
+    } = words;
+    assert!(from + late <= to && to <= late + span && late + span <= len);
+    assert!((from | to | late | span | len).is_multiple_of(2));
     for h in h {
         assert!(h.len() >= words.of_group(len));
     }
