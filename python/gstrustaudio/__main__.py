@@ -129,7 +129,13 @@ def _run(args: argparse.Namespace) -> int:
         print(f"gstrustaudio: {e}", file=sys.stderr)
         return 1
     _write(run, args)
-    return {"failed": 1, "interrupted": 130}.get(run.outcome, 0)
+    status = {"failed": 1, "interrupted": 130}.get(run.outcome, 0)
+    if run.stuck:
+        # A thread that is still in Python must not outlive the interpreter.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
 
 
 def _report(args: argparse.Namespace) -> int:

@@ -48,6 +48,8 @@ class Run:
     num_failures: int = 0
     breakers: List[BreakerChange] = field(default_factory=list)
     errors: List[Failure] = field(default_factory=list)
+    #: The pipeline did not stop, and its threads are still there.
+    stuck: bool = False
     waveform: Optional[Waveform] = None
     #: Courses of each detector that posted its frames, by element and name: ``probability``, and its
     #: scores.

@@ -50,7 +50,8 @@ def play_line(
     ``waveform`` keeps an envelope of the audio at the first rustvad; ``trace`` measures the other
     elements too, with the plugin's tracer (only where GStreamer is not initialised yet). Ctrl-C
     and SIGTERM end the stream with EOS, so that files are closed; after ``grace`` seconds, or at
-    the second one, the pipeline is stopped."""
+    the second one, the pipeline is stopped. One that does not stop, since a call in it does not end,
+    is left behind after as many seconds more, or at the third one: see ``Run.stuck``."""
     words = launch_words(words)
     traced = tempfile.NamedTemporaryFile(suffix=".json") if trace else None
     if traced is not None:
@@ -92,17 +93,19 @@ def play_line(
     here = threading.current_thread() is threading.main_thread()
     caught = (signal.SIGINT, signal.SIGTERM) if here else ()
     before = {s: signal.signal(s, interrupted) for s in caught}
+    ending = threading.Thread(target=_end, args=(Gst, pipeline), daemon=True)
     started = time.monotonic_ns()
     try:
-        _follow(live, Gst, pipeline, keep, run, interrupts, grace)
+        _follow(live, Gst, pipeline, keep, run, interrupts, ending, grace)
     finally:
         run.total_time = time.monotonic_ns() - started
-        for event in live.stop(pipeline):
-            keep(event)
+        run.stuck = not _stop(live, Gst, pipeline, keep, interrupts, ending, grace)
         for s, handler in before.items():
             signal.signal(s, handler)
+    if run.stuck:
+        run.errors.append(Failure(run.pipeline, "does not stop: a call in one of its elements does not end", ""))
     run.close()
-    if traced is not None:
+    if traced is not None and not run.stuck:
         with open(traced.name) as f:
             text = f.read()
         traced.close()
@@ -124,6 +127,7 @@ def _follow(
     keep: Callable[[Event], None],
     run: Run,
     interrupts: List[float],
+    ending: threading.Thread,
     grace: float,
 ) -> None:
     """Plays until EOS, an error or the user ends it; says which in ``run``."""
@@ -134,7 +138,7 @@ def _follow(
     while True:
         if interrupts and not asked:
             asked = True
-            pipeline.send_event(Gst.Event.new_eos())
+            ending.start()
         if len(interrupts) > 1 or (interrupts and time.monotonic() - interrupts[0] > grace):
             run.outcome = "interrupted"
             return
@@ -168,6 +172,54 @@ def _follow(
             event = live.parse(message)
             if event is not None:
                 keep(event)
+
+
+def _end(Gst: Any, pipeline: Any) -> None:
+    """Sends EOS to the sources. A source takes it between two buffers, and never where what follows it holds one up:
+    so not in the thread that has to go on."""
+    for source in _elements(pipeline.iterate_sources()):
+        source.send_event(Gst.Event.new_eos())
+
+
+def _elements(iterator: Any) -> List[Any]:
+    found: List[Any] = []
+    iterator.foreach(found.append)
+    return found
+
+
+def _stop(
+    live: Any,
+    Gst: Any,
+    pipeline: Any,
+    keep: Callable[[Event], None],
+    interrupts: List[float],
+    ending: threading.Thread,
+    grace: float,
+) -> bool:
+    """Stops ``pipeline`` and keeps its last events; whether it did stop before the user's patience was at an end."""
+    last: List[Event] = []
+
+    def stop() -> None:
+        if ending.is_alive():
+            # A source that waits to take EOS cannot be paused, and nothing is stopped before all is paused: what
+            # follows is stopped by itself, and gives the source free.
+            sources = _elements(pipeline.iterate_sources())
+            for element in _elements(pipeline.iterate_sorted()):
+                if element not in sources:
+                    element.set_state(Gst.State.READY)
+        last.extend(live.stop(pipeline))
+
+    thread = threading.Thread(target=stop, daemon=True)
+    started = time.monotonic()
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.05)
+        if interrupts and (len(interrupts) > 2 or time.monotonic() - max(started, interrupts[0]) > grace):
+            break
+    stopped = not thread.is_alive()
+    for event in last if stopped else live.last_words(pipeline):
+        keep(event)
+    return stopped
 
 
 def live_pipeline(Gst: Any, pipeline: Any) -> bool:

@@ -79,7 +79,8 @@ class Waveform(Envelope):
 
 
 def read_wave(path: str) -> Optional[Waveform]:
-    """The envelope of a PCM .wav file with 16 or 32 bits; ``None`` for other files."""
+    """The envelope of a PCM .wav file with 16 or 32 bits; ``None`` for other files. Raises `OSError` where there is
+    none."""
     try:
         with wave.open(path) as w:
             kind = {2: "S16", 4: "S32"}.get(w.getsampwidth())
@@ -95,5 +96,5 @@ def read_wave(path: str) -> Optional[Waveform]:
                 samples = array("h" if kind == "S16" else "i", data)
                 waveform.add_samples(done * 10**9 // rate, frames * 10**9 // rate, kind, samples)
                 done += frames
-    except (OSError, EOFError, wave.Error):
+    except (EOFError, wave.Error):
         return None

@@ -329,7 +329,8 @@ class Kept(unittest.TestCase):
             waveform = read_wave(f"{folder}/speech.wav")
             self.assertGreater(waveform.duration / 1e9, known[-1][1])
             self.assertIsNone(read_wave(f"{folder}/speech.csv"))
-            self.assertIsNone(read_wave(f"{folder}/missing.wav"))
+            with self.assertRaises(FileNotFoundError):
+                read_wave(f"{folder}/missing.wav")
 
 
 if __name__ == "__main__":

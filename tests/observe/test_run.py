@@ -171,6 +171,41 @@ sys.exit(main(sys.argv[2:]))
         self.assertEqual((status, execution["outcome"]), (130, "interrupted"))
         self.assertEqual(len(execution["nodes"]), 1)
 
+    def test_a_node_that_never_returns_does_not_keep_the_tool(self):
+        (self.folder / "node.py").write_text(
+            "import sys, threading\n"
+            "def process(audio, ctx):\n"
+            "    print('here', file=sys.stderr, flush=True)\n"
+            "    threading.Event().wait()\n")
+        path = self.folder / "run.json"
+        for isolation, signals, errors in [
+            # Stopped by the grace after the first signal; the worker by the element.
+            ("process", [signal.SIGTERM], []),
+            # Nobody can end a call in this process.
+            ("inprocess", [signal.SIGTERM, signal.SIGINT, signal.SIGTERM],
+             ["does not stop: a call in one of its elements does not end"]),
+        ]:
+            for live in ("true", "false"):
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "gstrustaudio", "run", "--json", str(path), "--", "audiotestsrc",
+                     f"is-live={live}", "!", "audio/x-raw,format=F32LE", "!", "pypipelinenode", "name=n",
+                     f"module={self.folder / 'node.py'}", f"isolation={isolation}", "!", "fakesink"],
+                    env=environment(), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                self.addCleanup(process.kill)
+                while "here" not in process.stderr.readline():
+                    self.assertIsNone(process.poll())
+                for number in signals:
+                    process.send_signal(number)
+                out, err = process.communicate(timeout=PATIENCE)
+                with self.subTest(isolation, live=live):
+                    self.assertEqual(process.returncode, 130, err)
+                    execution = json.loads(path.read_text())["pipeline_execution"]
+                    self.assertEqual(execution["outcome"], "interrupted")
+                    self.assertEqual([e["message"] for e in execution["errors"]], errors)
+                    self.assertNotIn("Traceback", err)
+                    self.assertEqual("does not stop" in err, bool(errors))
+                    path.unlink()
+
 
 class Report(InFolder):
     def test_saved_output_of_gst_launch_gives_the_same_figures(self):
