@@ -27,6 +27,10 @@ use crate::simd::vector::Number;
 /// Windows that are made together, at most, of all channels.
 const WINDOWS: usize = 8;
 
+/// Samples that are summed before they are added to the whole, but of the lanes next to the centre: there the peak of
+/// the response comes last.
+const BLOCK: usize = 32;
+
 /// The taps of one group of lanes.
 #[derive(Debug)]
 struct Group {
@@ -310,6 +314,7 @@ impl<T: Folds> Folded<T> {
                 taps: [group.even, group.odd].map(|at| table.taps(at, group.len * GROUP)),
                 len: group.len,
                 start: group.start,
+                block: if g == 0 { group.len } else { BLOCK },
             };
             let left = table.lanes + 1 - before - (g + 1) * GROUP;
             let right = table.lanes + after + g * GROUP;

@@ -39,11 +39,11 @@ impl DotReal for f32 {
     fn side_kernels(level: Level) -> SideKernels<f32> {
         match level.0 {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 { .. } => resample_sides::Kernel::<__m512, 1, 2, 64, 6, 6>::kernels(),
+            Isa::Avx512 { .. } => resample_sides::Kernel::<__m512, 1, 2, 6, 6>::kernels(),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 { .. } => resample_sides::Kernel::<__m256, 2, 1, 48, 3, 3>::kernels(),
+            Isa::Avx2 { .. } => resample_sides::Kernel::<__m256, 2, 1, 3, 3>::kernels(),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => resample_sides::Kernel::<float32x4_t, 4, 1, 32, 3, 1>::kernels(),
+            Isa::Neon => resample_sides::Kernel::<float32x4_t, 4, 1, 3, 1>::kernels(),
             Isa::Portable => resample_sides::plain(),
         }
     }
@@ -90,11 +90,11 @@ impl DotReal for f64 {
     fn side_kernels(level: Level) -> SideKernels<f64> {
         match level.0 {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 { .. } => resample_sides::Kernel::<__m512d, 2, 1, 128, 6, 6>::kernels(),
+            Isa::Avx512 { .. } => resample_sides::Kernel::<__m512d, 2, 1, 6, 6>::kernels(),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 { .. } => resample_sides::Kernel::<__m256d, 4, 1, 64, 3, 1>::kernels(),
+            Isa::Avx2 { .. } => resample_sides::Kernel::<__m256d, 4, 1, 3, 1>::kernels(),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => resample_sides::Kernel::<float64x2_t, 8, 1, 64, 3, 1>::kernels(),
+            Isa::Neon => resample_sides::Kernel::<float64x2_t, 8, 1, 3, 1>::kernels(),
             Isa::Portable => resample_sides::plain(),
         }
     }

@@ -42,7 +42,7 @@ fn first<T>(x: &[T], at: usize, backwards: bool, len: usize) -> *const T {
 
 /// Samples of a window of `len` that are summed before they are added to the whole, a multiple of `step`.
 #[inline(always)]
-pub const fn block(len: usize, wished: usize, step: usize) -> usize {
+const fn block(len: usize, wished: usize, step: usize) -> usize {
     // Equal blocks: a short last one costs as many additions as the others.
     let blocks = (len + wished / 2) / wished;
     if blocks < 2 {

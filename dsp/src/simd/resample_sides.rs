@@ -15,10 +15,7 @@ use std::marker::PhantomData;
 use super::resample_pass::{GROUP, Grouped, STEP};
 use super::vector::Number;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-use super::{
-    resample_groups::block,
-    vector::{Set, Vector},
-};
+use super::vector::{Set, Vector};
 
 /// Rows of [`GROUP`] taps.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +26,10 @@ pub struct Rows<'a, T> {
     pub len: usize,
     /// The first of a window's sums, and of its differences, that they are for.
     pub start: usize,
+    /// So many are summed, the farthest from the centre first, before that is added to the whole: where the taps
+    /// beyond the peak of the response still come, they would be rounded at the size of the whole. A multiple of
+    /// [`STEP`], and not 0.
+    pub block: usize,
 }
 
 /// For each of `lines`, each `line` long, a window of `folded`: `padded` sums, then as many differences. What
@@ -84,13 +85,11 @@ fn check_fold<T>(right: &[T], left: &[T], centre: &[T], even: &[T], odd: &[T]) {
 fn check<T>(folded: &[T], rows: &Rows<'_, T>, lines: &[T], places: &Lines) {
     let Lines { padded, line, to } = *places;
     assert!(rows.len.is_multiple_of(STEP) && rows.start + rows.len <= padded);
+    assert!(rows.block > 0 && rows.block.is_multiple_of(STEP));
     assert!(rows.taps.iter().all(|taps| taps.len() >= rows.len * GROUP));
     assert!(to.iter().all(|to| to + GROUP <= line));
     assert!(folded.len() >= lines.len() / line * 2 * padded);
 }
-
-/// Samples after which the partial sums are added up in plain Rust.
-const PLAIN_BLOCK: usize = 32;
 
 /// The kernels in plain Rust.
 pub fn plain<T: Number + Grouped>() -> SideKernels<T> {
@@ -141,10 +140,10 @@ fn plain_sides<T: Number + Grouped>(
             let samples = &window[side * padded + rows.start..][..rows.len];
             let taps = rows.taps[side].as_chunks::<GROUP>().0;
             let mut total = [T::default(); GROUP];
-            let blocks = samples.chunks(PLAIN_BLOCK).zip(taps.chunks(PLAIN_BLOCK));
-            for (samples, taps) in blocks {
+            let blocks = samples.rchunks(rows.block);
+            for (samples, taps) in blocks.zip(taps[..rows.len].rchunks(rows.block)) {
                 let mut sums = [T::default(); GROUP];
-                for (x, taps) in samples.iter().zip(taps) {
+                for (x, taps) in samples.iter().zip(taps).rev() {
                     for i in 0..GROUP {
                         sums[i] = *x * taps[i] + sums[i];
                     }
@@ -166,30 +165,18 @@ fn plain_sides<T: Number + Grouped>(
 }
 
 /// The kernels over vectors `V`, `N` of them to a group, which is summed in `K` sums by turns, enough of them to hide
-/// the latency of an addition. These are added to the whole after about `BLOCK` samples: in one long sum, each tap
-/// beyond the peak of the response would be rounded at the size of the whole. `K` and `BLOCK` decide the order of a
-/// sum, nothing else does. Up to `MOST` windows share a load of taps; of up to `BOTH` the sums and the differences
-/// are taken together: registers hold no more.
+/// the latency of an addition. `K` and [`Rows::block`] decide the order of a sum, nothing else does. Up to `MOST`
+/// windows share a load of taps; of up to `BOTH` the sums and the differences are taken together: registers hold no
+/// more.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-pub struct Kernel<
-    V,
-    const N: usize,
-    const K: usize,
-    const BLOCK: usize,
-    const MOST: usize,
-    const BOTH: usize,
->(PhantomData<V>);
+pub struct Kernel<V, const N: usize, const K: usize, const MOST: usize, const BOTH: usize>(
+    PhantomData<V>,
+);
 
 // SAFETY of all but `kernels`: the caller has the instruction set, and the check has passed.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-impl<
-    V: Vector,
-    const N: usize,
-    const K: usize,
-    const BLOCK: usize,
-    const MOST: usize,
-    const BOTH: usize,
-> Kernel<V, N, K, BLOCK, MOST, BOTH>
+impl<V: Vector, const N: usize, const K: usize, const MOST: usize, const BOTH: usize>
+    Kernel<V, N, K, MOST, BOTH>
 {
     /// Only for machines that have the instruction set.
     pub fn kernels() -> SideKernels<V::Element> {
@@ -329,10 +316,10 @@ impl<
             });
             let h = rows.taps.map(<[V::Element]>::as_ptr);
             let [even, odd] = if C <= BOTH {
-                Self::sums::<C, 2>(x, h, rows.len)
+                Self::sums::<C, 2>(x, h, rows)
             } else {
-                let [even] = Self::sums::<C, 1>([x[0]], [h[0]], rows.len);
-                let [odd] = Self::sums::<C, 1>([x[1]], [h[1]], rows.len);
+                let [even] = Self::sums::<C, 1>([x[0]], [h[0]], rows);
+                let [odd] = Self::sums::<C, 1>([x[1]], [h[1]], rows);
                 [even, odd]
             };
             for c in 0..C {
@@ -354,7 +341,7 @@ impl<
     unsafe fn sums<const C: usize, const S: usize>(
         x: [[*const V::Element; C]; S],
         h: [*const V::Element; S],
-        len: usize,
+        rows: &Rows<'_, V::Element>,
     ) -> [[[V; N]; C]; S] {
         const { assert!(N * V::LANES == GROUP) };
         // Samples of a round: a run of each window, and each of the sums.
@@ -363,13 +350,13 @@ impl<
         // SAFETY: the caller's.
         unsafe {
             let mut total = [[[V::zero(); N]; C]; S];
-            let block = block(len, BLOCK, step);
-            let mut i = 0;
-            while i < len {
-                let end = len.min(i + block);
+            let mut i = rows.len;
+            while i > 0 {
+                let end = i.saturating_sub(rows.block);
                 let mut acc = [[[[V::zero(); N]; C]; S]; K];
-                while i < end {
-                    for r in 0..step / V::RUN {
+                while i > end {
+                    i -= step;
+                    for r in (0..step / V::RUN).rev() {
                         let i = i + r * V::RUN;
                         for s in 0..S {
                             // Any: all of them are written below.
@@ -377,7 +364,7 @@ impl<
                             for c in 0..C {
                                 runs[c] = V::run(x[s][c].add(i));
                             }
-                            for t in 0..V::RUN {
+                            for t in (0..V::RUN).rev() {
                                 let acc = &mut acc[(r * V::RUN + t) % K][s];
                                 for v in 0..N {
                                     let taps = h[s].add((i + t) * GROUP + v * V::LANES);
@@ -389,7 +376,6 @@ impl<
                             }
                         }
                     }
-                    i += step;
                 }
                 for s in 0..S {
                     for c in 0..C {
@@ -516,6 +502,7 @@ mod tests {
             taps: [&taps[0], &taps[1]],
             len: taps[0].len() / GROUP,
             start,
+            block: 32,
         };
         let of = |folded: &[T]| {
             let windows = folded.len() / 2 / places.padded;
