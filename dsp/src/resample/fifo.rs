@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 
 //! Input frames that are still needed, one plane per channel.
+//!
+//! An engine reads the last of them, in one piece; those before are kept for another engine, which comes seldom. So
+//! planes are written from their beginning again as soon as the frames there are kept no more: only what the engine
+//! reads is moved, and the frames before stay where they are, behind what is written.
 
 use std::convert::Infallible;
 use std::ops::Range;
@@ -14,10 +18,17 @@ pub struct Fifo<T> {
     planes: Vec<Vec<T>>,
     /// Number of the frame at index 0 of the planes.
     first: i64,
-    /// Frames held.
+    /// Frames held from there on.
     len: usize,
     /// Readable zeros after the last frame.
     slack: usize,
+    /// Number of the frame that lay at index 0 the time before. Those before `first` that are kept lie as they lay
+    /// then, beyond what has been written since.
+    before: i64,
+    /// Number of the first frame that is kept.
+    kept: i64,
+    /// Most frames that were held from `kept` on.
+    most: usize,
 }
 
 /// Writes the frames of a channel, if it can.
@@ -37,12 +48,15 @@ impl<T: Copy + Default> Fifo<T> {
             first: -(back as i64),
             len: back,
             slack,
+            before: -(back as i64),
+            kept: -(back as i64),
+            most: 0,
         }
     }
 
     /// As new.
     pub fn reset(&mut self, back: usize, slack: usize) {
-        self.first = -(back as i64);
+        self.restart_at(-(back as i64));
         self.len = back;
         self.slack = slack;
         self.make_room(0);
@@ -59,13 +73,36 @@ impl<T: Copy + Default> Fifo<T> {
             first: self.first,
             len: self.len,
             slack: self.slack,
+            before: self.before,
+            kept: self.kept,
+            most: self.most,
         }
+    }
+
+    /// Has all that is kept lie in one piece.
+    fn join(&mut self) {
+        let (from, end) = (self.kept - self.before, self.first - self.before);
+        if from < end {
+            for plane in &mut self.planes {
+                let kept = plane[from as usize..end as usize].to_vec();
+                plane.splice(0..0, kept);
+            }
+            self.len += (end - from) as usize;
+            self.first = self.kept;
+        }
+        self.before = self.first;
     }
 
     /// Lets every plane hold `frames` more and the slack. What lies beyond the slack is whatever
     /// was there, so that nothing is filled twice.
     fn make_room(&mut self, frames: usize) {
+        let end = self.len + frames + self.slack;
+        if self.before < self.first && self.before + end as i64 > self.kept {
+            // More than ever at a time: it would be written over what is kept.
+            self.join();
+        }
         let wanted = self.len + frames + self.slack;
+        self.most = self.most.max((self.end() - self.kept) as usize + frames);
         for plane in &mut self.planes {
             if plane.len() < wanted {
                 // Pushes are about as long as each other: what they need is soon there, and hardly more is held.
@@ -93,6 +130,8 @@ impl<T: Copy + Default> Fifo<T> {
     /// Lets frame `frame` be frame 0.
     pub fn renumber(&mut self, frame: i64) {
         self.first -= frame;
+        self.before -= frame;
+        self.kept -= frame;
     }
 
     /// Bytes held.
@@ -105,6 +144,7 @@ impl<T: Copy + Default> Fifo<T> {
 
     /// Makes at least `slack` frames after the end readable.
     pub fn set_slack(&mut self, slack: usize) {
+        self.join();
         self.slack = self.slack.max(slack);
         self.make_room(0);
         self.clear_slack();
@@ -112,12 +152,19 @@ impl<T: Copy + Default> Fifo<T> {
 
     /// Makes frames from `frame` on readable: those that are gone read as zeros.
     pub fn extend_back(&mut self, frame: i64) {
+        if frame >= self.first {
+            self.kept = self.kept.min(frame);
+            return;
+        }
+        self.join();
         let missing = (self.first - frame).max(0) as usize;
         for plane in &mut self.planes {
             plane.splice(0..0, std::iter::repeat_n(T::default(), missing));
         }
         self.first -= missing as i64;
         self.len += missing;
+        self.before = self.first;
+        self.kept = self.kept.min(frame);
     }
 
     /// Appends `frames`; `fill(channel, frames)` writes each plane. Where it cannot, nothing is appended.
@@ -156,17 +203,30 @@ impl<T: Copy + Default> Fifo<T> {
         });
     }
 
-    /// Forgets the frames before `frame`, once that is worth moving the rest.
-    pub fn release(&mut self, frame: i64) {
-        let drop = (frame - self.first).clamp(0, self.len as i64) as usize;
-        if drop == 0 || drop < self.len - drop {
+    /// Keeps frames from `kept` on, and has those from `read` on in one piece: forgets the others, once that is worth
+    /// moving the rest.
+    pub fn release(&mut self, kept: i64, read: i64) {
+        let end = self.end();
+        self.kept = kept.clamp(self.kept, end);
+        let read = read.clamp(self.kept, end);
+        let drop = (self.kept - self.first).max(0) as usize;
+        let from = (read - self.first).max(0) as usize;
+        let first = if from > self.most + self.slack && from > drop {
+            // What comes until as much is forgotten stays before what is kept.
+            self.before = self.first;
+            read
+        } else if drop > 0 && drop >= self.len - drop {
+            self.before = self.kept;
+            self.kept
+        } else {
             return;
-        }
+        };
+        let moved = (first - self.first) as usize;
         for plane in &mut self.planes {
-            plane.copy_within(drop..self.len, 0);
+            plane.copy_within(moved..self.len, 0);
         }
-        self.first += drop as i64;
-        self.len -= drop;
+        self.first = first;
+        self.len -= moved;
         self.clear_slack();
     }
 
@@ -183,6 +243,9 @@ impl<T: Copy + Default> Fifo<T> {
     pub fn restart_at(&mut self, frame: i64) {
         self.first = frame;
         self.len = 0;
+        self.before = frame;
+        self.kept = frame;
+        self.most = 0;
     }
 }
 
@@ -265,11 +328,56 @@ mod tests {
         let mut fifo = Fifo::<f32>::new(1, 100, 4);
         for pushed in 1..=20 {
             fifo.push_zeros(50);
-            fifo.release(fifo.end() - 100);
+            fifo.release(fifo.end() - 100, fifo.end() - 100);
             // What is kept moves once as much has gone: by then it is 200 frames, and the slack.
             let most = (100 + 50 * pushed).min(200) + 4;
             assert_eq!(fifo.memory(), most * size_of::<f32>(), "{pushed}");
         }
+    }
+
+    /// Of pushes of any length: what is read lies in one piece, and what is kept is there when it is asked for.
+    #[test]
+    fn what_is_kept_stays_behind_what_is_read() {
+        let pushes = (0..200).map(|i| if i % 50 == 30 { 400 } else { 10 + i % 7 * 5 });
+        for (kept, read) in [(300, 20), (300, 290), (1, 1), (40, 0)] {
+            let mut fifo = Fifo::<f32>::new(2, 300, 4);
+            let number = |i: i64| if i < 0 { 0.0 } else { i as f32 };
+            for (i, n) in pushes.clone().enumerate() {
+                let from = fifo.end();
+                fifo.push(n, &mut |_, plane| {
+                    (0..).zip(plane).for_each(|(i, v)| *v = number(from + i));
+                    Ok::<_, Infallible>(())
+                })
+                .unwrap();
+                fifo.release(fifo.end() - kept, fifo.end() - read);
+                let window = fifo.view().window(1, fifo.end() - read, read as usize + 4);
+                for (place, v) in (fifo.end() - read..fifo.end()).zip(window) {
+                    assert_eq!(*v, number(place), "{kept} {read} {i}");
+                }
+                assert_eq!(window[read as usize..], [0.0; 4]);
+                let mut all = fifo.clone();
+                all.extend_back(all.end() - kept);
+                let window = all.view().window(1, all.end() - kept, kept as usize);
+                for (place, v) in (all.end() - kept..).zip(window) {
+                    assert_eq!(*v, number(place), "{kept} {read} {i}");
+                }
+            }
+        }
+    }
+
+    /// Much is kept and little read: that costs no more memory than what is kept, what is pushed and that.
+    #[test]
+    fn what_is_kept_is_not_held_twice() {
+        let mut fifo = Fifo::<f32>::new(1, 1000, 0);
+        for _ in 0..100 {
+            fifo.push_zeros(100);
+            fifo.release(fifo.end() - 1000, fifo.end() - 30);
+        }
+        assert!(
+            fifo.memory() <= 1400 * size_of::<f32>(),
+            "{}",
+            fifo.memory()
+        );
     }
 
     #[test]
@@ -290,7 +398,7 @@ mod tests {
             }
             next += n;
             assert_eq!(fifo.end(), next as i64);
-            fifo.release(next as i64 - 3);
+            fifo.release(next as i64 - 3, next as i64 - 3);
             let keep = fifo.end() - 3;
             for c in 0..2 {
                 let window = fifo.view().window(c, keep, 7);

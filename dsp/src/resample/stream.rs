@@ -179,7 +179,8 @@ impl<T: Sample> Resampler<T> {
         let frames = frames.min(self.available());
         self.engine.run(&self.fifo.view(), out, frames);
         self.frames_out += frames as u64;
-        self.fifo.release(self.kept_from());
+        let read = self.engine.needed_from();
+        self.fifo.release(self.kept_from(), read);
     }
 
     /// First frame that is kept.
@@ -298,6 +299,8 @@ impl<T: Sample> Resampler<T> {
             ..self.spec.clone()
         };
         if same == spec && self.engine.set_correction(spec.rate_correction) {
+            // It may read some of the input anew.
+            self.fifo.extend_back(self.engine.needed_from());
             self.spec = spec;
             self.corrected = corrected;
             return Ok(());
