@@ -2,7 +2,7 @@
 
 //! Pieces of a duration and utterances.
 
-use crate::{STEREO, finish, pipeline, run_ok};
+use crate::{Rig, STEREO, finish, pipeline, run_ok};
 use gst::prelude::*;
 
 fn sizes(run: &crate::Run) -> Vec<i64> {
@@ -145,18 +145,21 @@ fn speech_is_known_to_each_buffer() {
     assert_eq!(got, ["None", "None", "True", "True", "False", "False"]);
 }
 
+/// rustvad's event for a change at `at` ns.
+fn edge(at: u64, speech: bool, segment: u64, timed_out: bool) -> gst::Event {
+    let structure = gst::Structure::builder("rustvad")
+        .field("speech", speech)
+        .field("timestamp", at)
+        .field("segment", segment)
+        .field("timed-out", timed_out)
+        .build();
+    gst::event::CustomDownstream::new(structure)
+}
+
 #[test]
 fn an_utterance_that_is_cut_off_is_delivered_at_once() {
-    let mut rig = crate::Rig::new(TELL, "chunk=utterance", STEREO);
-    let edge = |ms: u64, speech: bool, timed_out: bool| {
-        let structure = gst::Structure::builder("rustvad")
-            .field("speech", speech)
-            .field("timestamp", ms * 1_000_000)
-            .field("segment", 4u64)
-            .field("timed-out", timed_out)
-            .build();
-        gst::event::CustomDownstream::new(structure)
-    };
+    let mut rig = Rig::new(TELL, "chunk=utterance", STEREO);
+    let edge = |ms: u64, speech, timed_out| edge(ms * 1_000_000, speech, 4, timed_out);
     rig.harness.push_event(edge(10, true, false));
     for i in 0..5 {
         rig.push(i, 0.5).unwrap();
@@ -173,4 +176,144 @@ fn an_utterance_that_is_cut_off_is_delivered_at_once() {
     rig.push(5, 0.5).unwrap();
     assert_eq!(rig.frames(), 480);
     assert!(rig.structures("got").is_empty());
+}
+
+const STATE: &str = "def process(audio, ctx):\n    ctx.post('got', frames=len(audio), pts=ctx.pts, speech=str(ctx.speech), utterance=ctx.utterance or 0)\n";
+
+/// What the node was given since the last look: PTS in ms, frames, speech, utterance.
+fn calls(rig: &Rig) -> Vec<(i64, i64, String, i64)> {
+    let calls = rig.structures("got").into_iter().map(|s| {
+        let get = |field: &str| s.get::<i64>(field).unwrap();
+        let speech = s.get("speech").unwrap();
+        assert_eq!(get("pts") % 1_000_000, 0);
+        (
+            get("pts") / 1_000_000,
+            get("frames"),
+            speech,
+            get("utterance"),
+        )
+    });
+    calls.collect()
+}
+
+/// What came out since the last look: PTS in ms, and frames.
+fn output(rig: &mut Rig) -> Vec<(u64, usize)> {
+    std::iter::from_fn(|| rig.harness.try_pull())
+        .map(|b| (b.pts().unwrap().nseconds(), b.size() / 8))
+        .inspect(|(pts, _)| assert_eq!(pts % 1_000_000, 0))
+        .map(|(pts, frames)| (pts / 1_000_000, frames))
+        .collect()
+}
+
+const CUTS: [&str; 3] = [
+    "chunk=buffer",
+    "chunk=duration chunk-duration=20000000",
+    "chunk=utterance",
+];
+
+/// Speech from 1010 ms on that is over, at `end` ns, where time goes back to 0 at 1050 ms `how`;
+/// more of it from `again` ms to 40 ms.
+fn goes_back(cut: &str, how: &str, end: u64, again: u64) -> Rig {
+    let mut rig = Rig::new(STATE, cut, STEREO);
+    for i in 100..105 {
+        if i == 101 {
+            rig.harness.push_event(edge(1_010_000_000, true, 1, false));
+        }
+        rig.push(i, 0.5).unwrap();
+    }
+    rig.harness.push_event(edge(end, false, 1, false));
+    let segment = gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new());
+    match how {
+        "segment" => {
+            rig.harness.push_event(segment);
+        }
+        "segment-done" => {
+            let at = 1050 * gst::ClockTime::MSECOND;
+            rig.harness.push_event(gst::event::SegmentDone::new(at));
+        }
+        "stream-start" => {
+            rig.harness.push_event(gst::event::StreamStart::new("next"));
+        }
+        _ => {}
+    }
+    for i in 0..6 {
+        if i == again / 10 {
+            rig.harness
+                .push_event(edge(again * 1_000_000, true, 2, false));
+        } else if i == 4 {
+            rig.harness.push_event(edge(40_000_000, false, 2, false));
+        }
+        let mut buffer = Rig::buffer(i, 0.5);
+        if i == 0 && how == "discont" {
+            buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);
+        }
+        rig.harness.push(buffer).unwrap();
+    }
+    rig.harness.push_event(gst::event::Eos::new());
+    rig
+}
+
+#[test]
+fn speech_is_over_where_time_goes_back() {
+    let call = |pts, frames, speech: &str, utterance| (pts, frames, speech.to_string(), utterance);
+    // By the last timestamp, and a frame later, by a clock that is a little off.
+    for end in [1_050_000_000, 1_050_020_834] {
+        for how in ["segment", "segment-done", "stream-start", "discont", "jump"] {
+            for again in [20, 0] {
+                let name = format!("{how} {end} {again}");
+                let (from, to) = (again as i64, 40);
+                let at = |pts: i64| match pts {
+                    1000 => ("None", 0),
+                    1010.. => ("True", 1),
+                    _ if (from..to).contains(&pts) => ("True", 2),
+                    _ => ("False", 0),
+                };
+                let times = [1000, 1010, 1020, 1030, 1040, 0, 10, 20, 30, 40, 50];
+
+                let mut rig = goes_back(CUTS[0], how, end, again);
+                let expected = times.map(|pts| call(pts, 480, at(pts).0, at(pts).1));
+                assert_eq!(calls(&rig), expected, "{name}");
+                assert_eq!(
+                    output(&mut rig),
+                    times.map(|pts| (pts as u64, 480)),
+                    "{name}"
+                );
+
+                let mut rig = goes_back(CUTS[1], how, end, again);
+                let state = at(0);
+                let expected = [
+                    call(1000, 960, "True", 1),
+                    call(1020, 960, "True", 1),
+                    call(1040, 480, "True", 1),
+                    call(0, 960, state.0, state.1),
+                    call(20, 960, "True", 2),
+                    call(40, 960, "False", 0),
+                ];
+                assert_eq!(calls(&rig), expected, "{name}");
+                let expected = expected.map(|c| (c.0 as u64, c.1 as usize));
+                assert_eq!(output(&mut rig), expected, "{name}");
+
+                let mut rig = goes_back(CUTS[2], how, end, again);
+                let frames = 48 * (to - from);
+                let expected = [call(1010, 1920, "True", 1), call(from, frames, "True", 2)];
+                assert_eq!(calls(&rig), expected, "{name}");
+                let mut expected = vec![(1000, 480), (1010, 1920)];
+                expected.extend([(0, 480), (10, 480)].iter().filter(|b| b.0 < again));
+                expected.extend([(again, frames as usize), (40, 480), (50, 480)]);
+                assert_eq!(output(&mut rig), expected, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_left_of_a_duration_has_the_speech_of_its_first_half() {
+    let mut rig = Rig::new(STATE, "chunk=duration chunk-duration=1000000000", STEREO);
+    rig.harness.push_event(edge(10_000_000, true, 1, false));
+    for i in 0..5 {
+        rig.push(i, 0.5).unwrap();
+    }
+    rig.harness.push_event(gst::event::Eos::new());
+    assert_eq!(calls(&rig), [(0, 2400, "True".to_string(), 1)]);
+    assert_eq!(output(&mut rig), [(0, 2400)]);
 }

@@ -34,6 +34,14 @@ struct Change {
 /// Largest step between timestamps that is still jitter of one stream.
 const JITTER: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 
+/// What rounding and a clock that is a little off may add to the end of the audio, at most.
+const ROUNDING: gst::ClockTime = gst::ClockTime::from_mseconds(1);
+
+/// The audio at `pts` does not go on where it is `expected`.
+fn leap(pts: gst::ClockTime, expected: gst::ClockTime) -> bool {
+    pts.absdiff(expected) > JITTER
+}
+
 pub struct Chunker {
     cut: Cut,
     info: gst_audio::AudioInfo,
@@ -42,6 +50,8 @@ pub struct Chunker {
     frames: u64,
     /// At the first frame that waits.
     timeline: Option<Timeline>,
+    /// PTS and frames of the last input.
+    last: Option<(gst::ClockTime, u64)>,
     discont: bool,
     changes: VecDeque<Change>,
     speech: Option<bool>,
@@ -58,6 +68,7 @@ impl Chunker {
             planes: vec![Vec::new(); planes],
             frames: 0,
             timeline: None,
+            last: None,
             discont: false,
             changes: VecDeque::new(),
             speech: None,
@@ -91,6 +102,7 @@ impl Chunker {
         self.planes.iter_mut().for_each(Vec::clear);
         self.frames = 0;
         self.timeline = None;
+        self.last = None;
         self.discont = false;
         self.changes.clear();
         self.speech = None;
@@ -118,7 +130,14 @@ impl Chunker {
 
     /// Takes `input`, and gives what is complete.
     pub fn push(&mut self, input: AudioBuffer, out: &mut Vec<Chunk>) -> Result<(), Failure> {
+        let is_break = self.is_break(&input.buffer);
+        let later = self.changes_after_break(&input.buffer, is_break);
+        self.last = input.buffer.pts().map(|pts| (pts, input.frames));
         if self.cut == Cut::Buffer {
+            if let Some(later) = later {
+                self.take_up_changes();
+                self.changes = later;
+            }
             let AudioBuffer { buffer, frames, .. } = input;
             // The state that most of the buffer is in.
             let middle = buffer
@@ -136,10 +155,14 @@ impl Chunker {
             out.push(self.whole(buffer, frames, true));
             return Ok(());
         }
-        if self.is_break(&input.buffer) {
+        if is_break {
             self.drain(out);
             self.timeline = None;
             self.discont = true;
+        }
+        if let Some(later) = later {
+            self.take_up_changes();
+            self.changes = later;
         }
         if self.frames == 0 && self.passes_by(&input) {
             self.timeline = None;
@@ -156,12 +179,46 @@ impl Chunker {
     fn is_break(&self, buffer: &gst::BufferRef) -> bool {
         let expected = self.timeline.and_then(|t| t.at(t.frames() + self.frames));
         let jumped = match (buffer.pts(), expected) {
-            (Some(pts), Some(expected)) => {
-                pts.max(expected).saturating_sub(pts.min(expected)) > JITTER
-            }
+            (Some(pts), Some(expected)) => leap(pts, expected),
             _ => false,
         };
         jumped || buffer.flags().contains(gst::BufferFlags::DISCONT)
+    }
+
+    /// Where time leaps to `buffer`: takes the changes of the audio from there on out of those that
+    /// are announced. They would be taken for old ones, and wait for a time that does not come
+    /// any more where it goes back.
+    fn changes_after_break(
+        &mut self,
+        buffer: &gst::BufferRef,
+        is_break: bool,
+    ) -> Option<VecDeque<Change>> {
+        if self.changes.is_empty() {
+            return None;
+        }
+        let (pts, end) = (buffer.pts(), self.last_end());
+        let leaps = pts.zip(end).is_some_and(|(pts, end)| leap(pts, end));
+        if !is_break && !leaps {
+            return None;
+        }
+        let is_old = |change: &Change| {
+            let (Some(at), Some(pts)) = (change.at, pts) else {
+                return true;
+            };
+            at <= pts.saturating_add(ROUNDING)
+                || end.is_some_and(|end| {
+                    at.absdiff(end) < at.absdiff(pts) && at <= end.saturating_add(JITTER)
+                })
+        };
+        // They come in order.
+        let old = self.changes.iter().rposition(is_old);
+        Some(self.changes.split_off(old.map_or(0, |last| last + 1)))
+    }
+
+    /// Where the last input ended by its own timestamp.
+    fn last_end(&self) -> Option<gst::ClockTime> {
+        let (pts, frames) = self.last?;
+        Some(pts.saturating_add(frames_to_time(frames, self.info.rate())))
     }
 
     /// All of the input lies between utterances.
@@ -309,7 +366,10 @@ impl Chunker {
     pub fn drain(&mut self, out: &mut Vec<Chunk>) {
         match self.cut {
             Cut::Buffer => {}
-            Cut::Frames(_) => self.take(self.frames, true, out),
+            Cut::Frames(_) => {
+                self.settle(self.frames);
+                self.take(self.frames, true, out);
+            }
             Cut::Utterance(limit) => {
                 self.cut_ready(out);
                 self.take_limited(self.frames, limit, out);

@@ -163,12 +163,18 @@ impl PyPipelineNode {
             .is_none_or(|(result, flow)| result.is_ok() && flow.is_ok())
     }
 
+    /// As [`drain`](Self::drain), where no more audio comes that what was announced is about.
+    fn end_audio(&self) {
+        self.drain();
+        self.with_engine(|engine, _, _| engine.take_up_marks());
+    }
+
     fn sink_event(&self, event: gst::Event) -> bool {
         use gst::EventView;
         match event.view() {
             EventView::Caps(e) => self.set_caps(e.caps_owned(), &event),
             EventView::Segment(e) => {
-                self.drain();
+                self.end_audio();
                 match e.segment().downcast_ref::<gst::ClockTime>() {
                     Some(segment) => {
                         self.metrics.set_segment(segment);
@@ -199,11 +205,15 @@ impl PyPipelineNode {
                 self.src.push_event(event)
             }
             EventView::Eos(_) => {
-                self.drain();
+                self.end_audio();
                 self.metrics.finish(&*self.obj());
                 self.src.push_event(event)
             }
-            EventView::StreamStart(_) | EventView::Gap(_) | EventView::SegmentDone(_) => {
+            EventView::StreamStart(_) | EventView::SegmentDone(_) => {
+                self.end_audio();
+                self.src.push_event(event)
+            }
+            EventView::Gap(_) => {
                 self.drain();
                 self.src.push_event(event)
             }
@@ -219,8 +229,7 @@ impl PyPipelineNode {
                     self.with_engine(|engine, env, _| engine.mark(at, speech, segment, env));
                     // No audio follows that would show the utterance to be whole.
                     if s.get::<bool>("timed-out") == Ok(true) {
-                        self.drain();
-                        self.with_engine(|engine, _, _| engine.take_up_marks());
+                        self.end_audio();
                     }
                 }
                 self.src.push_event(event)
