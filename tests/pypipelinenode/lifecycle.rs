@@ -241,3 +241,67 @@ fn stats_are_answered_while_a_call_runs() {
         .unwrap();
     p.set_state(gst::State::Null).unwrap();
 }
+
+#[test]
+fn the_same_caps_again_leave_the_node_running() {
+    let text = "\
+class N:
+    def start(self, info): self.held = None; self.tell('start')
+    def output_caps(self, caps): return dict(caps, format='F64') if OTHER else caps
+    def process(self, audio, ctx):
+        held, self.held = self.held, audio.astype('f8' if OTHER else 'f4')
+        return [] if held is None else held
+    def drain(self, ctx):
+        ctx.post('drained')
+        held, self.held = self.held, None
+        return held
+    def stop(self): self.tell('stop')
+    def tell(self, name): open(LOG, 'a').write(name + '\\n')
+";
+    for (way, other) in [
+        ("isolation=inprocess", "False"),
+        ("isolation=process", "False"),
+        ("isolation=inprocess", "True"),
+    ] {
+        let log = crate::node("").with_extension("starts");
+        let _ = std::fs::remove_file(&log);
+        let head = format!("LOG = {:?}\nOTHER = {other}\n", log.display().to_string());
+        let mut rig = crate::Rig::new(&(head + text), &format!("class=N {way}"), STEREO);
+        let caps = |caps: &str| gst::event::Caps::new(&caps.parse::<gst::Caps>().unwrap());
+        let told = || std::fs::read_to_string(&log).unwrap();
+        // Spelled out otherwise, too.
+        let spelled = format!("{STEREO},channel-mask=(bitmask)0x3");
+        for (i, again) in [STEREO, &spelled, STEREO].into_iter().enumerate() {
+            rig.push(i as u64, i as f32).unwrap();
+            assert!(rig.harness.push_event(caps(again)));
+        }
+        let pts = |rig: &mut crate::Rig| {
+            std::iter::from_fn(|| rig.harness.try_pull())
+                .map(|b| b.pts().unwrap().nseconds() / 1_000_000)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(pts(&mut rig), [0, 10], "{way} {other}");
+        assert!(rig.structures("drained").is_empty(), "{way} {other}");
+        assert_eq!(told(), "start\n", "{way} {other}");
+        let out = rig.pad("src").current_caps().unwrap();
+        let format = if other == "True" { "F64LE" } else { "F32LE" };
+        assert_eq!(out.structure(0).unwrap().get::<&str>("format"), Ok(format));
+
+        // Another format is a new start, after what was held.
+        let mono = STEREO.replace("channels=2", "channels=1");
+        assert!(rig.harness.push_event(caps(&mono)));
+        assert_eq!(pts(&mut rig), [20], "{way} {other}");
+        assert_eq!(rig.structures("drained").len(), 1, "{way} {other}");
+        assert!(told().ends_with("start\n"), "{way} {other}");
+        assert_eq!(told().matches("start").count(), 2, "{way} {other}");
+
+        // And so is the same after READY.
+        rig.element.set_state(gst::State::Ready).unwrap();
+        assert!(told().ends_with("stop\n"), "{way} {other}");
+        rig.element.set_state(gst::State::Playing).unwrap();
+        let first = gst::event::StreamStart::new("next");
+        assert!(rig.harness.push_event(first));
+        assert!(rig.harness.push_event(caps(&mono)));
+        assert_eq!(told().matches("start").count(), 3, "{way} {other}");
+    }
+}

@@ -239,8 +239,16 @@ impl PyPipelineNode {
     }
 
     fn set_caps(&self, caps: gst::Caps, event: &gst::Event) -> bool {
+        let info = gst_audio::AudioInfo::from_caps(&caps);
+        // The same again is nothing new: the node goes on over it.
+        if let Ok(info) = &info
+            && let Some((Some(output), _)) =
+                self.with_engine(|engine, _, _| engine.output_for(info))
+        {
+            return self.push_caps(info, &output, event);
+        }
         self.drain();
-        let Ok(info) = gst_audio::AudioInfo::from_caps(&caps) else {
+        let Ok(info) = info else {
             gst::element_imp_error!(self, gst::CoreError::Negotiation, ["bad caps {caps}"]);
             return false;
         };
@@ -255,6 +263,16 @@ impl PyPipelineNode {
             Some((Err(unfit), _)) => return unfit,
             None => return false,
         };
+        self.push_caps(&info, &output, event)
+    }
+
+    /// Tells downstream of the `output` that the node makes of `info`, which `event` brought.
+    fn push_caps(
+        &self,
+        info: &gst_audio::AudioInfo,
+        output: &gst_audio::AudioInfo,
+        event: &gst::Event,
+    ) -> bool {
         if output == info {
             return self.src.push_event(event.clone());
         }

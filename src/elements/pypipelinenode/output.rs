@@ -36,6 +36,11 @@ impl Outputs {
         self.input == self.output
     }
 
+    /// Of what comes out.
+    pub fn format(&self) -> &gst_audio::AudioInfo {
+        &self.output
+    }
+
     /// The next output does not follow on the last.
     pub fn break_off(&mut self) {
         self.anchor_anew();

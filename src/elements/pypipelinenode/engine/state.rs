@@ -115,6 +115,12 @@ impl Engine {
         self.unfit
     }
 
+    /// What the node makes of `info`, where that is what it was started for.
+    pub fn output_for(&self, info: &gst_audio::AudioInfo) -> Option<gst_audio::AudioInfo> {
+        let stream = self.stream.as_ref()?;
+        (stream.info == *info).then(|| stream.outputs.format().clone())
+    }
+
     pub fn set_segment(&mut self, segment: &gst::FormattedSegment<gst::ClockTime>) {
         self.segment = segment.clone();
         if let Some(stream) = &mut self.stream {
