@@ -290,6 +290,108 @@ fn what_a_node_holds_comes_before_what_goes_past_it() {
     }
 }
 
+#[test]
+fn times_that_leap_are_followed_by_what_is_counted() {
+    let leaping = |rig: &mut Rig, at: [u64; 5]| {
+        for (i, ms) in at.into_iter().enumerate() {
+            let mut buffer = Rig::buffer(0, i as f32);
+            buffer.make_mut().set_pts(ms * gst::ClockTime::MSECOND);
+            rig.harness.push(buffer).unwrap();
+        }
+        rig.harness.push_event(gst::event::Eos::new());
+        (came(rig), rig.messages())
+    };
+    let drained = |messages: &[gst::Message]| {
+        common::structures(messages, "drained")
+            .map(|s| s.get::<i64>("pts").unwrap() / 1_000_000)
+            .collect::<Vec<_>>()
+    };
+    let close =
+        |got: Vec<(u64, usize, f32, bool)>, expected: &[(u64, usize, f32, bool)], name: &str| {
+            assert_eq!(got.len(), expected.len(), "{name} {got:?}");
+            for (got, expected) in got.iter().zip(expected) {
+                assert_eq!(
+                    (got.1, got.2, got.3),
+                    (expected.1, expected.2, expected.3),
+                    "{name}"
+                );
+                assert!(
+                    got.0.abs_diff(expected.0) <= 1,
+                    "{name} {got:?} {expected:?}"
+                );
+            }
+        };
+    const MS: u64 = 1_000_000;
+    for way in WAYS {
+        // To and fro.
+        for to in [5000, 100] {
+            let name = format!("{way} {to}");
+            let mut rig = Rig::new(DELAY, &format!("class=Delay {way}"), STEREO);
+            let (got, messages) = leaping(&mut rig, [1000, 1010, to, to + 10, to + 20]);
+            let expected = [
+                (1000 * MS, 380, 0.0, true),
+                (1000 * MS + ns(380), 480, 0.0, false),
+                (1000 * MS + ns(860), 100, 1.0, false),
+                (to * MS, 380, 2.0, true),
+                (to * MS + ns(380), 480, 2.0, false),
+                (to * MS + ns(860), 480, 3.0, false),
+                (to * MS + ns(1340), 100, 4.0, false),
+            ];
+            close(got, &expected, &name);
+            assert_eq!(drained(&messages), [1020, to as i64 + 30], "{name}");
+        }
+
+        // 40 ms in all are jitter, more are not; by the count, not from one buffer to the next.
+        let mut rig = Rig::new(DELAY, &format!("class=Delay {way}"), STEREO);
+        let (got, messages) = leaping(&mut rig, [0, 30, 60, 81, 91]);
+        let expected = [
+            (0, 380, 0.0, true),
+            (ns(380), 480, 0.0, false),
+            (ns(860), 480, 1.0, false),
+            (ns(1340), 100, 2.0, false),
+            (81 * MS, 380, 3.0, true),
+            (81 * MS + ns(380), 480, 3.0, false),
+            (81 * MS + ns(860), 100, 4.0, false),
+        ];
+        close(got, &expected, way);
+        assert_eq!(drained(&messages), [70, 101], "{way}");
+
+        // Output that is where its input is stays there, and is no more marked than that.
+        for returns in ["return audio.copy()", "return None"] {
+            let text = format!(
+                "def process(audio, ctx):\n    ctx.post('got', discont=ctx.discont)\n    {returns}\n"
+            );
+            let mut rig = Rig::new(&text, way, STEREO);
+            let (got, messages) = leaping(&mut rig, [0, 30, 60, 5000, 100]);
+            let told: Vec<bool> = common::structures(&messages, "got")
+                .map(|s| s.get("discont").unwrap())
+                .collect();
+            assert_eq!(told, [false, false, false, true, true], "{way} {returns}");
+            let times = [0, 30, 60, 5000, 100].map(|ms| ms * MS);
+            assert_eq!(got.iter().map(|b| b.0).collect::<Vec<_>>(), times);
+            let marked: Vec<bool> = got.iter().map(|b| b.3).collect();
+            assert_eq!(
+                marked,
+                [true, false, false, false, false],
+                "{way} {returns}"
+            );
+        }
+    }
+
+    // A node that makes less of it, and has no drain.
+    let half = "def process(audio): return audio[::2].copy()\n";
+    let mut rig = Rig::new(half, "", STEREO);
+    let (got, _) = leaping(&mut rig, [0, 10, 5000, 5010, 5020]);
+    let expected = [
+        (0, 240, 0.0, true),
+        (ns(240), 240, 1.0, false),
+        (5000 * MS, 240, 2.0, true),
+        (5000 * MS + ns(240), 240, 3.0, false),
+        (5000 * MS + ns(480), 240, 4.0, false),
+    ];
+    close(got, &expected, "half");
+}
+
 /// The pads of an element that stops are closed one after the other. A flush that ends in between
 /// must not let a wait begin anew, which would keep the stop waiting for it.
 #[test]

@@ -38,7 +38,7 @@ const JITTER: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 const ROUNDING: gst::ClockTime = gst::ClockTime::from_mseconds(1);
 
 /// The audio at `pts` does not go on where it is `expected`.
-fn leap(pts: gst::ClockTime, expected: gst::ClockTime) -> bool {
+pub fn leap(pts: gst::ClockTime, expected: gst::ClockTime) -> bool {
     pts.absdiff(expected) > JITTER
 }
 

@@ -6,7 +6,7 @@ use crate::elements::support::frames::add_planes;
 use crate::elements::support::timeline::{Timeline, frames_to_time};
 use crate::python::{Memory, Returned};
 
-use super::chunker::Chunk;
+use super::chunker::{Chunk, leap};
 
 /// Makes buffers of the output format, and says when they are.
 pub struct Outputs {
@@ -17,6 +17,10 @@ pub struct Outputs {
     /// Frames returned less frames given since the anchor, times both rates: 0 where the node holds
     /// nothing back.
     owed: i128,
+    /// Where the input was anchored, and its frames since.
+    given: Option<(Timeline, u64)>,
+    /// Output since the anchor is where it is by its count, not where its input is.
+    counted: bool,
     discont: bool,
 }
 
@@ -27,6 +31,8 @@ impl Outputs {
             output,
             timeline: None,
             owed: 0,
+            given: None,
+            counted: false,
             discont: false,
         }
     }
@@ -47,16 +53,35 @@ impl Outputs {
         self.discont = true;
     }
 
-    /// Input goes out in the place of output.
-    pub fn pass(&mut self, buffer: &mut gst::Buffer) {
+    /// Input of so many frames goes out in the place of output.
+    pub fn pass(&mut self, buffer: &mut gst::Buffer, frames: u64) {
         self.anchor_anew();
+        self.anchor_input(buffer.pts(), frames);
         self.mark(buffer);
+    }
+
+    fn anchor_input(&mut self, pts: Option<gst::ClockTime>, frames: u64) {
+        self.given = Some((Timeline::new(pts, self.input.rate()), frames));
+    }
+
+    /// Input at `pts` does not go on where the input before it ended, by their count.
+    pub fn is_leap(&self, pts: Option<gst::ClockTime>) -> bool {
+        let expected = self.given.and_then(|(start, frames)| start.at(frames));
+        pts.zip(expected)
+            .is_some_and(|(pts, expected)| leap(pts, expected))
+    }
+
+    /// Whether the times of what came out are counted on since the anchor.
+    pub fn is_counted(&self) -> bool {
+        self.counted
     }
 
     /// What comes next has its own time.
     pub fn anchor_anew(&mut self) {
         self.timeline = None;
         self.owed = 0;
+        self.given = None;
+        self.counted = false;
     }
 
     /// Marks what goes out after something was left out.
@@ -86,9 +111,18 @@ impl Outputs {
             i128::from(total) * i128::from(rate_in) - i128::from(frames) * i128::from(rate_out);
         let even = before == 0 && self.owed == 0;
         let mut timeline = match self.timeline {
-            Some(timeline) if !even => timeline,
-            _ => Timeline::new(pts, rate_out),
+            Some(timeline) if !even => {
+                if let Some((_, given)) = &mut self.given {
+                    *given += frames;
+                }
+                timeline
+            }
+            _ => {
+                self.anchor_input(pts, frames);
+                Timeline::new(pts, rate_out)
+            }
         };
+        self.counted = !even;
         for part in returned.into_iter().filter(|r| r.frames > 0) {
             let mut buffer = match part.memory {
                 Memory::Array(memory) => memory.into_buffer(),
@@ -109,6 +143,7 @@ impl Outputs {
     /// Silence in the place of `chunk`.
     pub fn silence(&mut self, chunk: &Chunk, out: &mut Vec<gst::Buffer>) {
         self.anchor_anew();
+        self.anchor_input(chunk.buffer.pts(), chunk.frames);
         let frames = u128::from(chunk.frames) * u128::from(self.output.rate())
             / u128::from(self.input.rate().max(1));
         let frames = usize::try_from(frames).unwrap_or(0);

@@ -22,6 +22,8 @@ pub(super) struct Admitted {
     pub position: StreamPosition,
     /// Of the buffer as it came.
     pub flags: gst::BufferFlags,
+    /// Its time does not go on where that of the audio before it ended.
+    pub leaps: bool,
     /// The one call of a half-open breaker: it is not tried again.
     pub probe: bool,
     /// When the first attempt starts.
@@ -143,7 +145,7 @@ impl Engine {
         if changed {
             buffer.make_mut().unset_flags(gst::BufferFlags::GAP);
         }
-        stream.outputs.pass(&mut buffer);
+        stream.outputs.pass(&mut buffer, work.chunk.frames);
         out.push(buffer);
         Ok(())
     }
@@ -271,7 +273,7 @@ impl Engine {
             speech: work.chunk.speech.map_or(-1, i32::from),
             utterance: work.chunk.utterance,
             attempt,
-            discont: work.has(gst::BufferFlags::DISCONT),
+            discont: work.leaps || work.has(gst::BufferFlags::DISCONT),
             gap: work.has(gst::BufferFlags::GAP),
             segment: abi_segment(&self.segment),
         }

@@ -205,20 +205,30 @@ impl Engine {
         out: &mut Vec<gst::Buffer>,
     ) -> Result<(), gst::FlowError> {
         // What it holds comes before what goes past it, and before a break at its own time.
-        let apart = !chunk.call || chunk.buffer.flags().contains(gst::BufferFlags::DISCONT);
-        if apart && self.end.is_some() {
+        let outputs = self.stream.as_ref().map(|s| &s.outputs);
+        let leaps = outputs.is_some_and(|o| o.is_leap(chunk.buffer.pts()));
+        let mut counted = outputs.is_some_and(|o| o.is_counted());
+        let discont = chunk.buffer.flags().contains(gst::BufferFlags::DISCONT);
+        if (!chunk.call || discont || leaps) && self.end.is_some() {
+            let before = out.len();
             self.drain_node(env, out)?;
+            counted |= out.len() > before;
         }
         let Some(stream) = &mut self.stream else {
             return Err(gst::FlowError::NotNegotiated);
         };
+        match (leaps, counted) {
+            (true, true) => stream.outputs.break_off(),
+            (true, false) => stream.outputs.anchor_anew(),
+            (false, _) => {}
+        }
         let rate = stream.info.rate();
         if !chunk.call {
             let span = span(&chunk.buffer, chunk.frames, rate);
             let work = env.metrics.begin();
             if stream.outputs.is_same() {
                 let mut buffer = chunk.buffer;
-                stream.outputs.pass(&mut buffer);
+                stream.outputs.pass(&mut buffer, chunk.frames);
                 out.push(buffer);
             } else {
                 stream.outputs.silence(&chunk, out);
@@ -246,6 +256,7 @@ impl Engine {
         }
         let work = Admitted {
             flags: chunk.buffer.flags(),
+            leaps,
             chunk,
             position,
             probe: admit == Admit::Probe,

@@ -161,7 +161,7 @@ impl Engine {
             }
             OnFailure::Pass if stream.outputs.is_same() => {
                 let mut buffer = chunk.buffer;
-                stream.outputs.pass(&mut buffer);
+                stream.outputs.pass(&mut buffer, chunk.frames);
                 out.push(buffer);
             }
             // Audio of other caps cannot pass.
