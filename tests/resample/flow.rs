@@ -110,7 +110,7 @@ fn rates_change_while_playing() {
 }
 
 /// Where the new caps leave nothing to filter and the new peer refuses the old ones, the tail is lost,
-/// and everybody hears of it.
+/// and everybody hears of it; what passes then is marked.
 #[test]
 fn a_tail_that_nobody_takes_is_no_secret() {
     let rig = Rig::new("rustresample", "", &mono(48_000), &mono(16_000));
@@ -120,7 +120,13 @@ fn a_tail_that_nobody_takes_is_no_secret() {
     assert_eq!(rig.messages(gst::MessageType::Warning), 1);
     let stats = rig.element.property::<gst::Structure>("stats");
     assert_eq!(stats.get::<u64>("num-dropped").unwrap(), 1);
-    rig.finish();
+    let buffers = rig.finish();
+    let passed = &buffers[buffers.len() - 10..];
+    for (i, buffer) in passed.iter().enumerate() {
+        assert_eq!(buffer.pts(), Some(time(4800 + 480 * i as u64, 48_000)));
+        let afresh = buffer.flags().contains(gst::BufferFlags::DISCONT);
+        assert_eq!(afresh, i == 0, "{i}");
+    }
 }
 
 /// A new output rate whose filter cannot be had is an error that says so; the old stream does not go

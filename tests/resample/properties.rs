@@ -132,6 +132,82 @@ fn rate_correction_follows_a_drifting_clock() {
     }
 }
 
+/// A new rate downstream goes on in the time that the correction has made: the output is the same clock
+/// as before, whether the input's timestamps follow that clock or count its own frames.
+#[test]
+fn a_new_rate_downstream_keeps_the_corrected_time() {
+    let forwards = [(1.1, false), (1.1, true), (0.9, false), (0.9, true)];
+    let backwards = forwards.map(|(correction, follows)| (correction, follows, true));
+    let cases = forwards.map(|(correction, follows)| (correction, follows, false));
+    for (correction, follows, reversed) in cases.into_iter().chain(backwards) {
+        let case = format!("{correction} {follows} {reversed}");
+        let properties = format!("rate-correction={correction}");
+        let rig = Rig::new("rustresample", &properties, &mono(48_000), &mono(16_000));
+        let first = gst::ClockTime::from_seconds(10);
+        let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        if reversed {
+            segment.set_rate(-1.0);
+            segment.set_stop(2 * first);
+            rig.segment(&segment);
+        }
+        // A tenth of a second of time is made or lost before the new rate comes, as much until another.
+        let step = if follows { correction } else { 1.0 };
+        let at = |frames: u64| {
+            gst::ClockTime::from_nseconds((frames as f64 * step * 1e9 / 48e3).round() as u64)
+        };
+        let mut marks = vec![];
+        for i in 0..300u64 {
+            if i == 100 || i == 200 {
+                marks.push(rig.buffers().len());
+                rig.want(&mono(if i == 100 { 44_100 } else { 8000 }));
+            }
+            let mut buffer = f32s(&noise(480, i as u32), 1, 0, 48_000);
+            let pts = match reversed {
+                false => first + at(480 * i),
+                true => first - at(480 * i) - time(479, 48_000),
+            };
+            buffer.get_mut().unwrap().set_pts(pts);
+            rig.push(buffer);
+        }
+        let buffers = rig.finish();
+        // What an output is of the input's frames, and how long it lasts.
+        let period = 1e9 / 48_000.0 * correction;
+        // Instant of the next output, forwards and backwards, in ns of the stream.
+        let mut expected = 0.0f64;
+        // Input frames before it.
+        let mut position = 0.0f64;
+        let mut rate = 16_000.0;
+        for (n, buffer) in buffers.iter().enumerate() {
+            if let Some(change) = marks.iter().position(|at| *at == n) {
+                rate = [44_100.0, 8000.0][change];
+                // It starts at a whole frame of the input.
+                let whole = (position - 1e-6).ceil();
+                assert!(whole - position < 1.0, "{case}");
+                expected += (whole - position) * period;
+                position = whole;
+            }
+            let frames = (buffer.size() / 4) as f64;
+            let pts = buffer.pts().unwrap().nseconds() as f64;
+            let base = first.nseconds() as f64;
+            let found = match reversed {
+                false => pts - base,
+                true => base - pts - (frames - 1.0) * 1e9 / rate,
+            };
+            assert!(
+                (found - expected).abs() < 2.0,
+                "{case} {n}: {found} {expected}"
+            );
+            expected += frames * 1e9 / rate;
+            position += frames * 48_000.0 / rate / correction;
+            let afresh = buffer.flags().contains(gst::BufferFlags::DISCONT);
+            assert_eq!(afresh, n == 0, "{case} {n}");
+        }
+        // To the last output that lies in the input, as if the rate had always been the last one.
+        let left = 144_000.0 - 1.0 - position;
+        assert!((-6.0 / correction..0.0).contains(&left), "{case}: {left}");
+    }
+}
+
 /// rubato's engines by name, in every format and layout, changed while playing and with a ratio that
 /// drifts.
 #[test]

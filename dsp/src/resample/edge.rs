@@ -234,6 +234,12 @@ impl Stream {
         either!(&self.inner, e => e.resampler.frames_due())
     }
 
+    /// Output frames that stand for the input which none was pulled for yet; see
+    /// [`Resampler::frames_held`].
+    pub fn frames_held(&self) -> f64 {
+        either!(&self.inner, e => e.resampler.frames_held())
+    }
+
     /// Output frames that can be pulled now.
     pub fn available(&self) -> usize {
         either!(&self.inner, e => e.resampler.available())

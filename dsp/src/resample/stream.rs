@@ -109,10 +109,16 @@ impl<T: Sample> Resampler<T> {
     /// Output frames that stand for the input so far: those pulled and those that the rest of the
     /// input is long.
     pub fn frames_due(&self) -> f64 {
+        self.frames_out as f64 + self.frames_held()
+    }
+
+    /// Output frames that stand for the input which none was pulled for yet; negative where the next
+    /// lies behind the last input frame.
+    pub fn frames_held(&self) -> f64 {
         let position = self.engine.position();
         let rest = (self.frames_in as i64 - position.frame) as f64
             - position.fraction as f64 / 2f64.powi(64);
-        self.frames_out as f64 + rest / self.ratio.input_per_output() * self.spec.rate_correction
+        rest / self.ratio.input_per_output() * self.spec.rate_correction
     }
 
     /// First input frame that the next output depends on.

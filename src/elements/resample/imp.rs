@@ -39,6 +39,8 @@ struct Running {
     settings: Arc<Settings>,
     infos: Option<(gst_audio::AudioInfo, gst_audio::AudioInfo)>,
     reversed: bool,
+    /// What passes next does not follow what was filtered.
+    discont: bool,
     /// What was last said of a latency that is exceeded.
     exceeded: Option<String>,
     /// That half a frame is left out was said.
@@ -135,6 +137,7 @@ impl RustResample {
     ) -> Result<(), StateError> {
         let settings = self.settings.get();
         running.settings = settings.clone();
+        running.discont = running.state.is_some();
         running.state = if in_info == out_info && settings.may_pass() {
             None
         } else {
@@ -291,7 +294,11 @@ impl RustResample {
         input: &AudioBuffer,
     ) -> Result<Option<gst::Buffer>, StateError> {
         let Some(state) = running.state.as_mut() else {
-            return Ok(Some(input.buffer.clone()));
+            let mut output = input.buffer.clone();
+            if std::mem::take(&mut running.discont) {
+                output.make_mut().set_flags(gst::BufferFlags::DISCONT);
+            }
+            return Ok(Some(output));
         };
         state.push(input)?;
         let mut output = state.pull()?;

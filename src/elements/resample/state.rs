@@ -54,8 +54,11 @@ pub struct State {
 /// Where frame 0 lies.
 #[derive(Clone, Copy, Debug)]
 struct Clock {
-    /// Instant of the first frame that was consumed, which with a negative rate is the last.
+    /// Instant of the first frame that was consumed, which with a negative rate is the last, by the
+    /// count of output frames.
     base: Option<gst::ClockTime>,
+    /// The same by the count of input frames, which a correction parts from that of the output.
+    input: Option<gst::ClockTime>,
     /// Offset of output frame 0.
     offset: Option<u64>,
 }
@@ -145,18 +148,11 @@ impl State {
         if input.buffer.flags().contains(gst::BufferFlags::DISCONT) {
             return true;
         }
-        let (Some(base), Some(first)) = (clock.base, self.first_instant(input)) else {
+        let Some(first) = clock.base.and(self.first_instant(input)) else {
             return false;
         };
         let rate = self.in_info.rate();
-        let at = |frames| {
-            let time = frames_to_time(frames, rate);
-            if self.reversed {
-                base.checked_sub(time)
-            } else {
-                Some(base.saturating_add(time))
-            }
-        };
+        let at = |base, frames| after(base, frames_to_time(frames, rate), self.reversed);
         let error = |expected: Option<gst::ClockTime>| {
             expected.is_none_or(|t| {
                 let distance = t.nseconds().abs_diff(first.nseconds());
@@ -170,7 +166,7 @@ impl State {
             let ratio = f64::from(rate) / f64::from(self.out_info.rate());
             (self.stream.frames_due() * ratio).max(0.0).round() as u64
         };
-        error(at(self.stream.frames_in())) && error(at(corrected()))
+        error(at(clock.input, self.stream.frames_in())) && error(at(clock.base, corrected()))
     }
 
     /// Instant of the frame of `input` that is consumed first: the last one where time runs backwards.
@@ -187,8 +183,10 @@ impl State {
     pub fn push(&mut self, input: &AudioBuffer) -> Result<(), StateError> {
         if self.clock.is_none() {
             let (l, m) = (self.out_info.rate().into(), self.in_info.rate().into());
+            let first = self.first_instant(input);
             self.clock = Some(Clock {
-                base: self.first_instant(input),
+                base: first,
+                input: first,
                 offset: Some(input.buffer.offset())
                     .filter(|o| *o != NO_OFFSET && !self.reversed)
                     .and_then(|o| o.mul_div_round(l, m)),
@@ -245,21 +243,20 @@ impl State {
     /// Goes on with `out_info`, which differs in its rate alone: what the filter still holds comes
     /// out at the new rate.
     pub fn change_out_rate(&mut self, out_info: &gst_audio::AudioInfo) -> Result<(), StateError> {
-        let before = u64::from(self.out_info.rate());
-        let made = self.stream.frames_out();
-        let start = self.stream.change_out_rate(out_info.rate())?;
+        let (before, now) = (self.out_info.rate(), out_info.rate());
+        let (made, held) = (self.stream.frames_out(), self.stream.frames_held());
+        let start = self.stream.change_out_rate(now)?;
         if let Some(clock) = &mut self.clock {
+            // From the next output at the old rate to frame 0: what is held stands for as much time
+            // as it did, less what is left out.
+            let step = held / f64::from(before) - self.stream.frames_held() / f64::from(now);
+            let time = time_after(made, before, step);
+            clock.base = after(clock.base, time, self.reversed);
             let time = frames_to_time(start, self.in_info.rate());
-            clock.base = clock.base.and_then(|base| {
-                if self.reversed {
-                    base.checked_sub(time)
-                } else {
-                    Some(base.saturating_add(time))
-                }
-            });
+            clock.input = after(clock.input, time, self.reversed);
             clock.offset = clock.offset.and_then(|o| {
                 o.saturating_add(made)
-                    .mul_div_round(out_info.rate().into(), before)
+                    .mul_div_round(now.into(), before.into())
             });
         }
         self.out_info = out_info.clone();
@@ -286,4 +283,25 @@ impl State {
         self.reset(self.reversed);
         tail
     }
+}
+
+/// `base` and then `time`, back in time where the stream is `reversed`.
+fn after(
+    base: Option<gst::ClockTime>,
+    time: gst::ClockTime,
+    reversed: bool,
+) -> Option<gst::ClockTime> {
+    match reversed {
+        true => base?.checked_sub(time),
+        false => Some(base?.saturating_add(time)),
+    }
+}
+
+/// Time of `frames` at `rate` Hz and of `step` seconds, rounded once, to the nearest ns.
+fn time_after(frames: u64, rate: u32, step: f64) -> gst::ClockTime {
+    let rate = u64::from(rate.max(1));
+    let part = (frames % rate) as f64 / rate as f64 + step;
+    let ns = (part * 1e9).round() as i64;
+    let whole = gst::ClockTime::from_seconds(frames / rate);
+    gst::ClockTime::from_nseconds(whole.nseconds().saturating_add_signed(ns))
 }
