@@ -263,7 +263,7 @@ impl Segmenter {
                     };
                     self.state = State::Speech { start, tail };
                     self.decided = self.frames.max(self.decided);
-                    self.cut(self.frames, &mut change);
+                    self.cut(start, self.frames, &mut change);
                 } else {
                     self.state = State::Silence {
                         candidate,
@@ -274,6 +274,7 @@ impl Segmenter {
                 }
             }
             State::Speech { start, mut tail } => {
+                let known = self.decided;
                 if !silence {
                     (tail.speech, tail.last) = (self.frames, self.frames);
                 } else if level == LevelClass::Clear && self.frames - tail.speech <= FARTHEST {
@@ -285,14 +286,14 @@ impl Segmenter {
                 let long_enough = self.frames - tail.last >= self.rules.shortest_silence();
                 if long_enough && tail.improbable >= self.rules.doubtless() {
                     let end = padded.min(self.frames);
-                    self.cut(end, &mut change);
+                    self.cut(known, end, &mut change);
                     self.finish(end, tail.last, &mut change);
                     self.decided = end.max(self.frames.saturating_sub(self.rules.pad));
                 } else {
                     // What waits for an end that does not come belongs to the segment.
                     let due = self.frames.saturating_sub(self.rules.delay());
                     self.decided = padded.min(self.frames).max(due);
-                    self.cut(self.decided, &mut change);
+                    self.cut(known, self.decided, &mut change);
                 }
             }
         }
@@ -303,23 +304,25 @@ impl Segmenter {
         if let State::Speech { tail, .. } = self.state {
             let end = tail.last.saturating_add(self.rules.pad);
             let end = end.max(self.decided).min(self.frames);
-            self.cut(end, &mut change);
+            self.cut(self.decided, end, &mut change);
             self.finish(end, tail.last, &mut change);
         }
         self.state = SILENCE;
         self.decided = self.frames;
     }
 
-    /// Cuts the open segment, which is known to reach to `end`, where it gets too long.
-    fn cut(&mut self, end: u64, change: &mut impl FnMut(Change)) {
+    /// Cuts the open segment, which is known to reach to `end`, where it gets too long; not before
+    /// `known`, to where it was known to reach already: the rules may have been others then.
+    fn cut(&mut self, known: u64, end: u64, change: &mut impl FnMut(Change)) {
         let Some(longest) = self.rules.max_speech else {
             return;
         };
         let longest = longest.max(self.rules.shortest_speech());
+        let place = |start: u64| start.saturating_add(longest).max(known);
         while let State::Speech { start, tail } = self.state
-            && end - start > longest
+            && place(start) < end
         {
-            let at = start + longest;
+            let at = place(start);
             self.finish(at, at, change);
             self.begin(at, at, change);
             self.state = State::Speech { start: at, tail };

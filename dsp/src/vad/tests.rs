@@ -489,6 +489,43 @@ mod rules {
         assert!(cut(r, 200, is).iter().all(|(a, b)| b - a <= 3));
     }
 
+    /// What is known to be one segment stays one, however short they are to be from now on.
+    #[test]
+    fn a_shorter_max_speech_cuts_nothing_that_is_known() {
+        for (from, to) in [(None, 10), (Some(30), 4), (None, 1)] {
+            for turn in 0..120 {
+                let mut segmenter = Segmenter::new(rules(3, 6, 2, from));
+                let mut changes: Vec<Change> = Vec::new();
+                for f in 0..120 {
+                    if f == turn {
+                        segmenter.set_rules(rules(3, 6, 2, Some(to)));
+                    }
+                    let (told, known) = (changes.len(), segmenter.decided());
+                    let p = if (10..90).contains(&f) { 0.9 } else { 0.1 };
+                    segmenter.push(p, LevelClass::Open, |c| changes.push(c));
+                    assert!(changes[told..].iter().all(|c| c.at >= known), "{turn} {f}");
+                }
+                segmenter.flush(|c| changes.push(c));
+                let segments: Vec<(u64, u64)> = changes
+                    .chunks(2)
+                    .map(|pair| (pair[0].at, pair[1].at))
+                    .collect();
+                let bounds = (segments[0].0, segments[segments.len() - 1].1);
+                assert_eq!(bounds, (8, 92), "{turn}");
+                for (n, (start, end)) in segments.iter().enumerate() {
+                    assert!(start < end, "{turn}: {segments:?}");
+                    assert!(
+                        n == 0 || segments[n - 1].1 == *start,
+                        "{turn}: {segments:?}"
+                    );
+                    // Those that begin under the new rule keep to it.
+                    let longest = if *start > turn { to.max(3) } else { 84 };
+                    assert!(end - start <= longest, "{turn}: {segments:?}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn any_rules_on_any_speech_keep_their_promises() {
         let mut seed = 7u64;

@@ -177,7 +177,7 @@ impl ElementImpl for Vad {
         match transition {
             gst::StateChange::ReadyToPaused => {
                 self.metrics.start();
-                self.shown.reset();
+                self.forget_shown();
                 self.update_latency(None);
             }
             gst::StateChange::PausedToPlaying => Idle::play(&self.idle),
@@ -370,17 +370,20 @@ impl Vad {
         for structure in leaving.messages {
             post(self.obj().upcast_ref(), structure);
         }
-        let mut flow = gst::FlowSuccess::Ok;
+        let mut flow = Ok(gst::FlowSuccess::Ok);
         for item in leaving.out {
             match item {
-                Out::Buffer(buffer) => flow = self.srcpad.push(buffer)?,
+                // Events go on where a buffer is refused, as they would had they not been held: the
+                // pad keeps the sticky ones, which nobody sends again.
+                Out::Buffer(buffer) if flow.is_ok() => flow = self.srcpad.push(buffer),
+                Out::Buffer(_) => {}
                 Out::Event(event) => {
                     self.show_speech(&event);
                     self.srcpad.push_event(event);
                 }
             }
         }
-        Ok(flow)
+        flow
     }
 
     /// Keeps the `speech` property at what has been sent.
@@ -397,6 +400,13 @@ impl Vad {
         );
         if self.shown.set_speech(change.speech) {
             element.notify("speech");
+        }
+    }
+
+    /// Has the read-only properties show that nothing was heard yet.
+    fn forget_shown(&self) {
+        if self.shown.reset() {
+            self.obj().notify("speech");
         }
     }
 
@@ -488,18 +498,29 @@ impl Vad {
         true
     }
 
-    /// Forgets what is held.
+    /// Forgets what is held, but for sticky events: nobody sends them again.
     fn flush(&self) {
         let mut state = lock(&self.state);
-        state.leaving = Leaving::default();
+        let leaving = std::mem::take(&mut state.leaving);
         state.segment = gst::FormattedSegment::new();
+        let mut held = Vec::new();
         if let Some(active) = &mut state.active {
+            held = active.queue.take_events();
             active.reset();
             active.set_expected(None);
         }
         drop(state);
+        let found = leaving.out.into_iter().filter_map(|out| match out {
+            Out::Event(event) => Some(event),
+            Out::Buffer(_) => None,
+        });
+        // Neither SEGMENT nor EOS is ever among them: what is held leaves before those.
+        for event in found.chain(held).filter(|event| event.is_sticky()) {
+            // Refused by a pad that is inactive, which has forgotten all of them.
+            let _ = self.srcpad.store_sticky_event(&event);
+        }
         self.idle.set_open(false);
-        self.shown.reset();
+        self.forget_shown();
     }
 
     /// Takes a GAP event as silence; false if there is nothing that waits for it.

@@ -161,6 +161,15 @@ impl Queue {
         self.end += len;
     }
 
+    /// Takes out the events that take no time, in order.
+    pub fn take_events(&mut self) -> Vec<gst::Event> {
+        let events = |entry: Entry| match entry.item {
+            Item::Event(event) => Some(event),
+            Item::Buffer(_) | Item::Gap(_) => None,
+        };
+        self.entries.drain(..).filter_map(events).collect()
+    }
+
     /// Timestamp of sample `at`, from the buffer that holds it or ends there, even if that has left:
     /// in speech nothing waits.
     pub fn time_of(&self, at: u64, rate: u32) -> Option<gst::ClockTime> {

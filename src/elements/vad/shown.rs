@@ -17,11 +17,11 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// Before the first frame.
-    pub fn reset(&self) {
-        self.speech.store(false, Relaxed);
+    /// Before the first frame; true where it is news that there is no speech.
+    pub fn reset(&self) -> bool {
         self.probability.store(0f32.to_bits(), Relaxed);
         self.noise_floor.store((-120f32).to_bits(), Relaxed);
+        self.set_speech(false)
     }
 
     pub fn set_frame(&self, frame: &Frame) {
