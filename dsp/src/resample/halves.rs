@@ -23,7 +23,8 @@ const BETA: f64 = 0.1102 * (STOP - 8.7);
 
 /// Taps to one side of an equiripple filter whose gain is 2, but for the centre, from there on, as
 /// `tools/resample_response.py` made them. It passes up to 31/192 of the higher rate, to 1.3e-7, and stops as far
-/// from its end, 137.9 dB down. What lies up to 1/192 below, where it stops less, the sharp filter stops on its side.
+/// from its end, 137.9 dB down. What lies up to 1/192 below, where it stops less, the sharp filter stops on its side,
+/// if it begins to before that.
 pub const EQUIRIPPLE: [f64; 12] = [
     0.62992152549,
     -0.19288071698,
@@ -39,8 +40,9 @@ pub const EQUIRIPPLE: [f64; 12] = [
     -1.0224825135e-05,
 ];
 
-/// The narrowest transition that these are for, in parts of the higher rate.
+/// The narrowest transition that these are for and where their pass band ends, in parts of the higher rate.
 const TRANSITION: f64 = 1.0 / 6.0;
+const PASS: f64 = 31.0 / 192.0;
 
 /// Outputs that are made at a time, so that what lies between the stages stays in the first cache.
 const PIECE: usize = 512;
@@ -60,12 +62,15 @@ pub struct Half {
     pub side: Side,
     /// Taps to either side of the centre that are not 0.
     pub taps: u64,
+    /// Those of [`EQUIRIPPLE`]; else a Kaiser window's.
+    equiripple: bool,
 }
 
 impl Half {
     /// The stage for `ratio`, on the side of the higher rate; `None` where it is not twice the lower or more
     /// beyond that, so that no filter fits between.
-    pub fn new(ratio: Ratio) -> Option<Self> {
+    /// `pass` is where the sharp filter begins to stop, in parts of the lower Nyquist frequency.
+    pub fn new(ratio: Ratio, pass: f64) -> Option<Self> {
         let side = if ratio.is_down() {
             Side::Before
         } else {
@@ -78,11 +83,14 @@ impl Half {
             return None;
         }
         let order = (STOP - 8.0) / (2.285 * 2.0 * PI * transition);
-        let mut taps = ((order / 2.0 + 1.0) / 2.0).ceil() as u64;
-        if transition > TRANSITION - 1e-9 {
-            taps = taps.min(EQUIRIPPLE.len() as u64);
-        }
-        Some(Self { side, taps })
+        let taps = ((order / 2.0 + 1.0) / 2.0).ceil() as u64;
+        let least = EQUIRIPPLE.len() as u64;
+        let equiripple = taps >= least && transition > TRANSITION - 1e-9 && pass * lower <= PASS;
+        Some(Self {
+            side,
+            taps: if equiripple { least } else { taps },
+            equiripple,
+        })
     }
 
     /// Between which the sharp filter is.
@@ -143,7 +151,7 @@ impl Half {
         };
         let n = self.taps as usize;
         let of = |tap: &f64| T::nearest(tap * whole);
-        let taps = if n == EQUIRIPPLE.len() {
+        let taps = if self.equiripple {
             EQUIRIPPLE.iter().map(of).collect()
         } else {
             let mut all = vec![0.0; 2 * n];

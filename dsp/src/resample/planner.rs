@@ -173,7 +173,7 @@ fn folded(spec: &Spec, ratio: Ratio, limit: u64) -> Option<(Plan, f64)> {
         let fold = Fold { half: None, shape };
         (fold, shape.cost(ratio))
     });
-    let staged = Stage::new(ratio, limit).and_then(|stage| {
+    let staged = Stage::new(ratio, limit, sharp::EDGE).and_then(|stage| {
         let shape = Shape::cheapest(stage.inner, stage.limit)?;
         let cost = stage.cost(ratio, shape.cost(stage.inner));
         let half = Some(stage.half);
@@ -195,9 +195,10 @@ struct Stage {
 }
 
 impl Stage {
-    /// Of `ratio` where the whole may wait for `limit` input frames.
-    fn new(ratio: Ratio, limit: u64) -> Option<Self> {
-        let half = Half::new(ratio)?;
+    /// Of `ratio` where the whole may wait for `limit` input frames, with a sharp filter that begins to stop at `pass`
+    /// of the lower Nyquist frequency.
+    fn new(ratio: Ratio, limit: u64, pass: f64) -> Option<Self> {
+        let half = Half::new(ratio, pass)?;
         let rest = limit.checked_sub(half.latency(ratio, 0))?;
         Some(Self {
             half,
@@ -222,7 +223,9 @@ impl Stage {
 /// Transforms between half the higher rate and the lower one, within `limit` input frames, and the time that
 /// they take.
 fn staged(spec: &Spec, ratio: Ratio, limit: u64) -> Option<(Plan, f64)> {
-    let stage = Stage::new(ratio, limit)?;
+    // A quarter into the transition it is some dB down.
+    let edge = EDGES[usize::from(spec.quality.min(MAX_QUALITY))];
+    let stage = Stage::new(ratio, limit, edge + 0.25 * (1.0 - edge))?;
     // Of windows that keep little it is not known well enough what they take.
     let size =
         blocks(spec, stage.inner, Some(stage.limit)).filter(|size| 2 * size.hop >= size.units)?;

@@ -69,6 +69,20 @@ fn the_planner_takes_them_within_the_delay() {
     assert_eq!(*resampler.plan(), Plan::Polyphase);
 }
 
+/// The short half-band filter stops too little where a sharp filter passes up to near the Nyquist frequency.
+#[test]
+fn what_passes_more_has_the_longer_half_band_filter() {
+    for (pass, taps) in [(0.942, 12), (0.968, 12), (0.969, 14), (1.0, 14)] {
+        for ratio in [Ratio { l: 3, m: 1 }, Ratio { l: 1, m: 3 }] {
+            assert_eq!(
+                Half::new(ratio, pass).map(|half| half.taps),
+                Some(taps),
+                "{pass}"
+            );
+        }
+    }
+}
+
 /// Of any quality and delay; on either side of transforms, of short windows and of long ones.
 #[test]
 fn plans_keep_to_the_delay() {
