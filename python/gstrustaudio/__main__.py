@@ -8,6 +8,7 @@ import json
 import os
 import shlex
 import sys
+from contextlib import suppress
 from typing import List, Optional, Sequence
 
 from .corpus import command as corpus
@@ -124,18 +125,26 @@ def _run(args: argparse.Namespace) -> int:
             waveform=bool(args.html),
             trace=args.all,
             on_event=None if exporter is None else exporter.add,
+            say=lambda what: print(f"gstrustaudio: {what}", file=sys.stderr, flush=True),
         )
     except LineError as e:
         print(f"gstrustaudio: {e}", file=sys.stderr)
         return 1
-    _write(run, args)
     status = {"failed": 1, "interrupted": 130}.get(run.outcome, 0)
-    if run.stuck:
-        # A thread that is still in Python must not outlive the interpreter.
-        sys.stdout.flush()
-        sys.stderr.flush()
+    if not run.stuck:
+        _write(run, args)
+        return status
+    # A thread that is still in Python must not outlive the interpreter.
+    try:
+        _write(run, args)
+    except OSError as e:
+        status = 2
+        print(f"gstrustaudio: {e}", file=sys.stderr)
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
         os._exit(status)
-    return status
 
 
 def _report(args: argparse.Namespace) -> int:

@@ -145,24 +145,20 @@ def segments(pipeline: Any, timeout: Optional[float] = None) -> Iterator[Segment
 
 def stop(pipeline: Any) -> List[Event]:
     """Stops ``pipeline``; what its elements say on the way down, final metrics among it."""
+    bus = pipeline.get_bus()
     # NULL flushes the bus: the last messages are to be had in READY.
     pipeline.set_state(Gst.State.READY)
-    last = last_words(pipeline)
-    pipeline.set_state(Gst.State.NULL)
-    return last
-
-
-def last_words(pipeline: Any) -> List[Event]:
-    """What is on the bus of ``pipeline`` now."""
-    bus = pipeline.get_bus()
     last: List[Event] = []
-    while True:
-        message = bus.pop()
-        if message is None:
-            return last
-        event = parse(message)
-        if event is not None:
-            last.append(event)
+    try:
+        while True:
+            message = bus.pop()
+            if message is None:
+                return last
+            event = parse(message)
+            if event is not None:
+                last.append(event)
+    finally:
+        pipeline.set_state(Gst.State.NULL)
 
 
 def play(pipeline: Any, timeout: Optional[float] = None) -> Iterator[Event]:

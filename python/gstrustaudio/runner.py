@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import shlex
 import signal
 import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from typing import Any, Callable, List, Optional, Sequence
 
 from .messages import Event
@@ -44,6 +46,7 @@ def play_line(
     trace: bool = False,
     on_event: Optional[Callable[[Event], None]] = None,
     grace: float = 5.0,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Run:
     """Plays the words that follow ``gst-launch-1.0`` to their end.
 
@@ -51,7 +54,8 @@ def play_line(
     elements too, with the plugin's tracer (only where GStreamer is not initialised yet). Ctrl-C
     and SIGTERM end the stream with EOS, so that files are closed; after ``grace`` seconds, or at
     the second one, the pipeline is stopped. One that does not stop, since a call in it does not end,
-    is left behind after as many seconds more, or at the third one: see ``Run.stuck``."""
+    is left behind after as many seconds more, or at the third one: see ``Run.stuck``. ``say`` is told what a
+    signal does."""
     words = launch_words(words)
     traced = tempfile.NamedTemporaryFile(suffix=".json") if trace else None
     if traced is not None:
@@ -93,19 +97,25 @@ def play_line(
     here = threading.current_thread() is threading.main_thread()
     caught = (signal.SIGINT, signal.SIGTERM) if here else ()
     before = {s: signal.signal(s, interrupted) for s in caught}
-    ending = threading.Thread(target=_end, args=(Gst, pipeline), daemon=True)
+    control = _Control(Gst, pipeline)
     started = time.monotonic_ns()
     try:
-        _follow(live, Gst, pipeline, keep, run, interrupts, ending, grace)
+        try:
+            _follow(live, Gst, pipeline, keep, run, interrupts, control, grace, say)
+        finally:
+            run.total_time = time.monotonic_ns() - started
+            run.stuck = not _stop(live, control, keep, interrupts, grace, say)
     finally:
-        run.total_time = time.monotonic_ns() - started
-        run.stuck = not _stop(live, Gst, pipeline, keep, interrupts, ending, grace)
         for s, handler in before.items():
             signal.signal(s, handler)
     if run.stuck:
         run.errors.append(Failure(run.pipeline, "does not stop: a call in one of its elements does not end", ""))
+        if run.outcome == "finished":
+            run.outcome = "interrupted"
     run.close()
-    if traced is not None and not run.stuck:
+    if traced is not None and run.stuck:
+        print("the tracer rustaudiometrics wrote nothing: the pipeline does not stop", file=sys.stderr)
+    elif traced is not None:
         with open(traced.name) as f:
             text = f.read()
         traced.close()
@@ -120,6 +130,80 @@ def _quote(word: str) -> str:
     return word if word == "!" else shlex.quote(word)
 
 
+class _Control:
+    """Changes states in a thread of its own, one after the other: a change waits for calls of Python nodes, while the
+    main thread has signals to hear."""
+
+    def __init__(self, Gst: Any, pipeline: Any) -> None:
+        self._gst, self.pipeline = Gst, pipeline
+        self._jobs: "queue.SimpleQueue[Callable[[], Any]]" = queue.SimpleQueue()
+        #: PLAYING was asked for, and how that went is known.
+        self.started = threading.Event()
+        #: The pipeline does not start: why is on the bus.
+        self.failed = False
+        #: Sources that have not taken EOS yet.
+        self._endings: List[threading.Thread] = []
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            self._jobs.get()()
+
+    def start(self) -> None:
+        """To PLAYING."""
+
+        def play() -> None:
+            self.failed = self.pipeline.set_state(self._gst.State.PLAYING) == self._gst.StateChangeReturn.FAILURE
+            self.started.set()
+
+        self._jobs.put(play)
+
+    def change(self, *states: Any) -> None:
+        """To each of ``states``."""
+        for state in states:
+            self._jobs.put(partial(self.pipeline.set_state, state))
+
+    def latency(self) -> None:
+        """What a LATENCY message asks for."""
+        self._jobs.put(self.pipeline.recalculate_latency)
+
+    def end(self) -> None:
+        """Sends EOS to the sources, once they play. Each takes it between two buffers, and never where what follows it
+        holds one up."""
+
+        def send() -> None:
+            for source in self._elements(self.pipeline.iterate_sources):
+                thread = threading.Thread(target=source.send_event, args=(self._gst.Event.new_eos(),), daemon=True)
+                self._endings.append(thread)
+                thread.start()
+
+        self._jobs.put(send)
+
+    def stop(self, stop: Callable[[], None]) -> threading.Event:
+        """Calls ``stop`` once nothing stands in the way; what is set in the end."""
+        done = threading.Event()
+
+        def free_and_stop() -> None:
+            # A source that waits to take EOS cannot be paused, and nothing is stopped before all is paused: what
+            # follows is stopped by itself, and gives the source free.
+            if any(thread.is_alive() for thread in self._endings):
+                sources = self._elements(self.pipeline.iterate_sources)
+                for element in self._elements(self.pipeline.iterate_sorted):
+                    if element not in sources:
+                        element.set_state(self._gst.State.READY)
+            stop()
+            done.set()
+
+        self._jobs.put(free_and_stop)
+        return done
+
+    def _elements(self, iterate: Callable[[], Any]) -> List[Any]:
+        while True:
+            found: List[Any] = []
+            if iterate().foreach(found.append) != self._gst.IteratorResult.RESYNC:
+                return found
+
+
 def _follow(
     live: Any,
     Gst: Any,
@@ -127,21 +211,25 @@ def _follow(
     keep: Callable[[Event], None],
     run: Run,
     interrupts: List[float],
-    ending: threading.Thread,
+    control: _Control,
     grace: float,
+    say: Callable[[str], None],
 ) -> None:
     """Plays until EOS, an error or the user ends it; says which in ``run``."""
     bus = pipeline.get_bus()
-    # Without PLAYING failing at once an error is on the bus in any case.
-    failed = pipeline.set_state(Gst.State.PLAYING) == Gst.StateChangeReturn.FAILURE
+    control.start()
     asked = False
     while True:
         if interrupts and not asked:
             asked = True
-            ending.start()
+            say("ending; again to stop at once")
+            control.end()
         if len(interrupts) > 1 or (interrupts and time.monotonic() - interrupts[0] > grace):
             run.outcome = "interrupted"
             return
+        started = control.started.is_set()
+        # Without PLAYING failing at once an error is on the bus in any case.
+        failed = started and control.failed
         message = bus.timed_pop(0 if failed else 50_000_000)
         if message is None:
             if failed:
@@ -149,77 +237,62 @@ def _follow(
                 if not run.errors:
                     run.errors.append(Failure(run.pipeline, "the pipeline does not start"))
                 return
+            if started and run.errors:
+                return
             continue
         kind = message.type
         if kind == Gst.MessageType.ERROR:
             error = live.error_of(message)
             run.errors.append(Failure(error.element, error.text, error.debug))
             run.outcome = "failed"
-            if not failed:
+            if started and not failed:
                 return
         elif kind == Gst.MessageType.EOS:
             run.outcome = "interrupted" if interrupts else "finished"
             return
         elif kind == Gst.MessageType.LATENCY:
-            pipeline.recalculate_latency()
+            control.latency()
         elif kind == Gst.MessageType.CLOCK_LOST:
-            pipeline.set_state(Gst.State.PAUSED)
-            pipeline.set_state(Gst.State.PLAYING)
+            control.change(Gst.State.PAUSED, Gst.State.PLAYING)
         elif kind == Gst.MessageType.BUFFERING and not live_pipeline(Gst, pipeline):
             percent = message.parse_buffering()
-            pipeline.set_state(Gst.State.PLAYING if percent >= 100 else Gst.State.PAUSED)
+            control.change(Gst.State.PLAYING if percent >= 100 else Gst.State.PAUSED)
         else:
             event = live.parse(message)
             if event is not None:
                 keep(event)
 
 
-def _end(Gst: Any, pipeline: Any) -> None:
-    """Sends EOS to the sources. A source takes it between two buffers, and never where what follows it holds one up:
-    so not in the thread that has to go on."""
-    for source in _elements(pipeline.iterate_sources()):
-        source.send_event(Gst.Event.new_eos())
-
-
-def _elements(iterator: Any) -> List[Any]:
-    found: List[Any] = []
-    iterator.foreach(found.append)
-    return found
-
-
 def _stop(
     live: Any,
-    Gst: Any,
-    pipeline: Any,
+    control: _Control,
     keep: Callable[[Event], None],
     interrupts: List[float],
-    ending: threading.Thread,
     grace: float,
+    say: Callable[[str], None],
 ) -> bool:
-    """Stops ``pipeline`` and keeps its last events; whether it did stop before the user's patience was at an end."""
+    """Stops the pipeline and keeps its last events; whether it did stop before the user's patience was at an end."""
     last: List[Event] = []
+    faults: List[BaseException] = []
 
     def stop() -> None:
-        if ending.is_alive():
-            # A source that waits to take EOS cannot be paused, and nothing is stopped before all is paused: what
-            # follows is stopped by itself, and gives the source free.
-            sources = _elements(pipeline.iterate_sources())
-            for element in _elements(pipeline.iterate_sorted()):
-                if element not in sources:
-                    element.set_state(Gst.State.READY)
-        last.extend(live.stop(pipeline))
+        try:
+            last.extend(live.stop(control.pipeline))
+        except BaseException as e:
+            faults.append(e)
 
-    thread = threading.Thread(target=stop, daemon=True)
-    started = time.monotonic()
-    thread.start()
-    while thread.is_alive():
-        thread.join(0.05)
+    started, asked = time.monotonic(), len(interrupts)
+    done = control.stop(stop)
+    if asked > 1:
+        say("stopping; again to leave behind what does not stop")
+    while not done.wait(0.05):
         if interrupts and (len(interrupts) > 2 or time.monotonic() - max(started, interrupts[0]) > grace):
-            break
-    stopped = not thread.is_alive()
-    for event in last if stopped else live.last_words(pipeline):
+            return False
+    for event in last:
         keep(event)
-    return stopped
+    for fault in faults:
+        raise fault
+    return True
 
 
 def live_pipeline(Gst: Any, pipeline: Any) -> bool:

@@ -289,18 +289,24 @@ class Full(InFolder):
         page = ledger._db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'files'").fetchone()[0]
         size = ledger._db.execute("PRAGMA page_size").fetchone()[0]
         ledger.close()
-        with open(work / "ledger.sqlite", "r+b") as file:
-            file.seek((page - 1) * size)
-            file.write(b"\xff" * size)
+        whole = (work / "ledger.sqlite").read_bytes()
         job = module.Job([str(CLIP)], str(self.out), quiet=True)
-        for what in (lambda: module.run(job, Options(), Stop()), lambda: module.plan(job)):
-            with self.assertRaises(LedgerError) as caught:
-                what()
-            self.assertEqual(str(caught.exception), f"{work}: the ledger is damaged: database disk image is malformed; "
-                             "give another folder by --work, or delete this one to do all of it anew")
+        for start, length, fault in [((page - 1) * size, size, "database disk image is malformed"),
+                                     (0, 100, "file is not a database"),
+                                     (100, size - 100, "database disk image is malformed")]:
+            (work / "ledger.sqlite").write_bytes(whole[:start] + b"\xff" * length + whole[start + length:])
+            for what in (lambda: module.run(job, Options(), Stop()), lambda: module.plan(job)):
+                with self.subTest(start=start), self.assertRaises(LedgerError) as caught:
+                    what()
+                self.assertEqual(str(caught.exception), f"{work}: the ledger is damaged: {fault}; "
+                                 "give another folder by --work, or delete this one to do all of it anew")
         result = corpus(CLIP, "--out", self.out, "--dry-run")
         self.assertEqual((result.returncode, result.stdout), (2, ""))
         self.assertIn("the ledger is damaged", result.stderr)
+        # A fault of ours is no fault of the file.
+        with mock.patch.object(Ledger, "add", side_effect=sqlite3.ProgrammingError("closed")):
+            with self.assertRaises(sqlite3.ProgrammingError):
+                module.run(module.Job([str(CLIP)], str(self.folder / "other"), quiet=True), Options(), Stop())
 
     def test_audio_without_room_is_no_fault_of_the_file(self):
         from gstrustaudio.corpus.encode import Encoder

@@ -171,40 +171,73 @@ sys.exit(main(sys.argv[2:]))
         self.assertEqual((status, execution["outcome"]), (130, "interrupted"))
         self.assertEqual(len(execution["nodes"]), 1)
 
-    def test_a_node_that_never_returns_does_not_keep_the_tool(self):
-        (self.folder / "node.py").write_text(
-            "import sys, threading\n"
-            "def process(audio, ctx):\n"
-            "    print('here', file=sys.stderr, flush=True)\n"
-            "    threading.Event().wait()\n")
+    def hung(self, line, signals, grace=1e9):
+        """Plays ``line``, whose node prints "here" before it hangs, until it has; then sends ``signals``, each when the
+        one before it was heard. Exit status, document, standard error."""
         path = self.folder / "run.json"
-        for isolation, signals, errors in [
-            # Stopped by the grace after the first signal; the worker by the element.
-            ("process", [signal.SIGTERM], []),
+        program = ("import functools, sys\nfrom gstrustaudio import runner\nfrom gstrustaudio.__main__ import main\n"
+                   "runner.play_line = functools.partial(runner.play_line, grace=float(sys.argv[1]))\n"
+                   "sys.exit(main(sys.argv[2:]))\n")
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, str(grace), "run", "--json", str(path), "--", *line],
+            env=environment(), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.kill)
+        said = []
+
+        def heard(word):
+            while not said or word not in said[-1]:
+                said.append(process.stderr.readline())
+                self.assertNotEqual(said[-1], "", f"{word}: {said}")
+
+        heard("here")
+        for number, word in zip(signals, ["again to stop", "again to leave", None]):
+            process.send_signal(number)
+            if word is not None and grace > 1000:
+                heard(word)
+        _, rest = process.communicate(timeout=PATIENCE)
+        err = "".join(said) + rest
+        self.assertNotIn("Traceback", err)
+        execution = json.loads(path.read_text())["pipeline_execution"]
+        path.unlink()
+        return process.returncode, execution, err
+
+    def hang(self, where):
+        """A node that prints and hangs there: ``module``, ``init``, ``process`` or ``stop``."""
+        hangs = "print('here', file=sys.stderr, flush=True); threading.Event().wait()"
+        does = {w: hangs if w == where else "pass" for w in ("module", "init", "process", "stop")}
+        path = self.folder / f"{where}.py"
+        path.write_text(f"import sys, threading\n{does['module']}\nclass Node:\n"
+                        f"    def __init__(self): {does['init']}\n    def process(self, audio, ctx): {does['process']}\n"
+                        f"    def stop(self): {does['stop']}\n")
+        return ["pypipelinenode", f"module={path}", "class=Node"]
+
+    def test_a_node_that_never_returns_does_not_keep_the_tool(self):
+        stuck = ["does not stop: a call in one of its elements does not end"]
+        term, twice, thrice = [signal.SIGTERM], [signal.SIGTERM, signal.SIGINT], [signal.SIGTERM] * 3
+        for where, isolation, live, signals, grace, errors in [
+            # The element ends its worker.
+            ("process", "process", "true", twice, 1e9, []),
+            ("process", "process", "false", twice, 1e9, []),
             # Nobody can end a call in this process.
-            ("inprocess", [signal.SIGTERM, signal.SIGINT, signal.SIGTERM],
-             ["does not stop: a call in one of its elements does not end"]),
+            ("process", "inprocess", "true", thrice, 1e9, stuck),
+            ("process", "inprocess", "false", thrice, 1e9, stuck),
+            ("process", "inprocess", "true", term, 0.1, stuck),
+            ("module", "inprocess", "true", thrice, 1e9, stuck),
+            ("init", "inprocess", "true", term, 0.1, stuck),
         ]:
-            for live in ("true", "false"):
-                process = subprocess.Popen(
-                    [sys.executable, "-m", "gstrustaudio", "run", "--json", str(path), "--", "audiotestsrc",
-                     f"is-live={live}", "!", "audio/x-raw,format=F32LE", "!", "pypipelinenode", "name=n",
-                     f"module={self.folder / 'node.py'}", f"isolation={isolation}", "!", "fakesink"],
-                    env=environment(), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-                self.addCleanup(process.kill)
-                while "here" not in process.stderr.readline():
-                    self.assertIsNone(process.poll())
-                for number in signals:
-                    process.send_signal(number)
-                out, err = process.communicate(timeout=PATIENCE)
-                with self.subTest(isolation, live=live):
-                    self.assertEqual(process.returncode, 130, err)
-                    execution = json.loads(path.read_text())["pipeline_execution"]
-                    self.assertEqual(execution["outcome"], "interrupted")
-                    self.assertEqual([e["message"] for e in execution["errors"]], errors)
-                    self.assertNotIn("Traceback", err)
-                    self.assertEqual("does not stop" in err, bool(errors))
-                    path.unlink()
+            with self.subTest(where, isolation=isolation, live=live, signals=len(signals)):
+                status, execution, err = self.hung(
+                    ["audiotestsrc", f"is-live={live}", "!", "audio/x-raw,format=F32LE", "!", *self.hang(where),
+                     f"isolation={isolation}", "!", "fakesink"], signals, grace)
+                self.assertEqual((status, execution["outcome"]), (130, "interrupted"), err)
+                self.assertEqual([e["message"] for e in execution["errors"]], errors)
+                self.assertEqual("a call in one" in err, bool(errors))
+
+    def test_a_run_that_is_left_behind_after_its_end_was_interrupted(self):
+        status, execution, _ = self.hung(
+            ["audiotestsrc", "num-buffers=5", "!", "audio/x-raw,format=F32LE", "!", *self.hang("stop"), "!", "fakesink"],
+            [signal.SIGINT], 0.1)
+        self.assertEqual((status, execution["outcome"]), (130, "interrupted"))
 
 
 class Report(InFolder):

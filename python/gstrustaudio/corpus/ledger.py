@@ -33,8 +33,24 @@ _ELSEWHERE = "give a folder of this machine by --work"
 _PAGE = 1000
 
 
+_DAMAGED = ("is damaged", "give another folder by --work, or delete this one to do all of it anew")
+#: What sqlite says, and what that means and what helps.
+_FAULTS = {
+    "full": ("cannot be written", "make room, or give another folder by --work"),
+    "readonly": ("cannot be written", "give another folder by --work"),
+    "malformed": _DAMAGED,
+    "not a database": _DAMAGED,
+}
+
+
 class LedgerError(Exception):
     """The folder cannot be used; the text says what to do."""
+
+
+def fault_of(e: sqlite3.Error, helps: str = "") -> str:
+    """What is wrong with the ledger, and what helps where that is known; else ``helps``."""
+    known = next((known for word, known in _FAULTS.items() if word in str(e)), None)
+    return f"the ledger: {e}{helps}" if known is None else f"the ledger {known[0]}: {e}; {known[1]}"
 
 
 class Ledger:
@@ -62,7 +78,10 @@ class Ledger:
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.executescript(_SCHEMA)
         except sqlite3.Error as e:
-            raise LedgerError(f"{self._path}: {e}; {_ELSEWHERE}") from e
+            if hasattr(self, "_db"):
+                self._db.close()
+            self._lock.close()
+            raise LedgerError(f"{work}: {fault_of(e, '; ' + _ELSEWHERE)}") from e
 
     def close(self) -> None:
         """Gives the folder free."""

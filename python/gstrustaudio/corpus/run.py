@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Callable, Dict, Iterator, Optional, Protocol, Sequence, Tuple
 
 from .inputs import EXTENSIONS, Found, find
-from .ledger import LEDGER, Ledger, LedgerError
+from .ledger import LEDGER, Ledger, LedgerError, fault_of
 from .names import is_url
 from .options import Options
 from .parquet import arrow
@@ -120,23 +120,12 @@ def _ledger(work: str) -> Iterator[Ledger]:
     try:
         yield ledger
     except sqlite3.DatabaseError as e:
-        raise LedgerError(f"{work}: {_ledger_fault(e)}") from e
+        # A damaged file is a DatabaseError itself; other kinds of it are faults of ours.
+        if not isinstance(e, sqlite3.OperationalError) and type(e) is not sqlite3.DatabaseError:
+            raise
+        raise LedgerError(f"{work}: {fault_of(e)}") from e
     finally:
         ledger.close()
-
-
-#: What sqlite says, and what that means and what helps.
-_FAULTS = {
-    "full": ("cannot be written", "make room, or give another folder by --work"),
-    "readonly": ("cannot be written", "give another folder by --work"),
-    "malformed": ("is damaged", "give another folder by --work, or delete this one to do all of it anew"),
-}
-
-
-def _ledger_fault(e: sqlite3.DatabaseError) -> str:
-    """What is wrong with the ledger, and what helps where that is known."""
-    known = next((known for word, known in _FAULTS.items() if word in str(e)), None)
-    return f"the ledger: {e}" if known is None else f"the ledger {known[0]}: {e}; {known[1]}"
 
 
 def plan(job: Job, show: int = 10) -> Dict[str, Any]:
@@ -175,13 +164,13 @@ class _Run:
                 outcome = "interrupted"
         except RunError as e:
             outcome, reason, detail, later = "stopped", str(e), e.detail, e.later
-        except sqlite3.DatabaseError as e:
-            outcome, reason, later = "stopped", _ledger_fault(e), True
+        except sqlite3.OperationalError as e:
+            outcome, reason, later = "stopped", fault_of(e), True
         document = None
         try:
             self._ledger.end_run(number, time.monotonic() - started, self._files, outcome)
             document = publish(self._ledger, self._options, self._job.out, self._scratch)
-        except (OSError, StorageError, sqlite3.DatabaseError) as e:
+        except (OSError, StorageError, sqlite3.OperationalError) as e:
             if outcome != "stopped":
                 outcome, reason = "stopped", f"the results cannot be written: {e}"
         finally:
