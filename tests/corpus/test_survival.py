@@ -220,7 +220,7 @@ class Survival(InFolder):
         (self.out / ".corpus" / "ledger.sqlite").write_bytes(b"something else altogether" * 100)
         done = corpus(CLIP, "--out", self.out)
         self.assertEqual(done.returncode, 2)
-        self.assertIn("ledger.sqlite: file is not a database", done.stderr)
+        self.assertIn(".corpus: the ledger is damaged: file is not a database; give another folder", done.stderr)
 
 
 class Full(InFolder):
