@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import queue
 import shlex
 import signal
 import sys
 import tempfile
 import threading
 import time
-from functools import partial
+from concurrent.futures import wait
 from typing import Any, Callable, List, Optional, Sequence
 
 from .messages import Event
@@ -68,6 +67,7 @@ def play_line(
     Gst.init(None)
     find_plugin(Gst)
     from . import live
+    from .control import Control
 
     run = Run(line=" ".join(_quote(w) for w in words))
     if not words:
@@ -97,7 +97,7 @@ def play_line(
     here = threading.current_thread() is threading.main_thread()
     caught = (signal.SIGINT, signal.SIGTERM) if here else ()
     before = {s: signal.signal(s, interrupted) for s in caught}
-    control = _Control(Gst, pipeline)
+    control = Control(pipeline)
     started = time.monotonic_ns()
     try:
         try:
@@ -130,80 +130,6 @@ def _quote(word: str) -> str:
     return word if word == "!" else shlex.quote(word)
 
 
-class _Control:
-    """Changes states in a thread of its own, one after the other: a change waits for calls of Python nodes, while the
-    main thread has signals to hear."""
-
-    def __init__(self, Gst: Any, pipeline: Any) -> None:
-        self._gst, self.pipeline = Gst, pipeline
-        self._jobs: "queue.SimpleQueue[Callable[[], Any]]" = queue.SimpleQueue()
-        #: PLAYING was asked for, and how that went is known.
-        self.started = threading.Event()
-        #: The pipeline does not start: why is on the bus.
-        self.failed = False
-        #: Sources that have not taken EOS yet.
-        self._endings: List[threading.Thread] = []
-        threading.Thread(target=self._work, daemon=True).start()
-
-    def _work(self) -> None:
-        while True:
-            self._jobs.get()()
-
-    def start(self) -> None:
-        """To PLAYING."""
-
-        def play() -> None:
-            self.failed = self.pipeline.set_state(self._gst.State.PLAYING) == self._gst.StateChangeReturn.FAILURE
-            self.started.set()
-
-        self._jobs.put(play)
-
-    def change(self, *states: Any) -> None:
-        """To each of ``states``."""
-        for state in states:
-            self._jobs.put(partial(self.pipeline.set_state, state))
-
-    def latency(self) -> None:
-        """What a LATENCY message asks for."""
-        self._jobs.put(self.pipeline.recalculate_latency)
-
-    def end(self) -> None:
-        """Sends EOS to the sources, once they play. Each takes it between two buffers, and never where what follows it
-        holds one up."""
-
-        def send() -> None:
-            for source in self._elements(self.pipeline.iterate_sources):
-                thread = threading.Thread(target=source.send_event, args=(self._gst.Event.new_eos(),), daemon=True)
-                self._endings.append(thread)
-                thread.start()
-
-        self._jobs.put(send)
-
-    def stop(self, stop: Callable[[], None]) -> threading.Event:
-        """Calls ``stop`` once nothing stands in the way; what is set in the end."""
-        done = threading.Event()
-
-        def free_and_stop() -> None:
-            # A source that waits to take EOS cannot be paused, and nothing is stopped before all is paused: what
-            # follows is stopped by itself, and gives the source free.
-            if any(thread.is_alive() for thread in self._endings):
-                sources = self._elements(self.pipeline.iterate_sources)
-                for element in self._elements(self.pipeline.iterate_sorted):
-                    if element not in sources:
-                        element.set_state(self._gst.State.READY)
-            stop()
-            done.set()
-
-        self._jobs.put(free_and_stop)
-        return done
-
-    def _elements(self, iterate: Callable[[], Any]) -> List[Any]:
-        while True:
-            found: List[Any] = []
-            if iterate().foreach(found.append) != self._gst.IteratorResult.RESYNC:
-                return found
-
-
 def _follow(
     live: Any,
     Gst: Any,
@@ -211,13 +137,13 @@ def _follow(
     keep: Callable[[Event], None],
     run: Run,
     interrupts: List[float],
-    control: _Control,
+    control: Any,
     grace: float,
     say: Callable[[str], None],
 ) -> None:
     """Plays until EOS, an error or the user ends it; says which in ``run``."""
     bus = pipeline.get_bus()
-    control.start()
+    playing = control.start()
     asked = False
     while True:
         if interrupts and not asked:
@@ -227,9 +153,9 @@ def _follow(
         if len(interrupts) > 1 or (interrupts and time.monotonic() - interrupts[0] > grace):
             run.outcome = "interrupted"
             return
-        started = control.started.is_set()
+        started = playing.done()
         # Without PLAYING failing at once an error is on the bus in any case.
-        failed = started and control.failed
+        failed = started and not playing.result()
         message = bus.timed_pop(0 if failed else 50_000_000)
         if message is None:
             if failed:
@@ -265,33 +191,22 @@ def _follow(
 
 def _stop(
     live: Any,
-    control: _Control,
+    control: Any,
     keep: Callable[[Event], None],
     interrupts: List[float],
     grace: float,
     say: Callable[[str], None],
 ) -> bool:
     """Stops the pipeline and keeps its last events; whether it did stop before the user's patience was at an end."""
-    last: List[Event] = []
-    faults: List[BaseException] = []
-
-    def stop() -> None:
-        try:
-            last.extend(live.stop(control.pipeline))
-        except BaseException as e:
-            faults.append(e)
-
     started, asked = time.monotonic(), len(interrupts)
-    done = control.stop(stop)
+    stopped = control.stop(live.stop)
     if asked > 1:
         say("stopping; again to leave behind what does not stop")
-    while not done.wait(0.05):
+    while not wait([stopped], 0.05).done:
         if interrupts and (len(interrupts) > 2 or time.monotonic() - max(started, interrupts[0]) > grace):
             return False
-    for event in last:
+    for event in stopped.result():
         keep(event)
-    for fault in faults:
-        raise fault
     return True
 
 

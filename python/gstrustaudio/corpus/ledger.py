@@ -10,6 +10,7 @@ import json
 import os
 import sqlite3
 import time
+from contextlib import ExitStack, closing
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from .inputs import Found
@@ -71,22 +72,21 @@ class Ledger:
             # Network file systems may have none.
             raise LedgerError(f"{work}: files cannot be locked there: {e.strerror}; {_ELSEWHERE}") from e
         try:
-            self._db = sqlite3.connect(self._path, isolation_level=None)
-            # Nobody else has it, so it needs no memory shared by mapping, which network file systems do not have.
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.executescript(_SCHEMA)
+            with ExitStack() as held:
+                held.enter_context(self._lock)
+                self._db = held.enter_context(closing(sqlite3.connect(self._path, isolation_level=None)))
+                # Nobody else has it, so it needs no memory shared by mapping, which network file systems do not have.
+                self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = NORMAL")
+                self._db.executescript(_SCHEMA)
+                self._held = held.pop_all()
         except sqlite3.Error as e:
-            if hasattr(self, "_db"):
-                self._db.close()
-            self._lock.close()
             raise LedgerError(f"{work}: {fault_of(e, '; ' + _ELSEWHERE)}") from e
 
     def close(self) -> None:
         """Gives the folder free."""
-        self._db.close()
-        self._lock.close()
+        self._held.close()
 
     def settings(self, fingerprint: str, options: Dict[str, Any], redo: bool) -> None:
         """Notes the settings of all results here; raises `LedgerError` where there are some of others, unless
