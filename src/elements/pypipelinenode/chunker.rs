@@ -133,11 +133,16 @@ impl Chunker {
         let is_break = self.is_break(&input.buffer);
         let later = self.changes_after_break(&input.buffer, is_break);
         self.last = input.buffer.pts().map(|pts| (pts, input.frames));
+        if is_break {
+            self.drain(out);
+            self.timeline = None;
+            self.discont = true;
+        }
+        if let Some(later) = later {
+            self.take_up_changes();
+            self.changes = later;
+        }
         if self.cut == Cut::Buffer {
-            if let Some(later) = later {
-                self.take_up_changes();
-                self.changes = later;
-            }
             let AudioBuffer { buffer, frames, .. } = input;
             // The state that most of the buffer is in.
             let middle = buffer
@@ -154,15 +159,6 @@ impl Chunker {
             }
             out.push(self.whole(buffer, frames, true));
             return Ok(());
-        }
-        if is_break {
-            self.drain(out);
-            self.timeline = None;
-            self.discont = true;
-        }
-        if let Some(later) = later {
-            self.take_up_changes();
-            self.changes = later;
         }
         if self.frames == 0 && self.passes_by(&input) {
             self.timeline = None;
