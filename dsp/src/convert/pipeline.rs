@@ -107,6 +107,7 @@ enum Quantise {
 
 impl Quantise {
     /// What the next `samples` are dithered with as they are packed.
+    #[inline(always)]
     fn noise(&mut self, samples: usize) -> Option<&[f32]> {
         match self {
             Self::Dither(noise) => Some(noise.next(samples)),
@@ -381,6 +382,7 @@ impl<W: Blend> Pipeline<W> {
 }
 
 /// `block` to the format of the output, with `noise` where there is any.
+#[inline(always)]
 fn pack<W: Blend>(pack: &Pack<W>, block: &[W], noise: Option<&[f32]>, dst: &mut [u8]) {
     match noise {
         Some(noise) => pack.run_dithered(block, noise, dst),
