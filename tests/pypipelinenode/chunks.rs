@@ -306,6 +306,47 @@ fn speech_is_over_where_time_goes_back() {
     }
 }
 
+/// Behind an `input-selector` each stream has a detector of its own, which says nothing of the others'.
+#[test]
+fn an_open_utterance_ends_with_its_stream() {
+    let call = |pts, frames, speech: &str, utterance| (pts, frames, speech.to_string(), utterance);
+    // The harness's own stream, told again, goes on.
+    let own = |rig: &Rig| {
+        let start = rig.pad("sink").sticky_event::<gst::event::StreamStart>(0);
+        start.unwrap().stream_id().to_string()
+    };
+    for cut in CUTS {
+        for goes_on in [false, true] {
+            let mut rig = Rig::new(STATE, cut, STEREO);
+            rig.harness.push_event(edge(0, true, 7, false));
+            rig.push(0, 0.5).unwrap();
+            rig.push(1, 0.5).unwrap();
+            let id = if goes_on { own(&rig) } else { "other".into() };
+            rig.harness.push_event(gst::event::StreamStart::new(&id));
+            let mut expected = match cut {
+                "chunk=buffer" => vec![call(0, 480, "True", 7), call(10, 480, "True", 7)],
+                _ => vec![call(0, 960, "True", 7)],
+            };
+            assert_eq!(calls(&rig), expected, "{cut} {goes_on}");
+            rig.push(2, 0.5).unwrap();
+            rig.push(3, 0.5).unwrap();
+            rig.harness.push_event(edge(40_000_000, false, 3, false));
+            rig.harness.push_event(gst::event::Eos::new());
+            let (speech, utterance) = if goes_on { ("True", 7) } else { ("None", 0) };
+            expected = match cut {
+                "chunk=buffer" => [(20, 480), (30, 480)]
+                    .map(|(pts, frames)| call(pts, frames, speech, utterance))
+                    .into(),
+                "chunk=utterance" if !goes_on => vec![],
+                _ => vec![call(20, 960, speech, utterance)],
+            };
+            assert_eq!(calls(&rig), expected, "{cut} {goes_on}");
+            let frames: usize = output(&mut rig).iter().map(|b| b.1).sum();
+            assert_eq!(frames, 4 * 480, "{cut} {goes_on}");
+        }
+    }
+}
+
 #[test]
 fn what_is_left_of_a_duration_has_the_speech_of_its_first_half() {
     let mut rig = Rig::new(STATE, "chunk=duration chunk-duration=1000000000", STEREO);

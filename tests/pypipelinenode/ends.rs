@@ -392,6 +392,41 @@ fn times_that_leap_are_followed_by_what_is_counted() {
     close(got, &expected, "half");
 }
 
+/// A node that was asked for what it held is asked for nothing more at the leap that follows; its
+/// output breaks off there all the same.
+#[test]
+fn a_leap_after_a_drain_is_marked() {
+    let lost = gst::Structure::builder("rustvad")
+        .field("speech", false)
+        .field("timestamp", 20_000_000u64)
+        .field("timed-out", true)
+        .build();
+    let ends = [
+        gst::event::CustomDownstream::new(lost),
+        gst::event::Gap::new(20 * gst::ClockTime::MSECOND, None),
+    ];
+    for (way, end) in WAYS
+        .iter()
+        .flat_map(|way| ends.iter().map(move |e| (way, e)))
+    {
+        for (next, marked) in [(2, false), (100, true)] {
+            let mut rig = Rig::new(DELAY, &format!("class=Delay {way}"), STEREO);
+            rig.push(0, 0.0).unwrap();
+            rig.push(1, 1.0).unwrap();
+            rig.harness.push_event(end.clone());
+            rig.push(next, 2.0).unwrap();
+            let got: Vec<_> = came(&mut rig).iter().map(|b| (b.1, b.2, b.3)).collect();
+            let expected = [
+                (380, 0.0, true),
+                (480, 0.0, false),
+                (100, 1.0, false),
+                (380, 2.0, marked),
+            ];
+            assert_eq!(got, expected, "{way} {next} {end:?}");
+        }
+    }
+}
+
 /// The pads of an element that stops are closed one after the other. A flush that ends in between
 /// must not let a wait begin anew, which would keep the stop waiting for it.
 #[test]

@@ -129,6 +129,36 @@ fn a_tail_that_nobody_takes_is_no_secret() {
     }
 }
 
+/// What passes after a stream that was filtered is marked, however often caps change before it.
+#[test]
+fn two_changes_of_caps_leave_the_mark_of_the_first() {
+    let mut either = mono(16_000);
+    let channels = gst::IntRange::new(1, 2);
+    either
+        .make_mut()
+        .structure_mut(0)
+        .unwrap()
+        .set("channels", channels);
+    let rig = Rig::new("rustresample", "", &mono(48_000), &either);
+    feed(&rig, &noise(480, 1), 480, 0, 48_000);
+    rig.event(gst::event::Caps::new(&mono(16_000)));
+    let filtered = rig.buffers().len();
+    rig.event(gst::event::Caps::new(&caps(
+        "F32LE",
+        16_000,
+        2,
+        "interleaved",
+    )));
+    for at in [160, 320] {
+        rig.push(f32s(&noise(320, 2), 2, at, 16_000));
+    }
+    let buffers = rig.finish();
+    let marked = buffers[filtered..]
+        .iter()
+        .map(|b| b.flags().contains(gst::BufferFlags::DISCONT));
+    assert_eq!(marked.collect::<Vec<_>>(), [true, false]);
+}
+
 /// A new output rate whose filter cannot be had is an error that says so; the old stream does not go
 /// on as if nothing had been.
 #[test]

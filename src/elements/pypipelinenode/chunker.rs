@@ -97,6 +97,14 @@ impl Chunker {
         }
     }
 
+    /// An open utterance does not go on in what comes.
+    pub fn leave_utterance(&mut self) {
+        if self.in_utterance() {
+            self.speech = None;
+            self.utterance = 0;
+        }
+    }
+
     /// Forgets what waits, and what was known of speech.
     pub fn flush(&mut self) {
         self.planes.iter_mut().for_each(Vec::clear);

@@ -209,7 +209,16 @@ impl PyPipelineNode {
                 self.metrics.finish(&*self.obj());
                 self.src.push_event(event)
             }
-            EventView::StreamStart(_) | EventView::SegmentDone(_) => {
+            EventView::StreamStart(e) => {
+                self.end_audio();
+                // Not stored yet: what is stored is the last stream's.
+                let last = self.sink.sticky_event::<gst::event::StreamStart>(0);
+                if last.is_some_and(|last| last.stream_id() != e.stream_id()) {
+                    self.with_engine(|engine, _, _| engine.leave_utterance());
+                }
+                self.src.push_event(event)
+            }
+            EventView::SegmentDone(_) => {
                 self.end_audio();
                 self.src.push_event(event)
             }

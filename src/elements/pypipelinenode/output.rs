@@ -78,10 +78,16 @@ impl Outputs {
 
     /// What comes next has its own time.
     pub fn anchor_anew(&mut self) {
-        self.timeline = None;
-        self.owed = 0;
+        self.node_is_empty();
         self.given = None;
         self.counted = false;
+    }
+
+    /// As [`anchor_anew`](Self::anchor_anew), since the node holds nothing any more: what it gave is
+    /// still what a leap of the input breaks off from.
+    pub fn node_is_empty(&mut self) {
+        self.timeline = None;
+        self.owed = 0;
     }
 
     /// Marks what goes out after something was left out.

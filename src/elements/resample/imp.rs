@@ -137,7 +137,7 @@ impl RustResample {
     ) -> Result<(), StateError> {
         let settings = self.settings.get();
         running.settings = settings.clone();
-        running.discont = running.state.is_some();
+        running.discont |= running.state.is_some();
         running.state = if in_info == out_info && settings.may_pass() {
             None
         } else {

@@ -101,7 +101,7 @@ impl Engine {
                     if let Some(stream) = &mut self.stream {
                         let at = gst::ClockTime::try_from(position.timestamp).ok();
                         stream.outputs.buffers(at, 0, false, returned, out);
-                        stream.outputs.anchor_anew();
+                        stream.outputs.node_is_empty();
                     }
                     return Ok(());
                 }

@@ -128,6 +128,14 @@ impl Engine {
         }
     }
 
+    /// Another stream follows, whose detector has not announced what the last one's has: behind an
+    /// `input-selector` there is one for each.
+    pub fn leave_utterance(&mut self) {
+        if let Some(stream) = &mut self.stream {
+            stream.chunker.leave_utterance();
+        }
+    }
+
     /// Drops what waits here and in the node.
     pub fn flush(&mut self, env: &Context<'_>) {
         if let Some(stream) = &mut self.stream {
