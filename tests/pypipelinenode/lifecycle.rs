@@ -55,6 +55,72 @@ fn a_function_with_kwargs_works() {
     assert_eq!(run.output[0].f32()[99], run.input[0].f32()[99] * 0.25);
 }
 
+/// What is set in READY is what plays next, whatever was loaded before.
+#[test]
+fn what_is_set_in_ready_plays_next() {
+    let path = crate::node(
+        "class A:\n    def __init__(self, by=1): self.by = by\n    def process(self, audio, ctx):\n        \
+             ctx.post('played', what=f'A {self.by} {audio.shape}')\n\
+         class B(A):\n    def process(self, audio, ctx):\n        \
+             ctx.post('played', what=f'B {self.by} {audio.shape}')\n        return audio.copy()\n",
+    );
+    for way in ["inprocess", "process"] {
+        let p = common::launch(&format!(
+            "{}1 ! {STEREO} ! pypipelinenode name=node class=A isolation={way} module={} ! fakesink",
+            crate::SOURCE,
+            path.display()
+        ));
+        let node = p.by_name("node").unwrap();
+        let play = |name: &str, value: &str| {
+            p.set_state(gst::State::Ready).unwrap();
+            if !name.is_empty() {
+                node.set_property_from_str(name, value);
+            }
+            p.set_state(gst::State::Playing).unwrap();
+            let bus = p.bus().unwrap();
+            let mut messages = Vec::new();
+            let ends = [gst::MessageType::Eos, gst::MessageType::Error];
+            while messages
+                .last()
+                .is_none_or(|m: &gst::Message| !ends.contains(&m.type_()))
+            {
+                messages.push(bus.timed_pop(common::PATIENCE).expect("it ends"));
+            }
+            let played = common::structures(&messages, "played");
+            let played: Vec<String> = played.map(|s| s.get("what").unwrap()).collect();
+            assert!(
+                messages
+                    .iter()
+                    .all(|m| m.type_() != gst::MessageType::Error),
+                "{messages:?}"
+            );
+            played
+        };
+        assert_eq!(play("", ""), ["A 1 (480, 2)"], "{way}");
+        assert_eq!(play("kwargs", r#"{"by": 3}"#), ["A 3 (480, 2)"], "{way}");
+        assert_eq!(play("class", "B"), ["B 3 (480, 2)"], "{way}");
+        assert_eq!(play("layout", "channels-first"), ["B 3 (2, 480)"], "{way}");
+        let other = if way == "process" {
+            "inprocess"
+        } else {
+            "process"
+        };
+        assert_eq!(play("isolation", other), ["B 3 (2, 480)"], "{way}");
+
+        // What cannot be loaded is told there, and what can be then.
+        p.set_state(gst::State::Ready).unwrap();
+        node.set_property("class", "Missing");
+        assert!(p.set_state(gst::State::Paused).is_err(), "{way}");
+        let errors = std::iter::from_fn(|| p.bus().unwrap().pop());
+        let errors: Vec<_> = errors
+            .filter(|m| m.type_() == gst::MessageType::Error)
+            .collect();
+        assert!(common::error(&errors).0.contains("Missing"), "{way}");
+        assert_eq!(play("class", "A"), ["A 3 (2, 480)"], "{way}");
+        p.set_state(gst::State::Null).unwrap();
+    }
+}
+
 #[test]
 fn one_thread_state_for_the_whole_stream() {
     let run = run_ok(

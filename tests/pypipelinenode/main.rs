@@ -16,6 +16,7 @@ mod hostile;
 mod hosts;
 mod isolated;
 mod lifecycle;
+mod streaming;
 mod texts;
 mod told;
 

@@ -37,6 +37,9 @@ const JITTER: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 /// What rounding and a clock that is a little off may add to the end of the audio, at most.
 const ROUNDING: gst::ClockTime = gst::ClockTime::from_mseconds(1);
 
+/// Bytes of a plane that are kept for what comes next.
+const ROOM: usize = 1 << 20;
+
 /// The audio at `pts` does not go on where it is `expected`.
 pub fn leap(pts: gst::ClockTime, expected: gst::ClockTime) -> bool {
     pts.absdiff(expected) > JITTER
@@ -48,6 +51,9 @@ pub struct Chunker {
     /// Samples that wait: one plane for interleaved audio, one per channel otherwise.
     planes: Vec<Vec<u8>>,
     frames: u64,
+    /// Frames at the head of the planes that were given already: moving the rest for each chunk would
+    /// take as long as the square of a buffer.
+    taken: u64,
     /// At the first frame that waits.
     timeline: Option<Timeline>,
     /// PTS and frames of the last input.
@@ -67,6 +73,7 @@ impl Chunker {
             info,
             planes: vec![Vec::new(); planes],
             frames: 0,
+            taken: 0,
             timeline: None,
             last: None,
             discont: false,
@@ -79,6 +86,19 @@ impl Chunker {
     /// Bytes that wait.
     pub fn memory(&self) -> usize {
         self.planes.iter().map(Vec::capacity).sum()
+    }
+
+    /// Where the first frame that waits is.
+    pub fn position(&self) -> Option<gst::ClockTime> {
+        self.timeline.and_then(|timeline| timeline.position())
+    }
+
+    /// Frames of an open utterance that wait for its end, without a limit.
+    pub fn unlimited(&self) -> u64 {
+        match self.cut {
+            Cut::Utterance(0) => self.frames,
+            _ => 0,
+        }
     }
 
     /// Speech starts or ends at `at`, in the stream's timestamps.
@@ -108,7 +128,7 @@ impl Chunker {
     /// Forgets what waits, and what was known of speech.
     pub fn flush(&mut self) {
         self.planes.iter_mut().for_each(Vec::clear);
-        self.frames = 0;
+        (self.frames, self.taken) = (0, 0);
         self.timeline = None;
         self.last = None;
         self.discont = false;
@@ -137,7 +157,7 @@ impl Chunker {
     }
 
     /// Takes `input`, and gives what is complete.
-    pub fn push(&mut self, input: AudioBuffer, out: &mut Vec<Chunk>) -> Result<(), Failure> {
+    pub fn push(&mut self, input: AudioBuffer, out: &mut VecDeque<Chunk>) -> Result<(), Failure> {
         let is_break = self.is_break(&input.buffer);
         let later = self.changes_after_break(&input.buffer, is_break);
         self.last = input.buffer.pts().map(|pts| (pts, input.frames));
@@ -165,17 +185,18 @@ impl Chunker {
                 self.changes.pop_front();
                 self.apply(change);
             }
-            out.push(self.whole(buffer, frames, true));
+            out.push_back(self.whole(buffer, frames, true));
             return Ok(());
         }
         if self.frames == 0 && self.passes_by(&input) {
             self.timeline = None;
-            out.push(self.whole(input.buffer, input.frames, false));
+            out.push_back(self.whole(input.buffer, input.frames, false));
             return Ok(());
         }
         self.append(&input)?;
         drop(input);
         self.cut_ready(out);
+        self.close_up();
         Ok(())
     }
 
@@ -274,7 +295,7 @@ impl Chunker {
         width as usize
     }
 
-    fn cut_ready(&mut self, out: &mut Vec<Chunk>) {
+    fn cut_ready(&mut self, out: &mut VecDeque<Chunk>) {
         match self.cut {
             Cut::Buffer => {}
             Cut::Frames(size) => {
@@ -318,14 +339,13 @@ impl Chunker {
 
     /// Frames that wait before `at`.
     fn frames_until(&self, at: Option<gst::ClockTime>) -> u64 {
-        let first = self.timeline.and_then(|t| t.position());
-        match (at, first) {
+        match (at, self.position()) {
             (Some(at), Some(first)) => time_to_frames(at.saturating_sub(first), self.info.rate()),
             _ => 0,
         }
     }
 
-    fn take_limited(&mut self, frames: u64, limit: u64, out: &mut Vec<Chunk>) {
+    fn take_limited(&mut self, frames: u64, limit: u64, out: &mut VecDeque<Chunk>) {
         let mut left = frames;
         let call = self.in_utterance();
         while left > 0 {
@@ -340,17 +360,12 @@ impl Chunker {
     }
 
     /// Cuts off `frames` frames as a chunk of its own.
-    fn take(&mut self, frames: u64, call: bool, out: &mut Vec<Chunk>) {
+    fn take(&mut self, frames: u64, call: bool, out: &mut VecDeque<Chunk>) {
         if frames == 0 {
             return;
         }
-        let size = frames as usize * self.width();
-        let mut samples = Vec::with_capacity(size * self.planes.len());
-        for plane in &mut self.planes {
-            samples.extend(plane.drain(..size.min(plane.len())));
-        }
+        let mut buffer = gst::Buffer::from_mut_slice(self.take_samples(frames));
         self.frames -= frames.min(self.frames);
-        let mut buffer = gst::Buffer::from_mut_slice(samples);
         if let Some(b) = buffer.get_mut() {
             if let Some(timeline) = &mut self.timeline {
                 let (pts, duration) = timeline.advance(frames);
@@ -363,11 +378,41 @@ impl Chunker {
             // Fails only where the buffer is too small, which planes of `frames` rule out.
             let _ = add_planes(b, &self.info, frames as usize);
         }
-        out.push(self.whole(buffer, frames, call));
+        out.push_back(self.whole(buffer, frames, call));
+    }
+
+    /// The first `frames` frames that wait, plane after plane.
+    fn take_samples(&mut self, frames: u64) -> Vec<u8> {
+        let width = self.width();
+        let size = frames as usize * width;
+        // What is long is all that waits, and need not be copied.
+        if let [plane] = &mut self.planes[..]
+            && (self.taken, size) == (0, plane.len())
+            && size > ROOM
+        {
+            return std::mem::take(plane);
+        }
+        let from = self.taken as usize * width;
+        let mut samples = Vec::with_capacity(size * self.planes.len());
+        for plane in &self.planes {
+            samples
+                .extend_from_slice(&plane[from.min(plane.len())..(from + size).min(plane.len())]);
+        }
+        self.taken += frames;
+        samples
+    }
+
+    /// Moves what waits to the head of the planes.
+    fn close_up(&mut self) {
+        let size = self.taken as usize * self.width();
+        for plane in &mut self.planes {
+            plane.drain(..size.min(plane.len()));
+        }
+        self.taken = 0;
     }
 
     /// Gives all that waits.
-    pub fn drain(&mut self, out: &mut Vec<Chunk>) {
+    pub fn drain(&mut self, out: &mut VecDeque<Chunk>) {
         match self.cut {
             Cut::Buffer => {}
             Cut::Frames(_) => {
@@ -379,6 +424,7 @@ impl Chunker {
                 self.take_limited(self.frames, limit, out);
             }
         }
-        self.planes.iter_mut().for_each(|p| p.shrink_to(1 << 20));
+        self.close_up();
+        self.planes.iter_mut().for_each(|p| p.shrink_to(ROOM));
     }
 }

@@ -15,17 +15,36 @@ use gst::subclass::prelude::*;
 
 use super::engine::{Context, Engine};
 use super::messages;
+use super::output::Item;
 use super::settings::{Isolation, PROPERTIES, Settings};
 use super::stats::Stats;
 use crate::elements::support::metrics::ElementMetrics;
 use crate::elements::support::pads;
 use crate::elements::support::properties::Live;
 use crate::logging::object;
-use crate::python::{Callbacks, Failure, InProcess, Node, Runtime, Worker};
+use crate::python::{Callbacks, Failure, InProcess, Node, Runtime, Spec, Worker};
 use crate::resilience::lock;
 use crate::resilience::{Classifier, Interrupt};
 
 const FACTORY: &str = "pypipelinenode";
+
+/// What a node was loaded from.
+#[derive(PartialEq)]
+struct Loaded {
+    spec: Spec,
+    isolation: Isolation,
+    python_home: Option<String>,
+}
+
+impl Loaded {
+    fn of(settings: &Settings) -> Result<Self, String> {
+        Ok(Self {
+            spec: settings.spec()?,
+            isolation: settings.isolation,
+            python_home: settings.python_home.clone(),
+        })
+    }
+}
 
 /// Settings, and what is derived from them, as the streaming thread uses them.
 #[derive(Clone, Default)]
@@ -49,8 +68,9 @@ pub struct PyPipelineNode {
     settings: Live<Active>,
     /// Taken out while it works, so that nobody waits for Python on this lock.
     engine: Mutex<Option<Box<Engine>>>,
+    loaded: Mutex<Option<Loaded>>,
     /// Room for what one call gives; the streaming thread's own.
-    out: Mutex<Vec<gst::Buffer>>,
+    out: Mutex<Vec<Item>>,
     interrupt: Arc<Interrupt>,
     /// The interrupt is for good: the end of a flush does not lift it.
     stopping: AtomicBool,
@@ -117,7 +137,7 @@ impl PyPipelineNode {
     /// Runs `work` with the engine taken out; pushes what it gives with nothing held.
     fn with_engine<R>(
         &self,
-        work: impl FnOnce(&mut Engine, &Context<'_>, &mut Vec<gst::Buffer>) -> R,
+        work: impl FnOnce(&mut Engine, &Context<'_>, &mut Vec<Item>) -> R,
     ) -> Option<(R, Result<gst::FlowSuccess, gst::FlowError>)> {
         let mut engine = lock(&self.engine).take()?;
         let active = self.settings.get();
@@ -134,33 +154,63 @@ impl PyPipelineNode {
         let result = work(&mut engine, &env, &mut out);
         *lock(&self.engine) = Some(engine);
         let mut flow = Ok(gst::FlowSuccess::Ok);
-        for buffer in out.drain(..) {
+        for item in out.drain(..) {
             if flow.is_ok() {
-                flow = self.src.push(buffer);
+                flow = self.send(item);
             }
         }
         *lock(&self.out) = out;
         Some((result, flow))
     }
 
-    fn chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
-        match self.with_engine(|engine, env, out| engine.push(buffer, env, out)) {
-            Some((Ok(()), flow)) => flow,
-            Some((Err(gst::FlowError::Flushing), _)) => Err(gst::FlowError::Flushing),
-            Some((Err(error), _)) => {
-                if error == gst::FlowError::NotNegotiated {
-                    gst::element_imp_error!(self, gst::CoreError::Negotiation, ["no caps yet"]);
+    fn send(&self, item: Item) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let (at, duration) = match item {
+            Item::Buffer(buffer) => return self.src.push(buffer),
+            Item::Gap(at, duration) => (at, duration),
+        };
+        let mut gap = gst::event::Gap::builder(at).duration(duration);
+        if let Some(segment) = self.src.sticky_event::<gst::event::Segment>(0) {
+            gap = gap.seqnum(segment.seqnum());
+        }
+        // Whoever does not want it wants the audio after it all the same.
+        self.src.push_event(gap.build());
+        Ok(gst::FlowSuccess::Ok)
+    }
+
+    /// Runs `begin`, and the engine's steps as long as it has more to do, and pushes what each gives
+    /// before the next.
+    fn work_through(
+        &self,
+        begin: impl FnOnce(&mut Engine, &Context<'_>, &mut Vec<Item>) -> Result<bool, gst::FlowError>,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let mut done = self.with_engine(begin);
+        loop {
+            match done {
+                Some((Ok(true), Ok(_))) => done = self.with_engine(Engine::step),
+                Some((Ok(more), flow)) => {
+                    if more {
+                        self.with_engine(|engine, _, _| engine.leave_rest());
+                    }
+                    return flow;
                 }
-                Err(error)
+                Some((Err(error), _)) => return Err(error),
+                None => return Err(gst::FlowError::Flushing),
             }
-            None => Err(gst::FlowError::Flushing),
         }
     }
 
-    /// Hands on all that waits; false where that failed.
-    fn drain(&self) -> bool {
-        self.with_engine(|engine, env, out| engine.drain(env, out))
-            .is_none_or(|(result, flow)| result.is_ok() && flow.is_ok())
+    fn chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let flow = self.work_through(|engine, env, out| engine.push(buffer, env, out));
+        if flow == Err(gst::FlowError::NotNegotiated) {
+            self.explain_refusal();
+        }
+        flow
+    }
+
+    /// Hands on all that waits.
+    fn drain(&self) {
+        // What downstream or a stop does not take is nobody's any more.
+        let _ = self.work_through(|engine, env, out| engine.drain(env, out));
     }
 
     /// As [`drain`](Self::drain), where no more audio comes that what was announced is about.
@@ -298,36 +348,63 @@ impl PyPipelineNode {
         }
     }
 
-    fn sink_query(&self, query: &mut gst::QueryRef) -> bool {
-        match query.view_mut() {
-            gst::QueryViewMut::Caps(q) if self.own_caps.load(Relaxed) => {
-                let mut caps = self.sink.pad_template_caps();
-                if let Some(filter) = q.filter() {
-                    caps = filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First);
-                }
-                q.set_result(&caps);
-                true
-            }
-            _ => gst::Pad::query_default(&self.sink, Some(&*self.obj()), query),
+    /// Says what was not negotiated, where nobody else knows: caps that the node decides on do not
+    /// come from the source, and a refusal of them shows at the first buffer.
+    fn explain_refusal(&self) {
+        if self.sink.current_caps().is_none() {
+            gst::element_imp_error!(self, gst::CoreError::Negotiation, ["no caps yet"]);
+            return;
+        }
+        let takes = self.src.peer_query_caps(None);
+        let made = self.src.sticky_event::<gst::event::Caps>(0);
+        if let Some(made) = made.filter(|made| !takes.can_intersect(made.caps())) {
+            gst::element_imp_error!(
+                self,
+                gst::CoreError::Negotiation,
+                (
+                    "the node makes {} of its input, and what comes next takes only {takes}: put \
+                     `rustaudioconvert ! rustresample` between them",
+                    made.caps()
+                )
+            );
         }
     }
 
-    fn src_query(&self, query: &mut gst::QueryRef) -> bool {
-        match query.view_mut() {
-            gst::QueryViewMut::Caps(q) if self.own_caps.load(Relaxed) => {
-                let mut caps = self.src.pad_template_caps();
-                if let Some(filter) = q.filter() {
-                    caps = filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First);
-                }
-                q.set_result(&caps);
-                true
-            }
-            gst::QueryViewMut::Latency(q) => {
-                let own = gst::ClockTime::from_nseconds(self.latency.load(Relaxed));
-                pads::answer_latency(q, &self.sink, own)
-            }
-            _ => gst::Pad::query_default(&self.src, Some(&*self.obj()), query),
+    fn sink_query(&self, query: &mut gst::QueryRef) -> bool {
+        if matches!(query.view(), gst::QueryView::Drain(_)) {
+            self.drain();
         }
+        self.query(&self.sink, query)
+    }
+
+    fn src_query(&self, query: &mut gst::QueryRef) -> bool {
+        if let gst::QueryViewMut::Latency(q) = query.view_mut() {
+            let own = gst::ClockTime::from_nseconds(self.latency.load(Relaxed));
+            return pads::answer_latency(q, &self.sink, own);
+        }
+        self.query(&self.src, query)
+    }
+
+    /// Where the node makes other caps of its input, neither side has a say in what the other takes.
+    fn query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+        if self.own_caps.load(Relaxed) {
+            let own = pad.pad_template_caps();
+            match query.view_mut() {
+                gst::QueryViewMut::Caps(q) => {
+                    let first = gst::CapsIntersectMode::First;
+                    let caps = q.filter().map(|f| f.intersect_with_mode(&own, first));
+                    q.set_result(&caps.unwrap_or(own));
+                    return true;
+                }
+                gst::QueryViewMut::AcceptCaps(q) => {
+                    let accepted = q.caps().is_subset(&own);
+                    q.set_result(accepted);
+                    return true;
+                }
+                _ => {}
+            }
+        }
+        gst::Pad::query_default(pad, Some(&*self.obj()), query)
     }
 
     /// Loads the interpreter and the node.
@@ -335,7 +412,8 @@ impl PyPipelineNode {
         let active = self.settings.get();
         let settings = &active.settings;
         let configuration = |text: String| (Failure::new("ConfigurationError", &text), text);
-        let spec = settings.spec().map_err(configuration)?;
+        let loaded = Loaded::of(settings).map_err(configuration)?;
+        let spec = &loaded.spec;
         let callbacks: crate::python::SharedCallbacks = Arc::new(ToElement {
             element: self.obj().downgrade(),
             interrupt: self.interrupt.clone(),
@@ -345,7 +423,7 @@ impl PyPipelineNode {
             Isolation::Process => {
                 let node = Worker::new(
                     settings.python_home.as_deref(),
-                    &spec,
+                    spec,
                     callbacks,
                     self.interrupt.clone(),
                     self.timeout.clone(),
@@ -359,7 +437,7 @@ impl PyPipelineNode {
                 if let Some(text) = runtime.unheeded(settings.python_home.as_deref()) {
                     gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{text}"));
                 }
-                let node = InProcess::new(runtime, &spec, callbacks)
+                let node = InProcess::new(runtime, spec, callbacks)
                     .map_err(|failure| (failure.clone(), failure.to_string()))?;
                 Box::new(node)
             }
@@ -369,7 +447,38 @@ impl PyPipelineNode {
         }
         self.own_caps.store(node.about().has_output_caps, Relaxed);
         *lock(&self.engine) = Some(Box::new(Engine::new(node)));
+        *lock(&self.loaded) = Some(loaded);
         Ok(())
+    }
+
+    /// As [`open`](Self::open); what goes wrong is told.
+    fn load(&self) -> Result<(), gst::StateChangeError> {
+        self.open().map_err(|(failure, text)| {
+            self.metrics.add_error(&text);
+            gst::element_imp_error!(
+                self,
+                gst::LibraryError::Init,
+                ("{text}"),
+                ["{}", failure.traceback]
+            );
+            gst::StateChangeError
+        })
+    }
+
+    /// Loads the node again where in READY it became another one.
+    fn load_if_changed(&self, settings: &Settings) -> Result<(), gst::StateChangeError> {
+        let is_same = Loaded::of(settings).ok() == *lock(&self.loaded);
+        if is_same {
+            return Ok(());
+        }
+        self.unload();
+        self.load()
+    }
+
+    fn unload(&self) {
+        *lock(&self.loaded) = None;
+        let engine = lock(&self.engine).take();
+        drop(engine);
     }
 
     fn stop(&self) {
@@ -426,14 +535,11 @@ impl ObjectSubclass for PyPipelineNode {
             None => gst::Pad::builder(gst::PadDirection::Src).name("src"),
         };
         let sink = sink
-            .chain_function(|pad, parent, buffer| {
+            .chain_function(|_, parent, buffer| {
                 Self::catch_panic_pad_function(
                     parent,
                     || Err(gst::FlowError::Error),
-                    |this| {
-                        let _ = pad;
-                        this.chain(buffer)
-                    },
+                    |this| this.chain(buffer),
                 )
             })
             .event_function(|_, parent, event| {
@@ -457,6 +563,7 @@ impl ObjectSubclass for PyPipelineNode {
             src,
             settings: Live::default(),
             engine: Mutex::default(),
+            loaded: Mutex::default(),
             out: Mutex::default(),
             interrupt: Arc::default(),
             stopping: AtomicBool::new(false),
@@ -533,21 +640,13 @@ impl ElementImpl for PyPipelineNode {
                 crate::logging::refresh();
                 self.stopping.store(false, SeqCst);
                 self.interrupt.clear();
-                self.open().map_err(|(failure, text)| {
-                    self.metrics.add_error(&text);
-                    gst::element_imp_error!(
-                        self,
-                        gst::LibraryError::Init,
-                        ("{text}"),
-                        ["{}", failure.traceback]
-                    );
-                    gst::StateChangeError
-                })?;
+                self.load()?;
             }
             gst::StateChange::ReadyToPaused => {
                 let active = self.settings.get();
                 self.stopping.store(false, SeqCst);
                 self.interrupt.clear();
+                self.load_if_changed(&active.settings)?;
                 self.stats.reset();
                 self.metrics.start();
                 self.latency.store(active.settings.latency(), Relaxed);
@@ -570,8 +669,7 @@ impl ElementImpl for PyPipelineNode {
                 self.metrics.finish(&*self.obj());
             }
             gst::StateChange::ReadyToNull => {
-                let engine = lock(&self.engine).take();
-                drop(engine);
+                self.unload();
             }
             _ => {}
         }

@@ -3,10 +3,18 @@
 //! What a node gave back, as buffers with timestamps.
 
 use crate::elements::support::frames::add_planes;
+use crate::elements::support::metas::copy_metas;
 use crate::elements::support::timeline::{Timeline, frames_to_time};
 use crate::python::{Memory, Returned};
 
 use super::chunker::{Chunk, leap};
+
+/// What goes downstream.
+pub enum Item {
+    Buffer(gst::Buffer),
+    /// Nothing comes for so long, or for nobody knows how long yet.
+    Gap(gst::ClockTime, Option<gst::ClockTime>),
+}
 
 /// Makes buffers of the output format, and says when they are.
 pub struct Outputs {
@@ -22,6 +30,8 @@ pub struct Outputs {
     /// Output since the anchor is where it is by its count, not where its input is.
     counted: bool,
     discont: bool,
+    /// A buffer has gone out since the last flush, so that whatever prerolls has done so.
+    heard: bool,
 }
 
 impl Outputs {
@@ -34,6 +44,7 @@ impl Outputs {
             given: None,
             counted: false,
             discont: false,
+            heard: false,
         }
     }
 
@@ -51,6 +62,32 @@ impl Outputs {
     pub fn break_off(&mut self) {
         self.anchor_anew();
         self.discont = true;
+    }
+
+    /// Forgets what went out.
+    pub fn flush(&mut self) {
+        self.break_off();
+        self.heard = false;
+    }
+
+    /// The time from which on output will be, where none has gone out yet: sinks that wait for the first
+    /// of it, with all that stands beside them, need not. Later ones would have to be taken for the end
+    /// of what is there, by resamplers and encoders.
+    pub fn awaited(&self, waiting: Option<gst::ClockTime>) -> Option<Item> {
+        if self.heard {
+            return None;
+        }
+        let at = self.timeline.and_then(|timeline| timeline.position());
+        at.or(waiting).map(|at| Item::Gap(at, None))
+    }
+
+    /// Nothing stands for `chunk`.
+    pub fn leave_out(&mut self, chunk: &Chunk, out: &mut Vec<Item>) {
+        self.break_off();
+        if let Some(pts) = chunk.buffer.pts() {
+            let duration = frames_to_time(chunk.frames, self.input.rate());
+            out.push(Item::Gap(pts, Some(duration)));
+        }
     }
 
     /// Input of so many frames goes out in the place of output.
@@ -92,6 +129,7 @@ impl Outputs {
 
     /// Marks what goes out after something was left out.
     fn mark(&mut self, buffer: &mut gst::Buffer) {
+        self.heard = true;
         if std::mem::take(&mut self.discont) {
             buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);
         }
@@ -105,7 +143,7 @@ impl Outputs {
         frames: u64,
         discont: bool,
         returned: Vec<Returned>,
-        out: &mut Vec<gst::Buffer>,
+        out: &mut Vec<Item>,
     ) {
         let (rate_in, rate_out) = (self.input.rate(), self.output.rate());
         let total: u64 = returned.iter().map(|r| r.frames as u64).sum();
@@ -141,13 +179,13 @@ impl Outputs {
             // Fails only where the buffer is too small, which planes of `frames` rule out.
             let _ = add_planes(b, &self.output, part.frames);
             self.mark(&mut buffer);
-            out.push(buffer);
+            out.push(Item::Buffer(buffer));
         }
         self.timeline = Some(timeline);
     }
 
     /// Silence in the place of `chunk`.
-    pub fn silence(&mut self, chunk: &Chunk, out: &mut Vec<gst::Buffer>) {
+    pub fn silence(&mut self, chunk: &Chunk, out: &mut Vec<Item>) {
         self.anchor_anew();
         self.anchor_input(chunk.buffer.pts(), chunk.frames);
         let frames = u128::from(chunk.frames) * u128::from(self.output.rate())
@@ -169,7 +207,8 @@ impl Outputs {
             b.set_flags(gst::BufferFlags::DISCONT);
         }
         let _ = add_planes(b, &self.output, frames);
+        copy_metas(&chunk.buffer, b);
         self.mark(&mut buffer);
-        out.push(buffer);
+        out.push(Item::Buffer(buffer));
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod format;
 pub mod frames;
+pub mod metas;
 pub mod metrics;
 pub mod pads;
 pub mod properties;

@@ -9,7 +9,9 @@ use super::report::fail;
 use super::state::{Context, Engine};
 use crate::elements::pypipelinenode::chunker::Chunk;
 use crate::elements::pypipelinenode::messages::{Circumstances, StreamPosition};
+use crate::elements::pypipelinenode::output::Item;
 use crate::elements::pypipelinenode::settings::OnFailure;
+use crate::elements::support::metas::{copy_metas, metas_of};
 use crate::elements::support::metrics::span;
 use crate::metrics::Status;
 use crate::python::abi::Moment;
@@ -53,11 +55,12 @@ impl Engine {
         &mut self,
         mut work: Admitted,
         env: &Context<'_>,
-        out: &mut Vec<gst::Buffer>,
+        out: &mut Vec<Item>,
     ) -> Result<(), gst::FlowError> {
         let rate = self.stream.as_ref().map_or(1, |s| s.info.rate());
         let span = span(&work.chunk.buffer, work.chunk.frames, rate);
         let buffer = std::mem::replace(&mut work.chunk.buffer, gst::Buffer::new());
+        let metas = metas_of(&buffer);
         let before = self.breaker.state();
         let stopwatch = env.metrics.begin();
         // Should this call fail for good, the node holds what it got before.
@@ -72,7 +75,7 @@ impl Engine {
                 self.break_off_if_lost();
                 self.breaker.succeeded();
                 self.tell_breaker(before, &work.position, env);
-                self.deliver(product, &work, env, out)
+                self.deliver(product, &work, metas, env, out)
             }
             End::Failed(audio) => {
                 self.break_off_if_lost();
@@ -110,8 +113,9 @@ impl Engine {
         &mut self,
         product: Product,
         work: &Admitted,
+        metas: Option<gst::Buffer>,
         env: &Context<'_>,
-        out: &mut Vec<gst::Buffer>,
+        out: &mut Vec<Item>,
     ) -> Result<(), gst::FlowError> {
         let Some(stream) = &mut self.stream else {
             return Err(gst::FlowError::NotNegotiated);
@@ -122,7 +126,14 @@ impl Engine {
                 let pts = gst::ClockTime::try_from(work.position.timestamp).ok();
                 let discont = work.has(gst::BufferFlags::DISCONT);
                 let frames = work.chunk.frames;
+                // Of an array as long as the input it is known what of the input it stands for.
+                let stands_for_all = matches!(&returned[..], [one] if one.frames as u64 == frames);
                 stream.outputs.buffers(pts, frames, discont, returned, out);
+                if let (Some(metas), true, Some(Item::Buffer(buffer))) =
+                    (metas, stands_for_all, out.last_mut())
+                {
+                    copy_metas(&metas, buffer.make_mut());
+                }
                 return Ok(());
             }
             Product::InPlace(_) | Product::Kept(_) if !stream.outputs.is_same() => {
@@ -146,7 +157,7 @@ impl Engine {
             buffer.make_mut().unset_flags(gst::BufferFlags::GAP);
         }
         stream.outputs.pass(&mut buffer, work.chunk.frames);
-        out.push(buffer);
+        out.push(Item::Buffer(buffer));
         Ok(())
     }
 

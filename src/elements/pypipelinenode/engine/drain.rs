@@ -8,6 +8,7 @@ use super::format::abi_segment;
 use super::report::fail;
 use super::state::{Context, Engine};
 use crate::elements::pypipelinenode::messages::{Circumstances, StreamPosition};
+use crate::elements::pypipelinenode::output::Item;
 use crate::elements::pypipelinenode::settings::OnFailure;
 use crate::python::abi::{Moment, NO_TIME};
 use crate::resilience::{Attempts, BreakerState, Next};
@@ -66,7 +67,7 @@ impl Engine {
     pub(super) fn drain_node(
         &mut self,
         env: &Context<'_>,
-        out: &mut Vec<gst::Buffer>,
+        out: &mut Vec<Item>,
     ) -> Result<(), gst::FlowError> {
         let Some(position) = self.take_end() else {
             return Ok(());
@@ -84,7 +85,7 @@ impl Engine {
         &mut self,
         position: &StreamPosition,
         env: &Context<'_>,
-        out: &mut Vec<gst::Buffer>,
+        out: &mut Vec<Item>,
         busy: &mut u64,
     ) -> Result<(), gst::FlowError> {
         let mut attempts = Attempts::begin(env.settings.retry_policy(), Instant::now());

@@ -12,7 +12,7 @@ use super::report::fail;
 use super::state::{Context, Engine, Stream, stamp};
 use crate::elements::pypipelinenode::chunker::{Chunk, Chunker};
 use crate::elements::pypipelinenode::messages::StreamPosition;
-use crate::elements::pypipelinenode::output::Outputs;
+use crate::elements::pypipelinenode::output::{Item, Outputs};
 use crate::elements::pypipelinenode::settings::Chunk as Cutting;
 use crate::elements::support::frames::AudioBuffer;
 use crate::elements::support::metrics::span;
@@ -74,6 +74,7 @@ impl Engine {
             info: info.clone(),
             asked: env.settings.chunk != Cutting::Utterance,
             said_partial: false,
+            said_long: false,
         });
         Ok(output)
     }
@@ -140,18 +141,20 @@ impl Engine {
     pub fn flush(&mut self, env: &Context<'_>) {
         if let Some(stream) = &mut self.stream {
             stream.chunker.flush();
-            stream.outputs.break_off();
+            stream.outputs.flush();
         }
+        self.leave_rest();
         self.empty_node(env);
     }
 
-    /// Takes a buffer; `out` gets what is to be pushed.
+    /// Takes a buffer, and works on the first chunk that it completes; `out` gets what is to be pushed.
+    /// Whether [`step`](Self::step) has more to do.
     pub fn push(
         &mut self,
         buffer: gst::Buffer,
         env: &Context<'_>,
-        out: &mut Vec<gst::Buffer>,
-    ) -> Result<(), gst::FlowError> {
+        out: &mut Vec<Item>,
+    ) -> Result<bool, gst::FlowError> {
         if self.unfit {
             return Err(gst::FlowError::Flushing);
         }
@@ -163,54 +166,72 @@ impl Engine {
         self.look_for_rustvad(env);
         let stream = self.stream.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
         stream.tell_partial(&input, env);
-        let mut chunks = std::mem::take(&mut self.chunks);
-        let cut = stream.chunker.push(input, &mut chunks).map_err(|failure| {
+        if let Err(failure) = stream.chunker.push(input, &mut self.chunks) {
+            self.leave_rest();
             fail(env, &failure);
-            gst::FlowError::Error
-        });
-        self.finish(cut, chunks, env, out)
+            return Err(gst::FlowError::Error);
+        }
+        stream.tell_long(env);
+        self.step(env, out)
     }
 
-    /// Lets the node have all that waits, and give all that it holds.
+    /// Cuts off all that waits, for the node to have it, and then to give all that it holds; whether
+    /// [`step`](Self::step) has more to do.
     pub fn drain(
         &mut self,
         env: &Context<'_>,
-        out: &mut Vec<gst::Buffer>,
-    ) -> Result<(), gst::FlowError> {
+        out: &mut Vec<Item>,
+    ) -> Result<bool, gst::FlowError> {
         let Some(stream) = &mut self.stream else {
-            return Ok(());
+            return Ok(false);
         };
-        let mut chunks = std::mem::take(&mut self.chunks);
-        stream.chunker.drain(&mut chunks);
-        self.finish(Ok(()), chunks, env, out)?;
-        self.drain_node(env, out)
+        stream.chunker.drain(&mut self.chunks);
+        self.draining = true;
+        self.step(env, out)
     }
 
-    fn finish(
-        &mut self,
-        cut: Result<(), gst::FlowError>,
-        mut chunks: Vec<Chunk>,
-        env: &Context<'_>,
-        out: &mut Vec<gst::Buffer>,
-    ) -> Result<(), gst::FlowError> {
-        let mut result = cut;
-        for chunk in chunks.drain(..) {
-            if result.is_ok() {
-                result = self.chunk(chunk, env, out);
-            }
+    /// Works on one of the chunks that were cut, or drains the node after the last; whether there is
+    /// more to do. What `out` gets is to be pushed before that: a buffer may hold an hour of them.
+    pub fn step(&mut self, env: &Context<'_>, out: &mut Vec<Item>) -> Result<bool, gst::FlowError> {
+        let result = self.next(env, out);
+        if result.is_err() {
+            self.leave_rest();
         }
-        self.chunks = chunks;
         let waiting = self.stream.as_ref().map_or(0, |s| s.chunker.memory());
         let held = waiting + self.snapshot.capacity();
         env.metrics.set_memory(held as u64 + self.node.memory());
-        result
+        let more = self.draining || !self.chunks.is_empty();
+        if !more
+            && out.is_empty()
+            && let Some(stream) = &self.stream
+        {
+            out.extend(stream.outputs.awaited(stream.chunker.position()));
+        }
+        result.map(|()| more)
+    }
+
+    fn next(&mut self, env: &Context<'_>, out: &mut Vec<Item>) -> Result<(), gst::FlowError> {
+        if env.interrupt.is_raised() {
+            return Err(gst::FlowError::Flushing);
+        }
+        match self.chunks.pop_front() {
+            Some(chunk) => self.chunk(chunk, env, out),
+            None if std::mem::take(&mut self.draining) => self.drain_node(env, out),
+            None => Ok(()),
+        }
+    }
+
+    /// Nobody wants what is still to be worked on.
+    pub fn leave_rest(&mut self) {
+        self.chunks.clear();
+        self.draining = false;
     }
 
     fn chunk(
         &mut self,
         chunk: Chunk,
         env: &Context<'_>,
-        out: &mut Vec<gst::Buffer>,
+        out: &mut Vec<Item>,
     ) -> Result<(), gst::FlowError> {
         // What it holds comes before what goes past it, and before a break at its own time.
         let outputs = self.stream.as_ref().map(|s| &s.outputs);
@@ -237,7 +258,7 @@ impl Engine {
             if stream.outputs.is_same() {
                 let mut buffer = chunk.buffer;
                 stream.outputs.pass(&mut buffer, chunk.frames);
-                out.push(buffer);
+                out.push(Item::Buffer(buffer));
             } else {
                 stream.outputs.silence(&chunk, out);
             }
@@ -278,7 +299,7 @@ impl Engine {
         &mut self,
         input: &AudioBuffer,
         env: &Context<'_>,
-        out: &mut Vec<gst::Buffer>,
+        out: &mut Vec<Item>,
     ) -> Result<(), gst::FlowError> {
         let Some(file) = self.node.about().file.clone() else {
             return Ok(());

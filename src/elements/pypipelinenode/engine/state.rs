@@ -2,11 +2,12 @@
 
 //! A node, and the stream through it.
 
+use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
 use crate::elements::pypipelinenode::chunker::{Chunk, Chunker};
 use crate::elements::pypipelinenode::messages::StreamPosition;
-use crate::elements::pypipelinenode::output::Outputs;
+use crate::elements::pypipelinenode::output::{Item, Outputs};
 use crate::elements::pypipelinenode::settings::{OnFailure, Settings};
 use crate::elements::pypipelinenode::stats::Stats;
 use crate::elements::support::frames::AudioBuffer;
@@ -35,6 +36,8 @@ pub(super) struct Stream {
     pub(super) asked: bool,
     /// That a buffer holds half a frame was said.
     pub(super) said_partial: bool,
+    /// That an utterance fills the memory was said.
+    pub(super) said_long: bool,
 }
 
 impl Stream {
@@ -50,7 +53,29 @@ impl Stream {
             );
         }
     }
+
+    /// Says of the first utterance without end that it waits in memory for it.
+    pub(super) fn tell_long(&mut self, env: &Context<'_>) {
+        let frames = self.chunker.unlimited();
+        let length = frames_to_time(frames, self.info.rate());
+        if length < LONG || std::mem::replace(&mut self.said_long, true) {
+            return;
+        }
+        let size = frames.saturating_mul(u64::from(self.info.bpf())) >> 20;
+        gst::element_warning!(
+            env.element,
+            gst::ResourceError::NoSpaceLeft,
+            (
+                "an utterance of {} s ({size} MiB) waits for its end, and nothing limits it: set \
+                 chunk-duration here, or max-speech of rustvad",
+                length.seconds()
+            )
+        );
+    }
 }
+
+/// Length of an utterance that is told of where nothing limits it.
+const LONG: gst::ClockTime = gst::ClockTime::from_seconds(60);
 
 /// State of a file, to see that it changed.
 pub(super) type Stamp = (Option<SystemTime>, u64);
@@ -68,7 +93,10 @@ pub struct Engine {
     pub(super) segment: gst::FormattedSegment<gst::ClockTime>,
     /// Input of the current call, as it came.
     pub(super) snapshot: Vec<u8>,
-    pub(super) chunks: Vec<Chunk>,
+    /// What was cut, and is still to be worked on.
+    pub(super) chunks: VecDeque<Chunk>,
+    /// After that the node is to give what it holds.
+    pub(super) draining: bool,
     pub(super) file: Option<Stamp>,
     /// Where the audio ends that the node got since it was last drained.
     pub(super) end: Option<StreamPosition>,
@@ -89,7 +117,8 @@ impl Engine {
             stream: None,
             segment: gst::FormattedSegment::new(),
             snapshot: Vec::new(),
-            chunks: Vec::new(),
+            chunks: VecDeque::new(),
+            draining: false,
             file,
             end: None,
             unfit: false,
@@ -107,6 +136,7 @@ impl Engine {
         self.stream = None;
         self.segment = gst::FormattedSegment::new();
         self.end = None;
+        self.leave_rest();
         (self.unfit, self.warned, self.unheard) = (false, false, false);
     }
 
@@ -149,7 +179,7 @@ impl Engine {
         &mut self,
         chunk: Chunk,
         env: &Context<'_>,
-        out: &mut Vec<gst::Buffer>,
+        out: &mut Vec<Item>,
     ) -> Result<(), gst::FlowError> {
         let Some(stream) = &mut self.stream else {
             return Err(gst::FlowError::NotNegotiated);
@@ -157,12 +187,12 @@ impl Engine {
         match env.settings.on_failure {
             OnFailure::Drop => {
                 env.metrics.add_dropped(1);
-                stream.outputs.break_off();
+                stream.outputs.leave_out(&chunk, out);
             }
             OnFailure::Pass if stream.outputs.is_same() => {
                 let mut buffer = chunk.buffer;
                 stream.outputs.pass(&mut buffer, chunk.frames);
-                out.push(buffer);
+                out.push(Item::Buffer(buffer));
             }
             // Audio of other caps cannot pass.
             OnFailure::Pass | OnFailure::Silence | OnFailure::Error => {
