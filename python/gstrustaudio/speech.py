@@ -91,7 +91,8 @@ def _time(name: str, value: float, unit: float) -> float:
     """``value`` in seconds."""
     if not value >= 0:
         raise ValueError(f"{name}: expected 0 or more, got {value!r}")
-    return value * unit
+    # A whole number may be beyond all floats.
+    return value * unit if value < 1e300 else math.inf
 
 
 def probabilities(
@@ -115,7 +116,7 @@ def probabilities(
     look_ahead_ms : {0, 30, 60, 100}, optional
         How much audio after a frame its probability hears; ``spectral`` has no 60. By default 100, the truest.
     energy_threshold : float
-        For ``energy``, in dBFS: the probability is 1 at or above it, else 0.
+        For ``energy``, in dBFS, from -120 to 0: the probability is 1 at or above it, else 0.
 
     Returns
     -------
@@ -271,13 +272,13 @@ class SpeechDetector:
     threshold, neg_threshold : float
         Speech at or above the one, silence below the other; by default 0.15 less.
     min_speech_duration_ms, min_silence_duration_ms : float
-        Speech that makes a segment start, and silence that makes it end; in steps of 10 ms.
+        Speech that makes a segment start, and silence that makes it end, up to 60000; in steps of 10 ms.
     speech_pad_ms : float
-        What segments are extended by on both sides.
+        What segments are extended by on both sides, up to 60000.
     max_speech_duration_s : float
         Longer segments are cut there, into ones that touch.
     energy_threshold : float
-        For ``energy``, in dBFS.
+        For ``energy``, in dBFS, from -120 to 0.
 
     Notes
     -----
@@ -317,10 +318,10 @@ class SpeechDetector:
         self.rate = rate
         self.channels = channels
         times = (
-            _ns("min_speech_duration_ms", min_speech_duration_ms, 1e-3),
-            _ns("min_silence_duration_ms", min_silence_duration_ms, 1e-3),
-            _ns("speech_pad_ms", speech_pad_ms, 1e-3),
-            _ns("max_speech_duration_s", max_speech_duration_s, 1.0),
+            _rule("min_speech_duration_ms", min_speech_duration_ms),
+            _rule("min_silence_duration_ms", min_silence_duration_ms),
+            _rule("speech_pad_ms", speech_pad_ms),
+            _longest("max_speech_duration_s", max_speech_duration_s),
         )
         self._native = _native.Detector(
             rate, channels, _choice(detector, look_ahead_ms, 30, energy_threshold),
@@ -388,7 +389,18 @@ class SpeechDetector:
 _chunk = cast("Callable[..., SpeechChunk]", tuple.__new__)
 
 
-def _ns(name: str, value: float, unit: float) -> int:
-    """``value`` in ns; the largest is none."""
-    seconds = _time(name, value, unit)
-    return 2**64 - 1 if seconds > 1e10 else round(seconds * 1e9)
+#: Longest time in ms that a rule of a stream takes, as the element's: what it asks for is held in memory.
+_LONGEST_RULE = 60_000
+
+
+def _rule(name: str, ms: float) -> int:
+    """``ms`` in ns."""
+    if not 0 <= ms <= _LONGEST_RULE:
+        raise ValueError(f"{name}: expected 0 to {_LONGEST_RULE} ms, got {ms!r}")
+    return round(ms * 1e6)
+
+
+def _longest(name: str, seconds: float) -> int:
+    """``seconds`` in ns; the largest is none."""
+    given = _time(name, seconds, 1.0)
+    return 2**64 - 1 if given > 1e10 else round(given * 1e9)

@@ -10,6 +10,7 @@ use numpy::{PY_ARRAY_API, PyArrayDescr, PyArrayDescrMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use rustaudio_dsp::convert::{Endianness, SampleFormat, SampleKind};
 
 /// An array of samples, and what is known of its memory.
@@ -229,6 +230,10 @@ fn is_array(object: &Bound<'_, PyAny>) -> bool {
 fn as_array<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
     let numpy = py.import(intern!(py, "numpy"))?;
+    if object.is_instance_of::<PyBytes>() {
+        // As of other buffers; `asarray` would take them for text.
+        return numpy.call_method1(intern!(py, "frombuffer"), (object, intern!(py, "uint8")));
+    }
     let way = if object.hasattr(intern!(py, "__dlpack__"))? {
         intern!(py, "from_dlpack")
     } else {

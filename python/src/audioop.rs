@@ -3,7 +3,7 @@
 //! What Python's module `audioop` did until 3.12, to the last bit.
 
 use pyo3::create_exception;
-use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyException, PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyTuple};
@@ -411,11 +411,38 @@ fn parse(state: &Bound<'_, PyAny>, channels: usize) -> PyResult<State> {
             crate::array::type_name(state)
         )));
     };
-    tuple
-        .extract::<State>()
-        .ok()
-        .filter(|(_, samples)| samples.len() == channels)
-        .ok_or_else(|| PyValueError::new_err("ratecv(): illegal state argument"))
+    let illegal = || PyTypeError::new_err("ratecv(): illegal state argument");
+    let (phase, samples) = pair(tuple).ok_or_else(illegal)?;
+    let phase = int(&phase)?;
+    let samples = samples.cast::<PyTuple>().map_err(|_| illegal())?;
+    if samples.len() != channels {
+        return Err(AudioopError::new_err("illegal state argument"));
+    }
+    let last = |sample: Bound<'_, PyAny>| {
+        let two = sample.cast::<PyTuple>().ok().and_then(pair);
+        let (previous, current) = two.ok_or_else(illegal)?;
+        Ok((int(&previous)?, int(&current)?))
+    };
+    Ok((phase, samples.iter().map(last).collect::<PyResult<_>>()?))
+}
+
+/// Both items of a tuple that has two.
+fn pair<'py>(tuple: &Bound<'py, PyTuple>) -> Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    match tuple.len() {
+        2 => Some((tuple.get_item(0).ok()?, tuple.get_item(1).ok()?)),
+        _ => None,
+    }
+}
+
+/// A C int, with the errors of one.
+fn int(value: &Bound<'_, PyAny>) -> PyResult<i32> {
+    let long: i64 = value.extract()?;
+    i32::try_from(long).map_err(|_| {
+        PyOverflowError::new_err(match long < 0 {
+            true => "signed integer is less than minimum",
+            false => "signed integer is greater than maximum",
+        })
+    })
 }
 
 fn gcd(mut a: i32, mut b: i32) -> i32 {

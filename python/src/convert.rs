@@ -10,6 +10,7 @@ use rustaudio_dsp::convert::{
 use rustaudio_dsp::{Frames, Layout};
 
 use crate::array::{Array, dtype_name, format_named, tuple};
+use crate::patience::Patience;
 use crate::rates::one_of;
 use crate::signal::{Signal, too_many};
 use crate::whole;
@@ -61,7 +62,7 @@ fn nothing<'py>(
     mix_matrix: Option<&Bound<'py, PyAny>>,
     dither: Option<&str>,
     noise_shaping: Option<&str>,
-    axis: isize,
+    #[pyo3(from_py_with = whole::axis)] axis: isize,
     planar: Option<bool>,
     format: Option<&str>,
     #[pyo3(from_py_with = whole::rate)] rate: u32,
@@ -152,7 +153,7 @@ fn convert<'py>(
     mix_matrix: Option<&Bound<'py, PyAny>>,
     dither: Option<&str>,
     noise_shaping: Option<&str>,
-    axis: isize,
+    #[pyo3(from_py_with = whole::axis)] axis: isize,
     planar: Option<bool>,
     format: Option<&str>,
     #[pyo3(from_py_with = whole::rate)] rate: u32,
@@ -194,8 +195,7 @@ fn convert<'py>(
         layout: layout(planar),
     };
     let (input, output) = (x.memory(), y.memory_mut());
-    py.detach(|| from.convert(to, &matrix, quantisation, seed, input, output))
-        .map_err(PyValueError::new_err)?;
+    py.detach(|| from.convert(to, &matrix, quantisation, seed, input, output))?;
     Ok(y.into_object())
 }
 
@@ -298,7 +298,7 @@ impl Audio {
         Ok(shape)
     }
 
-    /// Converts all of it to `output`.
+    /// Converts all of it to `output`, piece by piece. The error may be what a signal's handler raised.
     fn convert(
         &self,
         to: Side,
@@ -307,35 +307,65 @@ impl Audio {
         seed: u64,
         input: &[u8],
         output: &mut [u8],
-    ) -> Result<(), String> {
+    ) -> PyResult<()> {
         if self.frames * self.channels * to.channels == 0 {
             return Ok(());
         }
-        let side = Side {
+        let from = Side {
             format: self.format,
             channels: self.channels,
             layout: layout(self.planar),
         };
-        let mut copy = Vec::new();
-        let mut offsets = Vec::new();
+        let (mut copy, mut patience) = (Vec::new(), Patience::default());
         let frames = self.signal();
+        let in_place = self.shape.len() == 2 && self.planar && frames.is_planar();
         let data = if self.is_contiguous() {
-            &input[self.first..][..self.frames * side.frame_size()]
-        } else if self.shape.len() == 2 && self.planar && frames.is_planar() {
-            offsets = (0..self.channels).map(|c| frames.at(0, c)).collect();
+            &input[self.first..][..self.frames * from.frame_size()]
+        } else if in_place {
             input
         } else {
-            self.copy(input, &mut copy);
+            self.copy(input, &mut copy, &mut patience)?;
             &copy
         };
-        let source = match self.planar {
-            true => Frames::planar(data, &offsets, self.frames),
-            false => Frames::interleaved(data, self.frames),
+        let plane = |c| match in_place && !self.is_contiguous() {
+            true => frames.at(0, c),
+            false => c * self.frames * self.format.size(),
         };
-        Converter::new(side, to, matrix, quantisation, seed)
-            .map_err(|e| e.to_string())?
-            .convert(source, output)
-            .map_err(|e| e.to_string())
+        let planes: Vec<_> = match self.planar {
+            true => (0..self.channels).map(plane).collect(),
+            false => Vec::new(),
+        };
+        let made = |from, to, matrix: &Matrix| {
+            Converter::new(from, to, matrix, quantisation, seed).map_err(refused)
+        };
+        let pieces = Pieces {
+            data,
+            planes: &planes,
+            frames: self.frames,
+        };
+        // What the crate does in the order of memory, which noise is drawn in.
+        let by_plane = from.is_planar()
+            && to.is_planar()
+            && matrix.is_identity()
+            && quantisation.shaping == NoiseShaping::None
+            && quantisation.dither != Dither::TpdfHf;
+        if by_plane {
+            let (from, to) = (mono(from), mono(to));
+            let mut converter = made(from, to, &Matrix::identity(1, 1))?;
+            let plane = self.frames * to.frame_size();
+            for (at, output) in planes.iter().zip(output.chunks_exact_mut(plane)) {
+                let data = &data[*at..][..self.frames * from.frame_size()];
+                let pieces = Pieces {
+                    data,
+                    planes: &[],
+                    frames: self.frames,
+                };
+                pieces.convert(&mut converter, (from, to), output, &mut patience)?;
+            }
+            return Ok(());
+        }
+        let mut converter = made(from, to, matrix)?;
+        pieces.convert(&mut converter, (from, to), output, &mut patience)
     }
 
     fn is_contiguous(&self) -> bool {
@@ -367,10 +397,12 @@ impl Audio {
     }
 
     /// All samples side by side, in the order of the array.
-    fn copy(&self, input: &[u8], to: &mut Vec<u8>) {
-        let (outer, inner) = self.shape.split_at(self.shape.len().saturating_sub(2));
+    fn copy(&self, input: &[u8], to: &mut Vec<u8>, patience: &mut Patience) -> PyResult<()> {
+        // The last two axes, of which the last runs fastest; that alone where it is long.
+        let long = self.shape.last().is_some_and(|n| *n > Patience::frames(1));
+        let inner = if long { 1 } else { 2 };
+        let (outer, inner) = self.shape.split_at(self.shape.len().saturating_sub(inner));
         let (steps, strides) = self.strides.split_at(outer.len());
-        // The last two axes, of which the last runs fastest.
         let part = Signal {
             first: self.first,
             frames: inner[0],
@@ -379,20 +411,98 @@ impl Audio {
             channel_stride: strides.get(1).copied().unwrap_or(0),
             size: self.format.size(),
         };
-        if outer.is_empty() {
-            return part.gather(input, 0..part.frames, to);
-        }
-        let mut samples = Vec::new();
-        for mut index in 0..outer.iter().product() {
+        let parts = outer.iter().product::<usize>();
+        to.resize(parts * part.frames * part.channels * part.size, 0);
+        let piece = Patience::frames(part.channels);
+        let mut rest = &mut to[..];
+        for mut index in 0..parts {
             let mut first = part.first;
             for (length, step) in outer.iter().zip(steps).rev() {
                 first = first.wrapping_add_signed((index % length) as isize * step);
                 index /= length;
             }
-            Signal { first, ..part }.gather(input, 0..part.frames, &mut samples);
-            to.extend_from_slice(&samples);
+            for from in (0..part.frames).step_by(piece) {
+                let range = from..part.frames.min(from + piece);
+                let count = range.len() * part.channels;
+                let samples = rest.split_off_mut(..count * part.size).unwrap_or_default();
+                Signal { first, ..part }.gather_into(input, range, samples);
+                patience.spend(count)?;
+            }
         }
+        Ok(())
     }
+}
+
+/// Samples that are converted a piece at a time. A piece is whole blocks of the crate's, so that noise is the same as
+/// in one.
+struct Pieces<'a> {
+    data: &'a [u8],
+    /// Where its planes begin; none if it is interleaved.
+    planes: &'a [usize],
+    frames: usize,
+}
+
+impl Pieces<'_> {
+    fn convert(
+        &self,
+        converter: &mut Converter,
+        (from, to): (Side, Side),
+        output: &mut [u8],
+        patience: &mut Patience,
+    ) -> PyResult<()> {
+        let (size, frame) = (to.format.size(), to.frame_size());
+        let usual = Patience::frames(from.channels);
+        // Planes of a piece lie apart, and come there by way of memory that is at hand, which takes a tenth longer: only
+        // where all at once would be too long.
+        let apart = to.is_planar() && self.frames > IN_ONE * usual;
+        let piece = match apart {
+            true => APART.div_ceil(to.channels).next_multiple_of(1024),
+            false if to.is_planar() => self.frames,
+            false => usual,
+        };
+        let (mut planes, mut made) = (Vec::new(), Vec::new());
+        for start in (0..self.frames).step_by(piece) {
+            let count = piece.min(self.frames - start);
+            let source = if self.planes.is_empty() {
+                Frames::interleaved(&self.data[start * from.frame_size()..], count)
+            } else {
+                planes.clear();
+                planes.extend(self.planes.iter().map(|at| at + start * from.format.size()));
+                Frames::planar(self.data, &planes, count)
+            };
+            if apart {
+                made.resize(count * frame, 0);
+                converter.convert(source, &mut made).map_err(refused)?;
+                let whole = output.chunks_exact_mut(self.frames * size);
+                for (to, from) in whole.zip(made.chunks_exact(count * size)) {
+                    to[start * size..][..from.len()].copy_from_slice(from);
+                }
+            } else {
+                let to = &mut output[start * frame..][..count * frame];
+                converter.convert(source, to).map_err(refused)?;
+            }
+            patience.spend(count * from.channels)?;
+        }
+        Ok(())
+    }
+}
+
+/// Pieces that are converted in one where their planes would lie apart: up to half a second.
+const IN_ONE: usize = 8;
+
+/// Samples of a piece whose planes lie apart: they stay in the cache.
+const APART: usize = 1 << 15;
+
+/// One channel of `side`.
+fn mono(side: Side) -> Side {
+    Side {
+        channels: 1,
+        ..side
+    }
+}
+
+fn refused(e: impl std::fmt::Display) -> PyErr {
+    PyValueError::new_err(e.to_string())
 }
 
 /// What becomes of bits that are lost, as a caller asked for it.

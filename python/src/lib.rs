@@ -11,6 +11,7 @@ mod convert;
 mod idle;
 mod line;
 mod owned;
+mod patience;
 mod rates;
 mod resample;
 mod resilience;

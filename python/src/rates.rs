@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use rustaudio_dsp::resample::{CORRECTIONS, EngineChoice, MAX_QUALITY, ResampleError, Spec};
 
 use crate::array::type_name;
+use crate::whole::{overflows, shown};
 
 /// libsoxr's names, and the lowest quality here whose pass band and stop band are as good; for `VHQ`,
 /// whose stop band is beyond 32-bit samples, the highest there is.
@@ -124,20 +125,23 @@ fn quality(quality: Option<&Bound<'_, PyAny>>) -> PyResult<u8> {
             ))
         });
     }
-    let number: i64 = quality.extract().map_err(|_| {
-        PyTypeError::new_err(format!(
-            "quality: expected a str or an int, got {}",
-            type_name(quality)
+    let told = || {
+        PyValueError::new_err(format!(
+            "quality: expected a number from 0 to {MAX_QUALITY}, got {}",
+            shown(quality)
         ))
-    })?;
-    u8::try_from(number)
-        .ok()
-        .filter(|n| *n <= MAX_QUALITY)
-        .ok_or_else(|| {
-            PyValueError::new_err(format!(
-                "quality: expected a number from 0 to {MAX_QUALITY}, got {number}"
-            ))
-        })
+    };
+    let number: i64 = quality
+        .extract()
+        .map_err(|e| match overflows(quality, &e) {
+            true => told(),
+            false => PyTypeError::new_err(format!(
+                "quality: expected a str or an int, got {}",
+                type_name(quality)
+            )),
+        })?;
+    let known = u8::try_from(number).ok().filter(|n| *n <= MAX_QUALITY);
+    known.ok_or_else(told)
 }
 
 pub fn error(error: ResampleError) -> PyErr {

@@ -8,12 +8,13 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use rustaudio_dsp::convert::{SampleFormat, SampleKind};
-use rustaudio_dsp::resample::{ResampleError, Spec, Stream};
+use rustaudio_dsp::resample::{Spec, Stream};
 use rustaudio_dsp::{Frames, Layout, Outside};
 
 use crate::array::{Array, dtype_name, native, tuple};
 use crate::idle;
 use crate::owned::owned;
+use crate::patience::Patience;
 use crate::rates::{Wanted, correction, error, output_frames};
 use crate::running::{Running, end};
 use crate::signal::{Signal, axis, signals, too_many};
@@ -86,13 +87,13 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 fn resample<'py>(
     py: Python<'py>,
     x: &Bound<'py, PyAny>,
-    in_rate: f64,
-    out_rate: f64,
+    #[pyo3(from_py_with = whole::in_rate)] in_rate: f64,
+    #[pyo3(from_py_with = whole::out_rate)] out_rate: f64,
     quality: Option<&Bound<'py, PyAny>>,
-    axis: isize,
+    #[pyo3(from_py_with = whole::axis)] axis: isize,
     out: Option<&Bound<'py, PyAny>>,
     engine: &str,
-    rate_correction: f64,
+    #[pyo3(from_py_with = whole::rate_correction)] rate_correction: f64,
 ) -> PyResult<Bound<'py, PyAny>> {
     let x = Array::input(x, "x")?.native()?;
     check_format(x.format())?;
@@ -125,8 +126,7 @@ fn resample<'py>(
     }
     let work = (signals(&x, axis), signals(&y, axis));
     let (format, input, output) = (x.format(), x.memory(), y.memory_mut());
-    py.detach(|| convert_all(&spec, format, work, input, output))
-        .map_err(error)?;
+    py.detach(|| convert_all(&spec, format, work, input, output))?;
     Ok(y.into_object())
 }
 
@@ -151,12 +151,20 @@ fn convert_all(
     (from, to): (Vec<Signal>, Vec<Signal>),
     input: &[u8],
     output: &mut [u8],
-) -> Result<(), ResampleError> {
-    let mut stream = idle::take(spec, format, Layout::Interleaved)?;
+) -> PyResult<()> {
+    let mut stream = idle::take(spec, format, Layout::Interleaved).map_err(error)?;
+    let mut patience = Patience::default();
     let mut scratch = Scratch::default();
     for (from, to) in from.iter().zip(&to) {
         if from.channels > 0 {
-            convert_signal(&mut stream, from, to, input, output, &mut scratch)?;
+            convert_signal(
+                &mut stream,
+                from,
+                to,
+                input,
+                output,
+                (&mut scratch, &mut patience),
+            )?;
             stream.restart();
         }
     }
@@ -177,22 +185,34 @@ fn convert_signal(
     to: &Signal,
     input: &[u8],
     output: &mut [u8],
-    scratch: &mut Scratch,
-) -> Result<(), Outside> {
+    (scratch, patience): (&mut Scratch, &mut Patience),
+) -> PyResult<()> {
     let mut done = 0;
     if from.is_interleaved() && to.is_interleaved() {
-        done = stream.process(from.bytes(input), to.bytes_mut(output));
+        let frame = from.channels * from.size;
+        let (input, output) = (from.bytes(input), to.bytes_mut(output));
+        for piece in input.chunks(Patience::frames(from.channels) * frame) {
+            done += stream.process(piece, &mut output[done * frame..]);
+            patience.spend(piece.len() / from.size)?;
+        }
     } else {
         let block = stream.piece();
         for start in (0..from.frames).step_by(block) {
             let range = start..from.frames.min(start + block);
-            push(stream, from, range, input, &mut scratch.input)?;
+            let samples = range.len() * from.channels;
+            push(stream, from, range, input, &mut scratch.input).map_err(outside)?;
+            patience.spend(samples)?;
             done = pull(stream, to, done, output, &mut scratch.output);
         }
     }
     end(stream, to.frames - done);
     pull(stream, to, done, output, &mut scratch.output);
     Ok(())
+}
+
+/// Never so: an array says truly where its samples lie.
+fn outside(e: Outside) -> PyErr {
+    error(e.into())
 }
 
 /// Takes frames where they lie, or by way of `scratch`.
@@ -298,13 +318,13 @@ impl ResampleStream {
     #[expect(clippy::too_many_arguments, reason = "keyword arguments")]
     fn new(
         py: Python<'_>,
-        in_rate: f64,
-        out_rate: f64,
+        #[pyo3(from_py_with = whole::in_rate)] in_rate: f64,
+        #[pyo3(from_py_with = whole::out_rate)] out_rate: f64,
         #[pyo3(from_py_with = num_channels)] num_channels: usize,
         dtype: Option<&Bound<'_, PyAny>>,
         quality: Option<&Bound<'_, PyAny>>,
         engine: &str,
-        rate_correction: f64,
+        #[pyo3(from_py_with = whole::rate_correction)] rate_correction: f64,
         #[pyo3(from_py_with = whole::max_latency)] max_latency: Option<u64>,
     ) -> PyResult<Self> {
         let format = match dtype {
@@ -385,7 +405,7 @@ impl ResampleStream {
         let input = x.memory();
         let available = py
             .detach(|| state.take(&from, input, last))
-            .map_err(|outside| error(outside.into()))?;
+            .map_err(outside)?;
         let mut shape = x.shape().to_vec();
         shape[0] = available;
         let mut y = Array::empty(py, self.format, &shape)?;
@@ -429,8 +449,8 @@ impl ResampleStream {
     }
 
     #[setter]
-    fn set_rate_correction(&self, value: f64) -> PyResult<()> {
-        let value = correction(value)?;
+    fn set_rate_correction(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let value = correction(whole::rate_correction(value)?)?;
         self.state()?.running.correct(value).map_err(error)
     }
 

@@ -65,6 +65,11 @@ impl Signal {
     /// Frames of `range`, interleaved, to `to`.
     pub fn gather(&self, memory: &[u8], range: Range<usize>, to: &mut Vec<u8>) {
         to.resize(range.len() * self.channels * self.size, 0);
+        self.gather_into(memory, range, to);
+    }
+
+    /// The same to as many bytes as they are.
+    pub fn gather_into(&self, memory: &[u8], range: Range<usize>, to: &mut [u8]) {
         let pairs = self.samples(range).zip(to.chunks_exact_mut(self.size));
         match self.size {
             1 => pairs.for_each(|(at, to)| to.copy_from_slice(&memory[at..at + 1])),

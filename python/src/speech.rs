@@ -14,10 +14,11 @@ use rustaudio_dsp::vad::{
 };
 use rustaudio_dsp::{Frames, Outside};
 
-use crate::array::{Array, dtype_name, tuple};
+use crate::array::{Array, dtype_name, tuple, type_name};
 use crate::owned::owned;
+use crate::patience::Patience;
 use crate::signal::{Signal, signals};
-use crate::whole::whole;
+use crate::whole::{float, overflows, shown, whole};
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Detector>()?;
@@ -36,18 +37,39 @@ fn rate(value: &Bound<'_, PyAny>) -> PyResult<u32> {
 }
 
 /// Name of a detector, look-ahead in ms, threshold of the energy detector in dBFS.
-type Choice = (String, u32, f32);
+type Choice<'py> = (String, Bound<'py, PyAny>, Bound<'py, PyAny>);
 
-fn detector((name, look_ahead, energy_threshold): &Choice) -> PyResult<DetectorKind> {
-    let (name, look_ahead, energy_threshold) = (name.as_str(), *look_ahead, *energy_threshold);
-    let asked = LookAhead::within(u64::from(look_ahead) * 1_000_000);
+/// dBFS, as the element has them.
+const ENERGY_THRESHOLDS: std::ops::RangeInclusive<f64> = -120.0..=0.0;
+
+fn detector((name, look_ahead, energy_threshold): &Choice<'_>) -> PyResult<DetectorKind> {
+    let name = name.as_str();
+    let ms = look_ahead.extract::<u32>();
+    let ms = match ms {
+        Err(e) if !overflows(look_ahead, &e) => {
+            return Err(PyTypeError::new_err(format!(
+                "look_ahead_ms: expected an int, got {}",
+                type_name(look_ahead)
+            )));
+        }
+        ms => ms.ok(),
+    };
+    let asked = LookAhead::within(u64::from(ms.unwrap_or_default()) * 1_000_000);
     let kind = match name {
         "silero" => DetectorKind::Silero(asked),
         "neural" => DetectorKind::Neural(asked),
         "spectral" => DetectorKind::Spectral(asked),
         "energy" => {
+            let db = float(energy_threshold, "energy_threshold")?;
+            if !ENERGY_THRESHOLDS.contains(&db) {
+                return Err(PyValueError::new_err(format!(
+                    "energy_threshold: expected {} to {} dBFS, got {db}",
+                    ENERGY_THRESHOLDS.start(),
+                    ENERGY_THRESHOLDS.end()
+                )));
+            }
             return Ok(DetectorKind::Energy {
-                threshold_db: energy_threshold,
+                threshold_db: db as f32,
             });
         }
         _ => {
@@ -56,13 +78,14 @@ fn detector((name, look_ahead, energy_threshold): &Choice) -> PyResult<DetectorK
             )));
         }
     };
-    if kind.look_ahead().frames() as u32 * 10 != look_ahead {
+    if Some(kind.look_ahead().frames() as u32 * 10) != ms {
         let known = match name {
             "spectral" => "0, 30 or 100",
             _ => "0, 30, 60 or 100",
         };
         return Err(PyValueError::new_err(format!(
-            "look_ahead_ms: expected {known} for detector='{name}', got {look_ahead}"
+            "look_ahead_ms: expected {known} for detector='{name}', got {}",
+            shown(look_ahead)
         )));
     }
     Ok(kind)
@@ -182,7 +205,7 @@ fn probabilities<'py>(
     py: Python<'py>,
     x: &Bound<'py, PyAny>,
     #[pyo3(from_py_with = rate)] rate: u32,
-    choice: Choice,
+    choice: Choice<'_>,
 ) -> PyResult<Bound<'py, PyArray1<f32>>> {
     let kind = detector(&choice)?;
     let x = Array::input(x, "x")?;
@@ -201,7 +224,7 @@ fn speech_times(
     py: Python<'_>,
     x: &Bound<'_, PyAny>,
     #[pyo3(from_py_with = rate)] rate: u32,
-    choice: Choice,
+    choice: Choice<'_>,
     rules: SpokenRules,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<(u64, Vec<(u64, u64)>)> {
@@ -372,6 +395,28 @@ impl Told {
     }
 }
 
+/// Has `hearing` take the whole of `recording`, whose frames are `size` bytes each. What a signal interrupts is
+/// taken as far as it was.
+fn hear_all(hearing: &mut Hearing, recording: &Recording<'_>, size: usize) -> PyResult<Told> {
+    let (mut told, mut copy) = (Told::default(), Vec::new());
+    let mut patience = Patience::default();
+    let signal = &recording.signal;
+    let piece = hearing.vad.config().rate as usize * PIECE;
+    for from in (0..signal.frames).step_by(piece) {
+        let range = from..signal.frames.min(from + piece);
+        let samples = range.len() * signal.channels;
+        if signal.is_interleaved() {
+            let data = &recording.memory[signal.at(from, 0)..][..range.len() * size];
+            hearing.push(data, size, &mut told);
+        } else {
+            signal.gather(recording.memory, range, &mut copy);
+            hearing.push(&copy, size, &mut told);
+        }
+        patience.spend(samples)?;
+    }
+    Ok(told)
+}
+
 impl Detector {
     /// Does something with the detector, without the GIL.
     fn with<T: Send>(
@@ -393,7 +438,7 @@ impl Detector {
         py: Python<'_>,
         #[pyo3(from_py_with = rate)] rate: u32,
         #[pyo3(from_py_with = channels)] channels: usize,
-        choice: Choice,
+        choice: Choice<'_>,
         thresholds: (f32, f32),
         times: (u64, u64, u64, u64),
     ) -> PyResult<Self> {
@@ -441,16 +486,7 @@ impl Detector {
                 return Err(now);
             }
             hearing.fresh &= frames == 0;
-            let mut told = Told::default();
-            if recording.signal.is_interleaved() {
-                hearing.push(recording.memory, size, &mut told);
-            } else {
-                let mut copy = Vec::new();
-                let all = 0..frames;
-                recording.signal.gather(recording.memory, all, &mut copy);
-                hearing.push(&copy, size, &mut told);
-            }
-            Ok(told)
+            Ok(hear_all(hearing, &recording, size))
         })?;
         let told = told.map_err(|now| {
             PyTypeError::new_err(format!(
@@ -459,6 +495,7 @@ impl Detector {
                 dtype_name(format)
             ))
         })?;
+        let told = told?;
         Ok((PyArray1::from_vec(py, told.probabilities), told.edges))
     }
 

@@ -2,6 +2,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
+import threading
 import unittest
 from typing import Any, Callable, Tuple
 
@@ -59,6 +62,36 @@ class Case(unittest.TestCase):
             function()
         self.assertIs(type(caught.exception), kind)
         self.assertEqual(str(caught.exception), words)
+
+    def interrupts(self, work: Callable[[], object], done: Callable[[], Tuple[bool, bool]]) -> None:
+        """A signal that comes during `work` ends it. `done` tells whether its beginning and its end were done."""
+
+        class Signalled(Exception):
+            pass
+
+        def heard(*_: object) -> None:
+            raise Signalled
+
+        main, interval, before = threading.get_ident(), sys.getswitchinterval(), signal.signal(signal.SIGUSR1, heard)
+        # No other thread runs before `work` gives the lock away.
+        sys.setswitchinterval(1000)
+        try:
+            for _ in range(20):
+                begun = threading.Event()
+                other = threading.Thread(target=lambda: begun.wait() and signal.pthread_kill(main, signal.SIGUSR1))
+                other.start()
+                try:
+                    with self.assertRaises(Signalled):
+                        begun.set()
+                        work()
+                finally:
+                    other.join()
+                if done() == (True, False):
+                    return
+            self.fail("it went on to its end")
+        finally:
+            sys.setswitchinterval(interval)
+            signal.signal(signal.SIGUSR1, before)
 
     def same(self, a: Any, b: Any) -> None:
         """Equal dtype but for byte order, shape and bits."""

@@ -84,8 +84,15 @@ class Audioop(Case):
             self.assertEqual(str(ours.exception), str(theirs.exception), (name, arguments))
         self.raises(TypeError, "state must be a tuple or None, not int",
                     lambda: audioop.ratecv(b"", 2, 1, 1, 1, 5))  # type: ignore[arg-type]
-        self.raises(ValueError, "ratecv(): illegal state argument",
-                    lambda: audioop.ratecv(b"", 2, 1, 1, 1, (0, ())))
+        big = 2**40
+        for state in [(0, ()), (0, (5,)), (0, ((1,),)), (0, ((1, 2, 3),)), (0, ((1, "a"),)), (0, [(1, 2)]), (0.5, ((1, 2),)),
+                      (big, ((1, 2),)), (-big, ((1, 2),)), (0, ([1, 2],)), (0, ((1, 2),), 3), (0, ((1, 2), (3, 4))), (0,),
+                      (0, ((big, 2),)), (0, ((1, -big),)), (2**70, ((1, 2),)), ("a", 5), (0, (None,)), (0, ("ab",))]:
+            with self.assertRaises(Exception) as theirs:
+                stock.ratecv(bytes(8), 2, 1, 1, 1, state)
+            kind = type(theirs.exception)
+            self.raises(audioop.error if kind is stock.error else kind, str(theirs.exception),
+                        lambda state=state: audioop.ratecv(bytes(8), 2, 1, 1, 1, state))
 
 
 if __name__ == "__main__":

@@ -196,6 +196,11 @@ class Errors(Case):
                "by axis=, or transpose x", lambda options=options: convert(np.zeros((2, 1025)), "int16", **options))
               for options in ({"planar": True}, {"channels": 1}, {"mix_matrix": np.eye(1025)}, {"noise_shaping": "high"})],
             (ValueError, "axis: expected 0, 1, -1 or -2, got 2", lambda: convert(x, "int16", axis=2)),
+            (ValueError, f"axis: expected one that x has, got {-10**30}", lambda: convert(x, "int16", axis=-10**30)),
+            (ValueError, "seed: expected 0 to 18446744073709551615, got a number of 16610 bits",
+             lambda: convert(x, "int16", seed=10**5000)),
+            (ValueError, "rate: expected 0 to 4294967295 Hz, got a number of 1329 bits",
+             lambda: convert(x, "int16", rate=10**400)),
             (ValueError, "dither: expected one of 'none', 'rpdf', 'tpdf', 'tpdf-hf', got 'x'",
              lambda: convert(x, "int16", dither="x")),
             (ValueError, "out: expected a contiguous array that shares no memory with x",
@@ -209,6 +214,54 @@ class Errors(Case):
         with self.assertRaisesRegex(TypeError, "^mix_matrix: expected rows of numbers"):
             convert(x, "int16", mix_matrix="x")
 
+    def test_a_signal_ends_a_long_call(self) -> None:
+        n = 1 << 26
+        for shape, options in [((n,), {}), ((n // 2, 2), {"planar": True}), ((2, n // 2), {"axis": 1})]:
+            x = np.broadcast_to(np.float32(0.25), shape)
+            whole = np.ascontiguousarray(x) if options.get("planar") else x
+            y = np.zeros(shape[::-1] if "planar" in options else shape, np.int8)
+            ends = lambda: (y.flat[0] != 0, y.flat[-1] != 0)
+            # What is copied first is not written to before.
+            done = ends if whole is not x else lambda: (True, y.flat[-1] != 0)
+            self.interrupts(lambda: convert(whole, np.int8, dither="none", out=y, **options), done)
+
+
+class Pieces(Case):
+    """Long arrays are converted a piece at a time, which must not be heard."""
+
+    def test_noise_goes_on_from_piece_to_piece(self) -> None:
+        # Pieces of other lengths: of three channels, of two planes, of one.
+        n = 4200 * 1024
+        for dither in ("rpdf", "tpdf"):
+            x = noise((n, 3), "float32")
+            self.same(convert(x, "int16", dither=dither).ravel(), convert(x.ravel(), "int16", dither=dither))
+            planes = noise((2, n), "float32")
+            self.same(convert(planes, "int16", dither=dither, axis=1).ravel(), convert(planes.ravel(), "int16", dither=dither))
+
+    def test_what_comes_later_changes_nothing(self) -> None:
+        # So much of two channels is one piece.
+        n, short = 4_300_001, 1_500_000
+        x = noise((n, 2), "float32")
+        planes, strided = np.ascontiguousarray(x.T), np.zeros((n, 4), np.float32)[:, ::2]
+        strided[...] = x
+        for dither, shaping in [("tpdf", "none"), ("tpdf-hf", "none"), ("tpdf", "high"), ("none", "simple")]:
+            for array, axis in [(x, 0), (strided, 0), (planes, 1), (strided.T, 1)]:
+                for planar in (False, True):
+                    options = {"dither": dither, "noise_shaping": shaping, "axis": axis, "planar": planar}
+                    whole = convert(array, "int16", **options)
+                    part = convert(array[:short] if axis == 0 else array[:, :short], "int16", **options)
+                    frames = whole.T if planar else whole
+                    self.assertLess(np.abs(as_float(frames) - x).max(), 1e-3)
+                    if axis == 1 and planar and (dither, shaping) == ("tpdf", "none"):
+                        # Noise is drawn plane by plane.
+                        whole, part = whole[:1], part[:1]
+                    self.same(whole[:, :short] if planar else whole[:short], part)
+        mono = convert(x, "float64", channels=1)
+        self.assertLess(np.abs(mono[:, 0] - x.mean(1)).max(), 1e-6)
+        # Planes of the result lie apart only where there is more.
+        x = noise((17_000_001, 2), "int16")
+        self.same(convert(x, "int16", planar=True), np.ascontiguousarray(x.T))
+        self.same(np.ascontiguousarray(convert(x, "int8", planar=True)[:, :short]), convert(x[:short], "int8", planar=True))
 
 if __name__ == "__main__":
     unittest.main()

@@ -140,7 +140,15 @@ class Whole(Case):
             (ValueError, "x: expected an array of at least one axis, got a single number", lambda: resample(1.0, 3, 2)),
             (ValueError, "axis: expected one of -2 to 1 for x of shape (300, 2), got 2",
              lambda: resample(x, 3, 2, axis=2)),
+            (ValueError, f"axis: expected one that x has, got {10**30}", lambda: resample(x, 3, 2, axis=10**30)),
             (ValueError, "in_rate: expected Hz from above 0 to 4294967295, got 0", lambda: resample(x, 0, 2)),
+            (ValueError, "in_rate: a number of 1329 bits is beyond all that fits", lambda: resample(x, 10**400, 2)),
+            (ValueError, "out_rate: a number of 1329 bits is beyond all that fits", lambda: ResampleStream(3, 10**400, 1)),
+            (TypeError, "in_rate: expected a number, got str", lambda: resample(x, "3", 2)),
+            (ValueError, "rate_correction: a number of 16610 bits is beyond all that fits",
+             lambda: resample(x, 3, 2, rate_correction=10**5000)),
+            (ValueError, "quality: expected a number from 0 to 10, got a number of 1329 bits",
+             lambda: resample(x, 3, 2, 10**400)),
             (ValueError, "out_rate: expected Hz from above 0 to 4294967295, got NaN",
              lambda: resample(x, 3, float("nan"))),
             (ValueError, "quality: expected one of 'QQ', 'LQ', 'MQ', 'HQ', 'VHQ' or a number from 0 to 10, got 'XX'",
@@ -163,6 +171,20 @@ class Whole(Case):
         self.raises(ValueError, "out: is read-only", lambda: resample(x, 3, 2, out=out))
         with self.assertRaisesRegex(ValueError, "^rate_correction: expected a number from"):
             resample(x, 3, 2, rate_correction=0)
+
+    def test_a_signal_ends_a_long_call(self) -> None:
+        for channels in (1, 2):
+            frames = (1 << 26) // channels
+            y = np.full((round(frames / 6), channels), np.nan, np.float32)
+            long = np.broadcast_to(np.float32(0.25), (frames, channels))
+            self.interrupts(lambda: resample(long, 6, 1, "QQ", out=y),
+                            lambda: (not np.isnan(y[0, 0]), not np.isnan(y[-1, 0])))
+
+    def test_pieces_of_a_long_call_make_what_chunks_make(self) -> None:
+        x = noise((5_000_000,), "int16")
+        stream = ResampleStream(48000, 44100, 1, "int16", "LQ")
+        parts = [stream.resample_chunk(part, last=i == 6) for i, part in enumerate(np.array_split(x, 7))]
+        self.same(resample(x, 48000, 44100, "LQ"), np.concatenate(parts))
 
     def test_one_frame_and_sixty_five_channels(self) -> None:
         for dtype in DTYPES:

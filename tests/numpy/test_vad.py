@@ -352,6 +352,19 @@ class Errors(unittest.TestCase):
             (lambda: SpeechDetector(RATE, -1), ValueError, "channels: expected 1 to 1024, got -1"),
             (lambda: SpeechDetector(-1), ValueError, "rate: expected 8000 to 768000 Hz, got -1"),
             (lambda: speech_timestamps(x, 10**30), ValueError, f"rate: expected 8000 to 768000 Hz, got {10**30}"),
+            *[(lambda name=name, ms=ms: SpeechDetector(RATE, **{name: ms}), ValueError,
+               f"{name}: expected 0 to 60000 ms, got {ms}")
+              for name in ("min_speech_duration_ms", "min_silence_duration_ms", "speech_pad_ms")
+              for ms in (float("inf"), float("nan"), 1e13, 60001, 10**400)],
+            (lambda: speech_timestamps(x, RATE, look_ahead_ms=-1), ValueError,
+             "look_ahead_ms: expected 0, 30, 60 or 100 for detector='silero', got -1"),
+            (lambda: probabilities(x, RATE, look_ahead_ms=30.5), TypeError, "look_ahead_ms: expected an int, got float"),
+            (lambda: probabilities(x, RATE, look_ahead_ms=10**5000), ValueError, "got a number of 16610 bits"),
+            *[(lambda db=db: SpeechDetector(RATE, detector="energy", energy_threshold=db), ValueError,
+               f"energy_threshold: expected -120 to 0 dBFS, got {said}")
+              for db, said in ((float("nan"), "NaN"), (1, "1"), (-121, "-121"))],
+            (lambda: probabilities(x, RATE, detector="energy", energy_threshold="x"), TypeError,
+             "energy_threshold: expected a number, got str"),
             (lambda: SpeechDetector(RATE, 2).push(x), ValueError, "x: expected 2 channels, got shape (1600,)"),
             (lambda: used.push(np.zeros((10, 2), "f4")), ValueError, "x: expected 1 channel, got shape (10, 2)"),
             (lambda: used.push(x.astype("i2")), TypeError,
@@ -360,6 +373,15 @@ class Errors(unittest.TestCase):
             with self.subTest(text=text), self.assertRaises(kind) as caught:
                 call()
             self.assertIn(text, str(caught.exception))
+
+    def test_numbers_of_any_size_are_times(self):
+        # The longest that there are; the rest is none at all.
+        for seconds in (1e9, 1e300, float("inf"), 10**400):
+            detector = SpeechDetector(RATE, detector="energy", min_speech_duration_ms=60_000, min_silence_duration_ms=60_000,
+                                      speech_pad_ms=60_000, max_speech_duration_s=seconds)
+            self.assertEqual(detector.push(steps((1, 0.5))).edges, [])
+            self.assertEqual(speech_timestamps(steps((1, 0), (1, 0.5)), RATE, detector="energy", speech_pad_ms=seconds),
+                             [{"start": 0, "end": 2 * RATE}])
 
     def test_examples_in_the_documentation(self):
         failed, tried = doctest.testmod(speech)

@@ -7,6 +7,10 @@ use std::collections::VecDeque;
 use super::energy::level_db;
 use super::segments::{Change, Rules};
 
+/// Frames that room is made for at most: those of three rules of a minute each, and some more. Rules may ask for
+/// any number, which is not to be had at once.
+const MOST_RESERVED: usize = 1 << 15;
+
 /// Sums up the frames of the open segment. Those of which it is not known yet whether they are in one
 /// wait, as many as the rules ask for.
 #[derive(Clone, Debug, Default)]
@@ -22,9 +26,10 @@ pub struct SegmentMeter {
 }
 
 impl SegmentMeter {
-    /// Makes room, so that no frame allocates.
+    /// Makes room, so that no frame allocates where rules ask for minutes at most.
     pub fn reserve(&mut self, rules: &Rules) {
-        let most = usize::try_from(rules.longest_doubt()).unwrap_or(0);
+        let most = usize::try_from(rules.longest_doubt()).unwrap_or(MOST_RESERVED);
+        let most = most.min(MOST_RESERVED);
         self.waiting
             .reserve(most.saturating_sub(self.waiting.len()));
     }

@@ -69,19 +69,26 @@ impl Rules {
 
     /// Frames that a start may be moved back.
     fn reach_back(&self) -> u64 {
-        let start = self.shortest_speech() - 1 + self.pad;
-        (self.delay() - start).min(FARTHEST)
+        (self.delay() - self.start_delay()).min(FARTHEST)
     }
 
     /// Most frames of which it may not be known at a time whether they are in a segment.
     pub(super) fn longest_doubt(&self) -> u64 {
-        self.shortest_speech() + self.pad + FARTHEST + self.shortest_silence()
+        self.shortest_speech()
+            .saturating_add(self.pad)
+            .saturating_add(FARTHEST)
+            .saturating_add(self.shortest_silence())
     }
 
     /// Frames after one that it takes at most to know whether it is in a segment.
     pub fn delay(&self) -> u64 {
-        let start = self.shortest_speech() - 1 + self.pad;
-        start.max((self.shortest_silence() - 1).saturating_sub(self.pad))
+        self.start_delay()
+            .max((self.shortest_silence() - 1).saturating_sub(self.pad))
+    }
+
+    /// The same where a segment starts.
+    fn start_delay(&self) -> u64 {
+        (self.shortest_speech() - 1).saturating_add(self.pad)
     }
 }
 

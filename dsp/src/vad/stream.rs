@@ -264,8 +264,10 @@ impl Vad {
 
     /// Samples after one that it takes at most to decide about it, the rest of its frame left out.
     pub fn delay(&self) -> u64 {
-        self.grid
-            .start(self.look_ahead() + self.segmenter.rules().delay())
+        self.grid.start(
+            self.look_ahead()
+                .saturating_add(self.segmenter.rules().delay()),
+        )
     }
 
     /// Samples taken.

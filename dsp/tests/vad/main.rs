@@ -140,6 +140,36 @@ fn frames_allocate_nothing() {
     assert_eq!(ALLOCATIONS.get() - before, 1, "counts at all");
 }
 
+#[test]
+fn rules_may_ask_for_any_time() {
+    let config = Config {
+        format: SampleFormat::F32LE,
+        rate: 8000,
+        channels: 1,
+        detector: DetectorKind::Energy {
+            threshold_db: -30.0,
+        },
+    };
+    let frames_asked = Rules {
+        min_speech: u64::MAX,
+        min_silence: u64::MAX,
+        pad: u64::MAX,
+        max_speech: Some(u64::MAX),
+        ..Rules::default()
+    };
+    let times_asked = Rules::default().with_times(u64::MAX, u64::MAX, u64::MAX, u64::MAX);
+    for rules in [frames_asked, times_asked] {
+        let mut vad = Vad::new(config, rules);
+        let mut heard = 0;
+        let mut give = |output| heard += u64::from(matches!(output, Output::Frame(_)));
+        vad.push(frames(&sound(8000, 1.0), Layout::Interleaved, 1), &mut give)
+            .unwrap();
+        vad.flush(&mut give);
+        assert_eq!((heard, vad.segmenter().in_speech()), (100, false));
+        assert!(vad.delay() > 1 << 40 && vad.memory() < 1 << 20);
+    }
+}
+
 /// What comes 10 s after anything hostile is heard as if that had never been: the same decisions, or
 /// at least nearly the same probabilities.
 #[test]
