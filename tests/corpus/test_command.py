@@ -139,6 +139,74 @@ class Inputs(InFolder):
         pq.write_table(pa.table({"path": [absolute, "below/c.MP3"]}), self.sounds / "list.parquet")
         self.assertEqual(self.found(self.sounds / "list.parquet"), ["b.wav", "c.MP3"])
 
+    def test_manifests_as_others_write_them(self):
+        absolute = str(self.sounds / "b.wav")
+        for text in (f"one\t{absolute}\n", f"one  {absolute}\n\n", f"  one \t {absolute}\n"):
+            (self.sounds / "list.scp").write_text(text)
+            self.assertEqual(self.found(self.sounds / "list.scp"), ["b.wav"], text)
+        tables = [{"audio": [{"bytes": b"x", "path": absolute}]}, {"path": [absolute.encode()]},
+                  {"audio": pa.array([absolute]).dictionary_encode()}]
+        for columns in tables:
+            pq.write_table(pa.table(columns), self.sounds / "list.parquet")
+            self.assertEqual(self.found(self.sounds / "list.parquet"), ["b.wav"], columns)
+        (self.sounds / "list.csv").write_text(f"text,path\n{'x' * 200000},{absolute}\n")
+        self.assertEqual(self.found(self.sounds / "list.csv"), ["b.wav"])
+        # What begins so is a comment in a list, and a name where `find` tells it.
+        (self.sounds / "#1.wav").touch()
+        (self.sounds / "list.txt").write_text("#1.wav\n./#1.wav\n")
+        self.assertEqual(self.found(self.sounds / "list.txt"), ["#1.wav"])
+        done = subprocess.run([sys.executable, "-m", "gstrustaudio", "corpus", "-", "--out", self.out, "--dry-run"],
+                              env=environment(), input="#1.wav\n", capture_output=True, text=True, cwd=self.sounds)
+        self.assertIn(f"1 files to do, 0.0 MB; 0 have ended\n  {self.sounds}/#1.wav\n", done.stdout)
+
+    def test_manifests_that_cannot_be_read_are_told(self):
+        made = {
+            "broken.parquet": lambda p: p.write_bytes(b"junk" * 10),
+            "empty.parquet": lambda p: p.write_bytes(b""),
+            "bytes.parquet": lambda p: pq.write_table(pa.table({"audio": [{"bytes": b"x", "path": None}]}), p),
+            "other.parquet": lambda p: pq.write_table(pa.table({"audio": [{"array": [1.0]}]}), p),
+            "number.parquet": lambda p: pq.write_table(pa.table({"path": [1]}), p),
+            "nul.txt": lambda p: p.write_bytes(b"b.wav\0\n"),
+            "half.jsonl": lambda p: p.write_text('{"path": "\\ud800.wav"}\n'),
+            "single.scp": lambda p: p.write_text("b.wav\n"),
+            "command.scp": lambda p: p.write_text("one sox b.wav -t wav - |\n"),
+        }
+        told = {
+            "broken.parquet": "cannot be read as Parquet", "empty.parquet": "cannot be read as Parquet",
+            "bytes.parquet": "column audio holds audio without a path: write it to files",
+            "other.parquet": "column audio has no `path` among array", "number.parquet": "column path is of int64, not of paths",
+            "nul.txt": "no file can have the name 'b.wav\\x00': mend it, or take it out",
+            "half.jsonl": "no file can have the name '\\ud800.wav'",
+            "single.scp": "single.scp:1: a line is an identifier and the path of a file, not 'b.wav'",
+            "command.scp": "command.scp:1: a line is an identifier and the path of a file",
+        }
+        for name, make in made.items():
+            make(self.sounds / name)
+            done = corpus(self.sounds / name, "--out", self.out)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), name)
+            self.assertIn(told[name], done.stderr)
+            self.assertNotIn("Traceback", done.stderr)
+
+    def test_times_beyond_those_of_a_database_are_taken(self):
+        clip = self.sounds / "b.wav"
+        shutil.copy(CLIP, clip)
+        for year in (2300, 1600):
+            os.utime(clip, ns=((year - 1970) * 31_557_600 * 10**9,) * 2)
+            done = corpus(clip, "--out", self.out)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("1 have ended", corpus(clip, "--out", self.out, "--dry-run").stdout)
+
+    def test_what_other_runs_wrote_below_an_input_is_no_input(self):
+        shutil.copy(CLIP, self.sounds / "b.wav")
+        one = self.sounds / "one"
+        self.assertEqual(corpus(self.sounds / "b.wav", "--out", one, "--audio", "segments").returncode, 0)
+        names = ["a.flac", "b.wav", "c.MP3"]
+        self.assertEqual(self.found(self.sounds), names)
+        # Its ledger elsewhere.
+        shutil.rmtree(one / ".corpus")
+        self.assertEqual(self.found(self.sounds), names)
+        self.assertEqual(self.found(one / "audio"), ["00001.wav", "00002.wav"])
+
     def test_a_byte_order_mark_belongs_to_no_name(self):
         # As spreadsheets and Windows write text.
         path = str(self.sounds / "b.wav")
@@ -188,10 +256,53 @@ class Inputs(InFolder):
                             (["--threshold", 2], "--threshold 2: a probability lies between 0 and 1"),
                             (["--node", "x"], "--node x: give module:Class"),
                             (["--node-kwargs", "[1]"], "give a JSON object"),
+                            (["--min-silence", 100], "--min-silence 100: give seconds, 0 to 60"),
+                            (["--min-speech", "nan"], "--min-speech nan: give seconds, 0 to 60"),
+                            (["--speech-pad", 61], "--speech-pad 61: give seconds, 0 to 60"),
+                            (["--look-ahead", 5], "--look-ahead 5: --detector silero takes seconds, 0, 0.03, 0.06 or 0.1"),
+                            (["--look-ahead", 0.06, "--detector", "spectral"], "--detector spectral takes seconds, 0, 0.03 or 0.1"),
+                            (["--energy-threshold", 5], "--energy-threshold 5: give dBFS, -120 to 0"),
+                            (["--energy-threshold", "nan"], "--energy-threshold nan: give dBFS, -120 to 0"),
+                            (["--node-retries", -1], "--node-retries -1: give 0 or more"),
+                            (["--timeout", "inf"], "--timeout inf: give seconds, more than 0 and 86400 at most"),
+                            (["--timeout", "nan"], "--timeout nan: give seconds"),
+                            (["--work", b"w\xe9"], "--work w\\xe9: tables name files there, so its name has to be UTF-8"),
                             (["--limit", 0], "--limit 0: give 1 or more")]:
             done = corpus(self.sounds, "--out", self.out, *words)
             self.assertEqual(done.returncode, 2)
             self.assertIn(text, done.stderr)
+
+    def test_a_folder_of_results_whose_name_is_no_utf_8_is_refused_before_the_work(self):
+        done = corpus(CLIP, "--out", os.fsencode(self.folder) + b"/o\xe9")
+        self.assertEqual((done.returncode, os.listdir(self.folder)), (2, ["sounds"]))
+        self.assertIn("/o\\xe9: tables name files there, so its name has to be UTF-8", done.stderr)
+
+    def test_what_the_element_takes_is_what_is_taken(self):
+        from gstrustaudio.corpus.options import LOOK_AHEADS, Options
+        from gstrustaudio.corpus.pipeline import Gst
+
+        Options(look_ahead=0.06, min_speech=60, min_silence=60, speech_pad=60, energy_threshold=-120).check()
+        Gst.init(None)
+        vad = Gst.ElementFactory.make("rustvad")
+        for name, bounds in [("min-speech", (0, 60 * 10**9)), ("min-silence", (0, 60 * 10**9)), ("speech-pad", (0, 60 * 10**9)),
+                             ("energy-threshold", (-120, 0)), ("look-ahead", (0, max(LOOK_AHEADS) * 10**9))]:
+            spec = vad.find_property(name)
+            self.assertEqual((spec.minimum, spec.maximum), bounds, name)
+        for seconds in LOOK_AHEADS:
+            vad.set_property("look-ahead", round(seconds * 1e9))
+            self.assertEqual(vad.get_property("look-ahead"), round(seconds * 1e9))
+
+    def test_where_nothing_is_there_nothing_was_done(self):
+        empty = self.folder / "empty"
+        empty.mkdir()
+        for words, text in [([empty], "empty: no media file there, so nothing is to be done"),
+                            ([self.sounds, "--ext", "wva"], "sounds: no media file there with the ending wva (--ext)"),
+                            ([], "no INPUT, and ")]:
+            for more in ([], ["--dry-run"] * bool(words)):
+                done = corpus(*words, "--out", self.out, *more)
+                self.assertEqual((done.returncode, done.stdout), (2, ""))
+                self.assertIn(text, done.stderr)
+                self.assertFalse((self.out / "files.parquet").exists())
 
     def test_nothing_is_left_open(self):
         done = corpus(CLIP, "--out", self.out, env={"PYTHONWARNINGS": "error::ResourceWarning"})

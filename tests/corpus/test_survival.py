@@ -2,6 +2,8 @@
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import unittest
 from unittest import mock
 
@@ -130,6 +132,20 @@ class Survival(InFolder):
         self.assertEqual((files[1]["kind"], files[1]["reason"]), ("timeout", "no progress for 2 s"))
         self.assertRegex(files[1]["traceback"], r'node.py", line \d+ in process')
 
+    def test_a_worker_that_is_frozen_is_ended_by_its_driver(self):
+        self.clips(2)
+        run = start(*self.command(self.gate.code(), "--timeout", 1))
+        waiting = self.gate.arrival()
+        os.kill(waiting.pid, signal.SIGSTOP)
+        out, err = run.communicate(timeout=60)
+        waiting.gone()
+        self.assertEqual(run.returncode, 1, err)
+        self.assertIn("a worker was frozen, and is ended", err)
+        files = sorted(rows(self.out, "files"), key=lambda f: f["status"])
+        self.assertEqual([(f["status"], f["kind"], f["reason"]) for f in files],
+                         [("done", "", ""), ("failed", "timeout", "no progress for 1 s")])
+        self.assertIn("Its process was frozen", files[1]["traceback"])
+
     def test_a_node_in_its_own_process_is_killed_at_its_timeout_and_the_worker_lives_on(self):
         self.clips(2)
         done = corpus(*self.command(self.gate.code("while True: pass"), "--node-timeout", 1, "--node-retries", 0))
@@ -156,6 +172,22 @@ class Survival(InFolder):
         self.assertEqual(corpus(*words).returncode, 0)
         self.assertEqual(self.tables(), self.undisturbed())
 
+    def test_signals_end_a_run_that_gathers_its_inputs(self):
+        # As from a list that does not come.
+        waits = ("import signal, sys\nfrom gstrustaudio.corpus import run\ndef waits(*_):\n    print('here', flush=True)\n"
+                 "    signal.pause()\n    yield\nrun.find = waits\nfrom gstrustaudio.__main__ import main\n"
+                 "sys.exit(main(sys.argv[1:]))")
+        for number, more in [(signal.SIGINT, []), (signal.SIGTERM, []), (signal.SIGINT, ["--dry-run"])]:
+            run = subprocess.Popen([sys.executable, "-c", waits, "corpus", str(self.sounds), "--out", str(self.out), *more],
+                                   env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            self.assertEqual(run.stdout.readline(), "here\n")
+            run.send_signal(number)
+            out, err = run.communicate(timeout=60)
+            self.assertEqual((run.returncode, out, err),
+                             (130, "", "gstrustaudio: broken off before any file was worked on\n"))
+        self.clips(1)
+        self.assertEqual(corpus(self.sounds, "--out", self.out).returncode, 0)
+
     def test_one_run_at_a_time_has_a_folder(self):
         self.clips(1)
         words = self.command(self.gate.code())
@@ -176,6 +208,69 @@ class Survival(InFolder):
         self.assertIn("rate was 16000 and is 8000", other.stderr)
         self.assertIn("--redo", other.stderr)
         self.assertEqual(corpus(self.sounds, "--out", self.out, "--rate", 8000, "--redo").returncode, 0)
+
+    def test_doing_all_anew_begins_when_the_node_is_known_to_load(self):
+        self.clips(2)
+        words = [self.sounds, "--out", self.out, "--audio", "segments"]
+        self.assertEqual(corpus(*words).returncode, 0)
+        kept = lambda: sorted((p, p.read_bytes()) for p in self.out.rglob("*")
+                              if p.is_file() and ".corpus" not in p.parts)
+        before = kept()
+        self.assertEqual(sum(p.suffix == ".wav" for p, _ in before), 4)
+        for node in ("nosuch.py:T", f"{self.node('import there_is_no_such_module')}:T"):
+            done = corpus(*words, "--redo", "--node", node)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertEqual(kept(), before)
+        # And is still that of the settings before.
+        self.assertEqual(corpus(*words).returncode, 0)
+        self.assertEqual(by_name(self.out)["clip00.wav"]["status"], "done")
+        done = corpus(*words, "--redo", "--min-silence", 0.5)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(len([p for p in self.out.rglob("*.wav")]), 2)
+
+    def test_text_of_an_earlier_run_goes_with_its_node(self):
+        self.clips(1)
+        node = self.node("class T:\n    def process(self, audio, ctx): ctx.post('asr', text='hello', level=float('nan'))\n")
+        self.assertEqual(corpus(self.sounds, "--out", self.out, "--node", f"{node}:T").returncode, 0)
+        self.assertEqual((self.out / "kaldi" / "text").read_text().count("hello"), 2)
+        # What JSON does not have is null.
+        self.assertIn('"level": null', rows(self.out, "segments")[0]["node"])
+        self.assertEqual(corpus(self.sounds, "--out", self.out, "--redo").returncode, 0)
+        self.assertFalse((self.out / "kaldi" / "text").exists())
+        self.assertTrue((self.out / "kaldi" / "segments").exists())
+
+    def test_results_of_a_node_before_and_after_it_was_mended_are_told_apart(self):
+        self.clips(2)
+        code = "class T:\n    def process(self, audio, ctx):\n        ctx.post('asr', text='TEXT')\n"
+        modules = self.folder / "modules" / "package"
+        modules.mkdir(parents=True)
+        for path, name, more in [(self.folder / "node.py", f"{self.folder}/node.py:T", []),
+                                 (modules / "inner.py", "package.inner:T", ["--node-path", modules.parent])]:
+            out = self.folder / name.replace("/", "-")
+            words = ["--out", out, "--node", name, *more]
+            path.write_text(code.replace("TEXT", "one"))
+            self.assertEqual(corpus(self.sounds / "clip00.wav", *words).returncode, 0)
+            path.write_text(code.replace("TEXT", "two"))
+            done = corpus(self.sounds, *words)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("has results of the node's file as it was before: give another --out, --redo", done.stderr)
+            self.assertEqual(len(rows(out, "files")), 1)
+            # Whoever mended it says so.
+            self.assertEqual(corpus(self.sounds, *words, "--retry-failed").returncode, 0)
+            self.assertEqual([s["text"] for s in rows(out, "segments")], ["one", "one", "two", "two"])
+            self.assertEqual(corpus(self.sounds, *words, "--redo").returncode, 0)
+            self.assertEqual({s["text"] for s in rows(out, "segments")}, {"two"})
+
+    def test_a_ledger_is_that_of_one_folder(self):
+        self.clips(1)
+        words = [self.sounds, "--work", self.folder / "work", "--audio", "segments"]
+        self.assertEqual(corpus(*words, "--out", self.out).returncode, 0)
+        other = self.folder / "other"
+        done = corpus(*words, "--out", other)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(f"is the ledger of the results in {self.out}: give another --work", done.stderr)
+        self.assertEqual(corpus(*words, "--out", other, "--redo").returncode, 0)
+        self.assertTrue(all((other / s["audio"]).exists() for s in rows(other, "segments")))
 
     def test_a_node_that_fails_for_good_fails_its_file_with_its_traceback(self):
         self.clips(3)

@@ -41,6 +41,8 @@ def work(fields: Dict[str, Any], out: str, scratch: str, keys: List[str]) -> Lis
     if pool is None:
         own = f"{socket.gethostname()}-{os.getpid()}"
         pool = _pools[name] = LocalPool(options, out, os.path.join(scratch, own), 1)
+    if not keys:
+        pool.check()
     return [(key, result.to_json()) for key, result in pool.results(iter(keys))]
 
 
@@ -80,6 +82,11 @@ class RayPool:
         """Leaves the cluster; what was started for this run ends."""
         if self._mine:
             self._ray.shutdown()
+
+    def check(self, stop: Optional[Stop] = None) -> None:
+        """As `LocalPool.check`, by a task without files."""
+        for _ in self._take(self._task.remote(self._options.to_fields(), self._out, self._scratch, []), [], [], Counter()):
+            pass
 
     def _batch(self) -> int:
         return max(1, min(_MOST, round(_AIM / max(self._seconds, 1e-3))))

@@ -11,7 +11,8 @@ from typing import Any, Dict
 
 from .inputs import EXTENSIONS, InputError
 from .ledger import LedgerError
-from .options import AUDIO_FORMATS, DETECTORS, SAMPLE_FORMATS, OptionError, Options
+from .names import is_unicode, printable
+from .options import AUDIO_FORMATS, DETECTORS, SAMPLE_FORMATS, OptionError, Options, node_source
 from .parquet import MissingPackage
 from .pool import Stop
 from .result import DONE, FAILED, PENDING, SKIPPED
@@ -82,7 +83,7 @@ def _options(args: argparse.Namespace) -> Options:
         module, _, name = node.rpartition(":")
         node = f"{os.path.abspath(module)}:{name}"
     path = os.pathsep.join(os.path.abspath(p) for p in args.node_path.split(os.pathsep) if p)
-    return Options(node=node, node_path=path, **fields)
+    return Options(node=node, node_path=path, node_source=node_source(node, path) if node else "", **fields)
 
 
 def _cores() -> int:
@@ -90,6 +91,9 @@ def _cores() -> int:
 
 
 def _job(args: argparse.Namespace) -> Job:
+    for name, folder in (("--out", args.out), ("--work", args.work)):
+        if not is_unicode(folder):
+            raise OptionError(f"{name} {printable(folder)}: tables name files there, so its name has to be UTF-8")
     for name, value in (("--workers", args.workers), ("--limit", args.limit)):
         if value is not None and value < (0 if name == "--workers" else 1):
             raise OptionError(f"{name} {value}: give 1 or more")
@@ -138,13 +142,22 @@ def main(args: argparse.Namespace) -> int:
                 print("  " + os.fsencode(key).decode("utf-8", "backslashreplace"))
             return 0
         stop = Stop()
-        before = {s: signal.signal(s, lambda *_: stop.ask()) for s in (signal.SIGINT, signal.SIGTERM)}
+
+        def heard(*_: Any) -> None:
+            if not stop.heeded:
+                raise KeyboardInterrupt
+            stop.ask()
+
+        before = {s: signal.signal(s, heard) for s in (signal.SIGINT, signal.SIGTERM)}
         try:
             outcome = run(job, options, stop, _engine(args))
         finally:
             for s, handler in before.items():
                 signal.signal(s, handler)
             stop.close()
+    except KeyboardInterrupt:
+        print("gstrustaudio: broken off before any file was worked on", file=sys.stderr)
+        return 130
     except (OptionError, InputError, LedgerError, StorageError, MissingPackage) as e:
         print(f"gstrustaudio: {e}", file=sys.stderr)
         return 2
@@ -156,7 +169,7 @@ def _status(outcome: Outcome) -> int:
     if outcome.outcome == "interrupted":
         return 130
     if outcome.outcome == "stopped":
-        return 3 if outcome.later or outcome.document is None or outcome.document["corpus"]["runs"][-1]["files"] else 2
+        return 3 if outcome.later or outcome.files else 2
     return 1 if outcome.counts[FAILED] else 0
 
 

@@ -9,7 +9,7 @@ import json
 import os
 import stat
 import sys
-from typing import Any, Collection, Iterable, Iterator, NamedTuple, Sequence
+from typing import Any, Collection, Iterable, Iterator, NamedTuple, Sequence, TextIO
 from urllib.parse import urljoin
 
 from .names import HTTP, ending, is_url, key_of
@@ -23,6 +23,8 @@ EXTENSIONS = frozenset(
 PATH_FIELDS = ("path", "audio_filepath", "audio_path", "file", "filename", "file_name", "wav", "audio", "uri", "url")
 #: A URL of a file here.
 _LOCAL = "file://"
+#: Characters in a field of a table.
+_LONGEST_FIELD = 2**31 - 1
 _MANIFESTS = (".txt", ".lst", ".list", ".csv", ".tsv", ".jsonl", ".json", ".ndjson", ".parquet", ".scp")
 
 
@@ -42,8 +44,8 @@ class Found(NamedTuple):
 def find(
     inputs: Sequence[str], extensions: frozenset[str] = EXTENSIONS, without: Collection[str] = ()
 ) -> Iterator[Found]:
-    """All files that ``inputs`` name, in the order in which they come: files, folders (with all below them but the
-    folders ``without``), globs, manifests and URLs. The same file may come twice."""
+    """All files that ``inputs`` name, in the order in which they come: files, folders (with all below them but what runs
+    wrote there, and the folders ``without``), globs, manifests and URLs. The same file may come twice."""
     left_out = frozenset(os.path.realpath(folder) for folder in without)
     for name in inputs:
         yield from _one(name, extensions, left_out)
@@ -91,11 +93,22 @@ def _folder(top: str, extensions: frozenset[str], without: frozenset[str]) -> It
         raise InputError(f"{error.filename}: {error.strerror}")
 
     for folder, below, names in os.walk(top, onerror=complain, followlinks=False):
-        below[:] = sorted((n for n in below if os.path.realpath(os.path.join(folder, n)) not in without), key=os.fsencode)
+        own = _OWN if _has_results(below, names) else ()
+        below[:] = sorted((n for n in below if n not in own and os.path.realpath(os.path.join(folder, n)) not in without),
+                          key=os.fsencode)
         for name in sorted(names, key=os.fsencode):
             path = os.path.join(folder, name)
             if ending(name)[1:] in extensions and not _waits(path):
                 yield _file(path)
+
+
+#: Where a run writes audio below its results, and its ledger.
+_OWN = ("audio", ".corpus")
+
+
+def _has_results(below: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether a folder with these folders and files is one that a run wrote its results into."""
+    return ".corpus" in below or {"corpus.json", "files.parquet", "segments.parquet"} <= set(names)
 
 
 def _waits(path: str) -> bool:
@@ -110,6 +123,8 @@ def _waits(path: str) -> bool:
 def _manifest(name: str, folder: str) -> Iterator[Found]:
     """Files that a manifest names; relative ones lie beside it."""
     for path in _paths(name):
+        if not _can_be(path):
+            raise InputError(f"{name}: no file can have the name {path!r}: mend it, or take it out")
         if path.startswith(_LOCAL):
             path = path[len(_LOCAL):]
         if is_url(path):
@@ -120,28 +135,53 @@ def _manifest(name: str, folder: str) -> Iterator[Found]:
             yield Found(urljoin(name, path) if name.startswith(HTTP) else name.rsplit("/", 1)[0] + "/" + path)
 
 
+def _can_be(path: str) -> bool:
+    """Whether a file can be called so: not with a zero byte, nor with halves of characters that no bytes stand for."""
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+
+
 def _paths(name: str) -> Iterator[str]:
     kind = ending(name)
     if kind == ".parquet":
         yield from _parquet_paths(name)
         return
-    with open_url(name) as f:
+    with _opened(name) as f:
         if kind in (".csv", ".tsv"):
             yield from _table_paths(name, f, "\t" if kind == ".tsv" else ",")
         elif kind in (".jsonl", ".ndjson", ".json"):
             yield from _json_paths(name, f)
+        elif kind == ".scp":
+            yield from _script(name, f)
         else:
-            yield from _lines(f, kind == ".scp")
+            yield from (line for line in _lines(f) if not line.startswith("#"))
 
 
-def _lines(text: Iterable[str], scp: bool = False) -> Iterator[str]:
-    """A path a line, without blank ones and comments; of an ``scp`` what follows the first word."""
+def _opened(name: str) -> TextIO:
+    try:
+        return open_url(name)
+    except OSError as e:
+        raise InputError(f"{name}: cannot be read: {e.strerror or e}") from e
+
+
+def _lines(text: Iterable[str]) -> Iterator[str]:
+    """A path a line, without blank lines."""
     for line in text:
         words = line.rstrip("\r\n")
-        if scp:
-            words = words.partition(" ")[2]
-        if words.strip() and not words.startswith("#"):
+        if words.strip():
             yield words
+
+
+def _script(name: str, text: Iterable[str]) -> Iterator[str]:
+    """What follows the first word of each line of Kaldi's tables."""
+    for number, line in enumerate(text, 1):
+        words = line.rstrip("\r\n").split(None, 1)
+        if len(words) == 1 or words and words[1].endswith("|"):
+            raise InputError(f"{name}:{number}: a line is an identifier and the path of a file, not {line.strip()!r}")
+        if words:
+            yield words[1]
 
 
 def _standard_input() -> Iterator[Found]:
@@ -159,11 +199,16 @@ def _field(name: str, fields: Sequence[str]) -> str:
 
 
 def _table_paths(name: str, lines: Any, delimiter: str) -> Iterator[str]:
+    # A transcript may be longer than what the module takes by default.
+    csv.field_size_limit(_LONGEST_FIELD)
     rows = csv.DictReader(lines, delimiter=delimiter)
-    field = _field(name, list(rows.fieldnames or []))
-    for row in rows:
-        if row[field]:
-            yield row[field]
+    try:
+        field = _field(name, list(rows.fieldnames or []))
+        for row in rows:
+            if row[field]:
+                yield row[field]
+    except csv.Error as e:
+        raise InputError(f"{name}:{rows.line_num}: no table of text: {e}") from e
 
 
 def _json_paths(name: str, lines: Any) -> Iterator[str]:
@@ -186,7 +231,9 @@ def _json_paths(name: str, lines: Any) -> Iterator[str]:
 
 
 def _parquet_paths(name: str) -> Iterator[str]:
-    from .parquet import read_column_names, read_paths
+    from .parquet import NoManifest, read_paths
 
-    columns = read_column_names(name)
-    yield from read_paths(name, _field(name, columns))
+    try:
+        yield from read_paths(name, lambda columns: _field(name, columns))
+    except NoManifest as e:
+        raise InputError(f"{name}: {e}") from e

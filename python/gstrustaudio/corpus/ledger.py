@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from .inputs import Found
@@ -54,6 +54,12 @@ def fault_of(e: sqlite3.Error, helps: str = "") -> str:
     return f"the ledger: {e}{helps}" if known is None else f"the ledger {known[0]}: {e}; {known[1]}"
 
 
+def _row(found: Found) -> Tuple[bytes, int, int]:
+    """Key, size and time as the database holds them; its numbers have 64 bits, which end in 2262."""
+    size, modified = (max(-(2**63), min(n, 2**63 - 1)) for n in (found.size, found.modified))
+    return key_bytes(found.key), size, modified
+
+
 class Ledger:
     """The ledger of the folder ``work``; one process at a time has it."""
 
@@ -88,19 +94,40 @@ class Ledger:
         """Gives the folder free."""
         self._held.close()
 
-    def settings(self, fingerprint: str, options: Dict[str, Any], redo: bool) -> None:
-        """Notes the settings of all results here; raises `LedgerError` where there are some of others, unless
-        ``redo`` forgets those."""
+    def settings(self, fingerprint: str, options: Dict[str, Any], mended: bool = False) -> None:
+        """Notes the settings of all results here; raises `LedgerError` where there are some of others. ``mended``: that
+        the node's file is another one is known."""
         before = self.get("options")
-        if before is not None and self.get("fingerprint") != fingerprint and not redo and self._ended():
+        if before is not None and self.get("fingerprint") != fingerprint and self._ended():
             old = json.loads(before)
-            differing = [f"{k} was {old.get(k)!r} and is {v!r}" for k, v in options.items() if old.get(k) != v]
-            raise LedgerError(f"{self._path} has results of other settings ({'; '.join(differing)}): give another "
-                              "--out, or --redo to do all of it anew")
-        if redo:
-            self._db.execute("UPDATE files SET status = ?, result = ''", (PENDING,))
+            names = [k for k in {**old, **options} if old.get(k) != options.get(k)]
+            if names == ["node_source"] and not mended:
+                raise LedgerError(f"{self._path} has results of the node's file as it was before: give another --out, --redo "
+                                  "to do all of it anew, or --retry-failed to go on with the file as it is")
+            if names != ["node_source"]:
+                differing = [f"{k} was {old.get(k)!r} and is {options.get(k)!r}" for k in names]
+                raise LedgerError(f"{self._path} has results of other settings ({'; '.join(differing)}): give another "
+                                  "--out, or --redo to do all of it anew")
+        self._note(fingerprint, options)
+
+    def _note(self, fingerprint: str, options: Dict[str, Any]) -> None:
         self.put("options", json.dumps(options))
         self.put("fingerprint", fingerprint)
+
+    def belongs(self, out: str, anew: bool) -> None:
+        """Notes where the results go whose ledger this is; raises `LedgerError` where there are some elsewhere, unless all
+        is to be done ``anew``."""
+        before = self.get("out")
+        if before is not None and before != out and not anew and self._ended():
+            raise LedgerError(f"{self._path} is the ledger of the results in {before}: give another --work, or --redo to do "
+                              "all of it anew")
+        self.put("out", out)
+
+    def forget(self, fingerprint: str, options: Dict[str, Any]) -> None:
+        """Has all files done anew, with these settings."""
+        with self._transaction():
+            self._db.execute("UPDATE files SET status = ?, result = ''", (PENDING,))
+            self._note(fingerprint, options)
 
     def _ended(self) -> bool:
         return bool(self._db.execute("SELECT EXISTS (SELECT 1 FROM files WHERE status != ?)", (PENDING,)).fetchone()[0])
@@ -121,7 +148,7 @@ class Ledger:
         count = 0
         rows: List[Tuple[bytes, int, int]] = []
         for one in found:
-            rows.append((key_bytes(one.key), one.size, one.modified))
+            rows.append(_row(one))
             count += 1
             if len(rows) >= _PAGE:
                 self._enter(rows)
@@ -130,17 +157,28 @@ class Ledger:
         return count
 
     def _enter(self, rows: List[Tuple[bytes, int, int]]) -> None:
+        with self._transaction():
+            self._db.executemany(
+                "INSERT INTO files (key, size, modified) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET"
+                " size = excluded.size, modified = excluded.modified, status = 'pending', result = ''"
+                " WHERE size != excluded.size OR modified != excluded.modified", rows)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All of it or nothing."""
         self._db.execute("BEGIN")
-        self._db.executemany(
-            "INSERT INTO files (key, size, modified) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET"
-            " size = excluded.size, modified = excluded.modified, status = 'pending', result = ''"
-            " WHERE size != excluded.size OR modified != excluded.modified", rows)
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
         self._db.execute("COMMIT")
 
     def has_ended(self, found: Found) -> bool:
         """Whether a run would pass over this file."""
+        key, size, modified = _row(found)
         row = self._db.execute("SELECT status != ? AND size = ? AND modified = ? FROM files WHERE key = ?",
-                               (PENDING, found.size, found.modified, key_bytes(found.key))).fetchone()
+                               (PENDING, size, modified, key)).fetchone()
         return row is not None and bool(row[0])
 
     def retry_failed(self) -> None:

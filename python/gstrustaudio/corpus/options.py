@@ -5,13 +5,19 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
+import sys
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping, Optional, Tuple
+from importlib.machinery import PathFinder
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 #: Containers of audio that is written: file extension by name.
 AUDIO_FORMATS = {"wav": ".wav", "flac": ".flac", "opus": ".opus"}
 DETECTORS = ("silero", "neural", "spectral", "energy")
 SAMPLE_FORMATS = ("S16LE", "S32LE", "F32LE", "F64LE")
+#: What the element takes: look-ahead in s (``spectral`` has no 0.06), bounds of levels in dBFS and of rules in s.
+LOOK_AHEADS = (0.0, 0.03, 0.06, 0.1)
+_LEVELS, _LONGEST_RULE, _DAY = (-120, 0), 60, 86400
 #: Rates that Opus has; others are resampled to the next higher one.
 OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 
@@ -51,6 +57,9 @@ class Options:
     node_kwargs: str = ""
     #: Folders put in front of ``sys.path``, separated by ``:``.
     node_path: str = ""
+    #: Of the file that the node is in, a checksum, so that results of two versions are told apart; empty where it was
+    #: not found.
+    node_source: str = ""
     #: Longest call; the node then runs in a process of its own, which is killed when it takes longer.
     node_timeout: Optional[float] = None
     node_retries: Optional[int] = None
@@ -72,12 +81,22 @@ class Options:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise OptionError(f"--{name.replace('_', '-')} {value:g}: a probability lies between 0 and 1")
-        for name in ("look_ahead", "min_speech", "min_silence", "speech_pad", "max_speech", "node_timeout"):
+        level = self.energy_threshold
+        if level is not None and not _LEVELS[0] <= level <= _LEVELS[1]:
+            raise OptionError(f"--energy-threshold {level:g}: give dBFS, {_LEVELS[0]} to {_LEVELS[1]}")
+        known = [s for s in LOOK_AHEADS if (self.detector, s) != ("spectral", 0.06)]
+        if self.look_ahead is not None and self.look_ahead not in known:
+            raise OptionError(f"--look-ahead {self.look_ahead:g}: --detector {self.detector} takes seconds, "
+                              f"{', '.join(f'{s:g}' for s in known[:-1])} or {known[-1]:g}")
+        for name, most in [("min_speech", _LONGEST_RULE), ("min_silence", _LONGEST_RULE), ("speech_pad", _LONGEST_RULE),
+                           ("max_speech", _DAY), ("node_timeout", _DAY)]:
             value = getattr(self, name)
-            if value is not None and not 0 <= value <= 86400:
-                raise OptionError(f"--{name.replace('_', '-')} {value:g}: give seconds, 0 to 86400")
-        if not self.timeout > 0:
-            raise OptionError(f"--timeout {self.timeout:g}: give seconds, more than 0")
+            if value is not None and not 0 <= value <= most:
+                raise OptionError(f"--{name.replace('_', '-')} {value:g}: give seconds, 0 to {most}")
+        if self.node_retries is not None and not 0 <= self.node_retries < 2**32:
+            raise OptionError(f"--node-retries {self.node_retries}: give 0 or more")
+        if not 0 < self.timeout <= _DAY:
+            raise OptionError(f"--timeout {self.timeout:g}: give seconds, more than 0 and {_DAY} at most")
         if self.node:
             node_parts(self.node)
         if self.node_kwargs:
@@ -102,11 +121,30 @@ class Options:
         """The settings on which results depend."""
         fields = self.to_fields()
         del fields["timeout"]
+        if not self.node_source:
+            del fields["node_source"]
         return fields
 
     def fingerprint(self) -> str:
         """Equal for settings that give equal results."""
         return hashlib.sha256(json.dumps(self.deciding(), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def node_source(node: str, node_path: str) -> str:
+    """A checksum of the file that ``node`` is in, found without importing anything; empty where there is none here."""
+    module, _ = node_parts(node)
+    path: Optional[str] = module
+    if not module.endswith(".py"):
+        places: Optional[Sequence[str]] = [p for p in node_path.split(os.pathsep) if p] + sys.path
+        parts, path = module.split("."), None
+        for i in range(len(parts)):
+            spec = None if places is None else PathFinder.find_spec(".".join(parts[: i + 1]), places)
+            path, places = (None, None) if spec is None else (spec.origin, spec.submodule_search_locations)
+    try:
+        with open(path or "", "rb") as f:
+            return hashlib.sha256(f.read()).hexdigest()[:16]
+    except OSError:
+        return ""
 
 
 def node_parts(node: str) -> Tuple[str, str]:

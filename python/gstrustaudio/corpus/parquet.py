@@ -6,11 +6,12 @@ often they were interrupted and wherever they ran. What depends on the run is in
 from __future__ import annotations
 
 import json
+import math
 import os
 from importlib import import_module
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List
 
-from .names import file_id, is_unicode, key_bytes, printable
+from .names import file_id, is_unicode, is_url, key_bytes, printable
 from .result import Result
 from .storage import open_url
 
@@ -64,10 +65,19 @@ def segment_rows(key: str, r: Result) -> Iterator[Dict[str, Any]]:
     from .result import node_text
 
     for s in r.segments:
-        node = json.dumps(s.node, default=str) if s.node else None
+        node = json.dumps(_finite(s.node), default=str, allow_nan=False) if s.node else None
         yield {**_source(key), "index": s.index, "start": s.start / 1e9, "end": s.end / 1e9,
                "duration": (s.end - s.start) / 1e9, "level": s.level, "noise_floor": s.noise_floor,
                "probability": s.probability, "text": node_text(s), "node": node, "audio": s.audio or None}
+
+
+def _finite(value: Any) -> Any:
+    """``value`` with null for NaN and infinities, which JSON does not have."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    return [_finite(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
 class Tables:
@@ -106,29 +116,38 @@ class Tables:
             writer.close()
 
 
-def _opened(name: str) -> Any:
-    from .names import is_url
-
-    if not is_url(name):
-        return arrow("pyarrow.parquet").ParquetFile(name)
-    return arrow("pyarrow.parquet").ParquetFile(open_url(name).buffer)
+class NoManifest(Exception):
+    """A file is no Parquet, or its paths are none; the text says what is wrong."""
 
 
-def read_column_names(name: str) -> List[str]:
-    """The columns of a manifest in Parquet."""
-    return list(_opened(name).schema_arrow.names)
-
-
-def read_paths(name: str, column: str) -> Iterator[str]:
-    """The paths in ``column``, exact ones from ``path_bytes`` where there are such."""
-    file = _opened(name)
-    also: Optional[str] = "path_bytes" if column == "path" and "path_bytes" in file.schema_arrow.names else None
-    for batch in file.iter_batches(columns=[column] + ([also] if also else [])):
-        exact = batch.column(1).to_pylist() if also else []
-        for i, path in enumerate(batch.column(0).to_pylist()):
-            if exact and exact[i] is not None:
-                yield os.fsdecode(exact[i])
-            elif path:
-                yield path
-
-
+def read_paths(name: str, choose: Callable[[List[str]], str]) -> Iterator[str]:
+    """The paths in the column that ``choose`` takes of all, exact ones from ``path_bytes`` where there are such. Of a
+    column of audio as Hugging Face's data sets have it (``bytes``, ``path``), its paths."""
+    pq, pa = arrow("pyarrow.parquet"), arrow("pyarrow")
+    try:
+        file = pq.ParquetFile(open_url(name).buffer if is_url(name) else name)
+        schema = file.schema_arrow
+        column = choose(list(schema.names))
+        kind = schema.field(column).type
+        nested = pa.types.is_struct(kind)
+        if nested and kind.get_field_index("path") < 0:
+            raise NoManifest(f"column {column} has no `path` among {', '.join(field.name for field in kind)}")
+        also = column == "path" and "path_bytes" in schema.names
+        for batch in file.iter_batches(columns=[f"{column}.path" if nested else column] + ["path_bytes"] * also):
+            exact = batch.column("path_bytes").to_pylist() if also else []
+            for i, path in enumerate(batch.column(column).to_pylist()):
+                path = path["path"] if nested and path is not None else path
+                if exact and exact[i] is not None:
+                    path = exact[i]
+                elif nested and path is None:
+                    raise NoManifest(f"column {column} holds audio without a path: write it to files, and name those")
+                if isinstance(path, bytes):
+                    yield os.fsdecode(path)
+                elif path and not isinstance(path, str):
+                    raise NoManifest(f"column {column} is of {kind}, not of paths")
+                elif path:
+                    yield path
+    except (pa.ArrowException, UnicodeDecodeError) as e:
+        raise NoManifest(f"cannot be read as Parquet: {e}") from e
+    except OSError as e:
+        raise NoManifest(f"cannot be read: {e.strerror or e}") from e

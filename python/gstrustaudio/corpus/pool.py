@@ -20,6 +20,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from .options import Options
 from .result import Result, failed
+from .worker import TOLD
 
 #: Deaths of its worker after which a file is given up, and reads of it that failed.
 DEATHS = READS = 3
@@ -27,6 +28,9 @@ DEATHS = READS = 3
 _WAITING = 1000
 #: Seconds that running files have to end after the first Ctrl-C.
 GRACE = 5.0
+#: Seconds after its timeout in which a worker has to end by itself, with its stack. One that is stopped, or hangs in
+#: the kernel, does not.
+_FROZEN = 5.0
 
 
 class RunError(Exception):
@@ -46,6 +50,8 @@ class Stop:
         self._writer.setblocking(False)
         #: How often it was asked.
         self.asked = 0
+        #: Files are worked on, which `ask` ends. Before that, whoever asks has to end what goes on.
+        self.heeded = False
         #: Told when it is asked for the first time.
         self.on_ask: Callable[[], None] = lambda: None
 
@@ -94,6 +100,8 @@ class _Process:
         self._send({**start, "scratch": scratch})
         self.key: Optional[str] = None
         self.ready = False
+        #: When it was last heard of.
+        self.heard = time.monotonic()
 
     @property
     def pid(self) -> int:
@@ -107,7 +115,7 @@ class _Process:
             pass
 
     def give(self, key: str) -> None:
-        self.key = key
+        self.key, self.heard = key, time.monotonic()
         self._send({"key": key})
 
     def kill(self) -> None:
@@ -117,7 +125,11 @@ class _Process:
             os.killpg(self._process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        self._process.wait()
+        try:
+            self._process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            # It hangs in the kernel, as where a mount does, and ends when that lets it go.
+            pass
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def close(self, seconds: float) -> None:
@@ -182,6 +194,11 @@ class LocalPool:
                 self._workers.remove(worker)
                 worker.kill()
 
+    def check(self, stop: Optional[Stop] = None) -> None:
+        """Raises `RunError` where no file can be worked on, as where the node does not load."""
+        for _ in self.results(iter(()), stop):
+            pass
+
     def fill(self) -> List[_Process]:
         """All workers, new ones for those that are missing."""
         while len(self._workers) < self._count:
@@ -195,13 +212,17 @@ class LocalPool:
     def bury(self, worker: _Process) -> Tuple[str, str, str]:
         """Takes away a worker that has died; how it did. Raises `RunError` where none comes up any more."""
         kind, reason, stack = worker.death()
-        self._workers.remove(worker)
-        worker.kill()
         self._stillborn += not worker.ready
         if self._stillborn > DEATHS * self._count:
             raise RunError(f"workers do not start: {reason}", stack)
-        self._on_death(f"{reason} (process {worker.pid})")
+        self.discard(worker, reason)
         return kind, reason, stack
+
+    def discard(self, worker: _Process, how: str) -> None:
+        """Takes away a worker, which is ended if it has not."""
+        self._workers.remove(worker)
+        worker.kill()
+        self._on_death(f"{how} (process {worker.pid})")
 
     @property
     def timeout(self) -> float:
@@ -244,13 +265,30 @@ class _Work:
                 if self._stop.asked > 1 or (self._until is not None and time.monotonic() > self._until):
                     return
                 waited.append(self._stop)
-            left = None if self._until is None else max(0.0, self._until - time.monotonic())
+            ends = [self._frozen_at(w) for w in running if w.key is not None]
+            ends += [] if self._until is None else [self._until]
+            left = max(0.0, min(ends) - time.monotonic()) if ends else None
             readable: List[Any] = wait(waited, left)
             if self._stop is not None and any(r is self._stop for r in readable):
                 self._stop.heard()
             for worker in running:
                 if any(r is worker.link for r in readable):
+                    worker.heard = time.monotonic()
                     yield from self._hear(worker)
+                elif worker.key is not None and time.monotonic() > self._frozen_at(worker):
+                    yield from self._thaw(worker)
+
+    def _frozen_at(self, worker: _Process) -> float:
+        """When a worker that is not heard of any more should have ended by itself."""
+        return worker.heard + self._pool.timeout + TOLD + _FROZEN
+
+    def _thaw(self, worker: _Process) -> Iterator[Tuple[str, Result]]:
+        """Ends a worker that does not run at all."""
+        key, worker.key = worker.key, None
+        self._pool.discard(worker, "a worker was frozen, and is ended")
+        if key is not None:
+            yield key, failed("timeout", f"no progress for {self._pool.timeout:g} s",
+                              "Its process was frozen: stopped, or held in the kernel, as by a mount that hangs.")
 
     def _hand_out(self) -> List[_Process]:
         """Gives each free worker a file; those that have one, or are starting while there may be more to do."""
@@ -274,6 +312,8 @@ class _Work:
             raise RunError(answer["setup"], answer["traceback"])
         if "not-written" in answer:
             raise RunError(answer["not-written"], later=True)
+        if "progress" in answer:
+            return
         if "ready" in answer:
             worker.ready = True
             self._pool.came_up()

@@ -14,8 +14,12 @@ from .names import is_url
 from .options import Options
 from .page import EXAMPLES, SLOWEST, corpus_page, write_page
 from .parquet import Tables
-from .storage import join, place, put
+from .storage import join, place, put, remove
 from .summary import Summary, corpus_document
+
+
+#: What only some runs write.
+OPTIONAL = frozenset({"kaldi/text"})
 
 
 def publish(ledger: Ledger, options: Options, out: str, scratch: str) -> Dict[str, Any]:
@@ -36,12 +40,15 @@ def publish(ledger: Ledger, options: Options, out: str, scratch: str) -> Dict[st
     (new / "corpus.json").write_text(json.dumps(document, indent=2) + "\n")
     kinds = [(status, kind, count, ledger.examples(status, kind, EXAMPLES)) for status, kind, count in ledger.kinds()]
     write_page(new / "report.html", corpus_page(document, summary, kinds, ledger.slowest(SLOWEST)))
-    for path in sorted(p for p in new.rglob("*") if p.is_file()):
-        name = path.relative_to(new).as_posix()
+    names = sorted(p.relative_to(new).as_posix() for p in new.rglob("*") if p.is_file())
+    for name in names:
         if is_url(out):
-            put(str(path), join(out, name))
+            put(str(new / name), join(out, name))
         else:
             os.makedirs(os.path.join(out, os.path.dirname(name)), exist_ok=True)
-            place(str(path), os.path.join(out, name))
+            place(str(new / name), os.path.join(out, name))
+    # What is there of an earlier run belongs to other segments.
+    for name in OPTIONAL.difference(names):
+        remove(join(out, name))
     shutil.rmtree(new)
     return document

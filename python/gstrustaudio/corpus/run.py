@@ -11,9 +11,9 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Dict, Iterator, Optional, Protocol, Sequence, Tuple
 
-from .inputs import EXTENSIONS, Found, find
+from .inputs import EXTENSIONS, Found, InputError, find
 from .ledger import LEDGER, Ledger, LedgerError, fault_of
-from .names import is_url
+from .names import is_url, printable
 from .options import Options
 from .parquet import arrow
 from .pool import LocalPool, RunError, Stop
@@ -28,6 +28,9 @@ NODE_FAILURES = 50
 
 class Engine(Protocol):
     """Who works on files: a pool of this machine, or a cluster."""
+
+    def check(self, stop: Optional[Stop] = None) -> None:
+        """Raises `RunError` where no file can be worked on."""
 
     def results(self, keys: Iterator[str], stop: Optional[Stop] = None) -> Iterator[Tuple[str, Result]]:
         """Results of ``keys`` as they come."""
@@ -65,9 +68,11 @@ class Outcome:
     detail: str
     #: Files by status, of all that the ledger knows.
     counts: Dict[str, int]
+    #: Files that ended in this run.
+    files: int
     #: Whether the same command may do better at another time.
     later: bool
-    #: The document; None where it could not be written.
+    #: The document; None where it could not be written, or nothing has changed.
     document: Optional[Dict[str, Any]]
 
 
@@ -101,16 +106,34 @@ def run(job: Job, options: Options, stop: Stop, make: EngineMaker = local_engine
     before anything is done."""
     options.check()
     arrow("pyarrow.parquet")
-    probe(job.out)
     work = work_folder(job.out, job.work)
+    if not job.inputs and not _has_ledger(work):
+        raise _nothing(job)
+    probe(job.out)
     with _ledger(work) as ledger:
-        ledger.settings(options.fingerprint(), options.deciding(), job.redo)
-        if job.redo and not is_url(job.out):
-            shutil.rmtree(os.path.join(job.out, "audio"), ignore_errors=True)
-        ledger.add(_found(job))
+        if job.work:
+            ledger.belongs(job.out if is_url(job.out) else os.path.realpath(job.out), job.redo)
+        if not job.redo:
+            ledger.settings(options.fingerprint(), options.deciding(), job.retry_failed)
+        if ledger.add(_found(job)) == 0 and (job.inputs or not any(ledger.counts().values())):
+            raise _nothing(job)
         if job.retry_failed:
             ledger.retry_failed()
+        stop.heeded = True
         return _Run(job, options, stop, make, ledger, os.path.join(work, "scratch")).all()
+
+
+def _has_ledger(work: str) -> bool:
+    return os.path.exists(os.path.join(work, LEDGER))
+
+
+def _nothing(job: Job) -> InputError:
+    """That the inputs name no file at all."""
+    if not job.inputs:
+        return InputError(f"no INPUT, and {printable(job.out)} has no files of an earlier run to go on with")
+    endings = "" if job.extensions is EXTENSIONS else f" with the ending {' or '.join(sorted(job.extensions))} (--ext)"
+    named = ", ".join(printable(name) for name in job.inputs)
+    return InputError(f"{named}: no media file there{endings}, so nothing is to be done")
 
 
 @contextmanager
@@ -132,7 +155,7 @@ def plan(job: Job, show: int = 10) -> Dict[str, Any]:
     """For ``--dry-run``: ``files`` that would be done, their ``bytes``, the ``first`` of them, and how many files have
     ``ended``. Nothing is written."""
     work = work_folder(job.out, job.work)
-    has_ledger = not job.redo and os.path.exists(os.path.join(work, LEDGER))
+    has_ledger = not job.redo and _has_ledger(work)
     told: Dict[str, Any] = {"files": 0, "bytes": 0, "first": [], "ended": 0}
     seen = set()
     with _ledger(work) if has_ledger else nullcontext() as ledger:
@@ -146,6 +169,8 @@ def plan(job: Job, show: int = 10) -> Dict[str, Any]:
                 told["files"] += 1
                 told["bytes"] += one.size
                 told["first"] += [one.key][: show - len(told["first"])]
+    if job.inputs and not seen:
+        raise _nothing(job)
     return told
 
 
@@ -154,6 +179,8 @@ class _Run:
         self._job, self._options, self._stop, self._make = job, options, stop, make
         self._ledger, self._scratch = ledger, scratch
         self._files = self._node_failures = 0
+        #: All results are to be forgotten, once it is known that others can be had.
+        self._forgets = job.redo
 
     def all(self) -> Outcome:
         number, started = self._ledger.begin_run(self._job.command), time.monotonic()
@@ -169,16 +196,19 @@ class _Run:
         document = None
         try:
             self._ledger.end_run(number, time.monotonic() - started, self._files, outcome)
-            document = publish(self._ledger, self._options, self._job.out, self._scratch)
+            if not self._forgets:
+                document = publish(self._ledger, self._options, self._job.out, self._scratch)
         except (OSError, StorageError, sqlite3.OperationalError) as e:
+            later = True
             if outcome != "stopped":
                 outcome, reason = "stopped", f"the results cannot be written: {e}"
         finally:
             shutil.rmtree(self._scratch, ignore_errors=True)
-        return Outcome(outcome, reason, detail, self._ledger.counts(), later, document)
+        return Outcome(outcome, reason, detail, self._ledger.counts(), self._files, later, document)
 
     def _work(self) -> None:
-        left = self._ledger.counts()[PENDING]
+        counts = self._ledger.counts()
+        left = sum(counts.values()) if self._forgets else counts[PENDING]
         if self._job.limit is not None:
             left = min(left, self._job.limit)
         if left == 0:
@@ -189,6 +219,11 @@ class _Run:
         job = replace(self._job, workers=min(self._job.workers, left))
         engine = self._make(job, self._options, os.path.join(self._scratch, "pool"), progress.say)
         try:
+            if self._forgets:
+                engine.check(self._stop)
+                if self._stop.asked:
+                    return
+                self._forget()
             for key, result in engine.results(self._ledger.pending(self._job.limit), self._stop):
                 self._ledger.record(key, result)
                 self._files += 1
@@ -197,6 +232,13 @@ class _Run:
         finally:
             engine.close()
             progress.close()
+
+    def _forget(self) -> None:
+        """Leaves nothing of earlier runs."""
+        self._ledger.forget(self._options.fingerprint(), self._options.deciding())
+        if not is_url(self._job.out):
+            shutil.rmtree(os.path.join(self._job.out, "audio"), ignore_errors=True)
+        self._forgets = False
 
     def _count_node(self, result: Result) -> None:
         self._node_failures = self._node_failures + 1 if result.kind == "node" else 0

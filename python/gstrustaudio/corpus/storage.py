@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from datetime import datetime
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Callable, Iterator, TextIO, Tuple, cast
 
 from .names import HTTP, is_url
@@ -160,6 +161,19 @@ def place(made: str, final: str) -> None:
         shutil.copyfile(made, part)
         os.replace(part, final)
         os.unlink(made)
+
+
+def remove(name: str) -> None:
+    """Removes a file, or a URL, if it is there."""
+    if not is_url(name):
+        Path(name).unlink(missing_ok=True)
+        return
+    fs, path = _file_system(name)
+    try:
+        if fs.exists(path):
+            fs.rm_file(path)
+    except Exception as e:
+        raise StorageError(f"{name}: cannot be removed: {type(e).__name__}: {e}") from e
 
 
 def join(out: str, name: str) -> str:

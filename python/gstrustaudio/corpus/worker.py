@@ -12,6 +12,7 @@ import os
 import queue
 import sys
 import threading
+import time
 import traceback
 from multiprocessing.connection import Connection
 from typing import Any, Dict, Optional, TextIO
@@ -20,6 +21,10 @@ from .names import ending, is_url
 from .options import Options
 from .result import Result, failed
 from .storage import StorageError, fetch, join, put
+
+#: Seconds between two words of progress to the driver, at least.
+TOLD = 1.0
+
 
 class _Inbox:
     """What the driver sends, read by a thread of its own: the main one may be stuck when the driver goes."""
@@ -52,7 +57,8 @@ class _Inbox:
 class Worker:
     """Works on one file after the other."""
 
-    def __init__(self, start: Dict[str, Any], stacks: TextIO) -> None:
+    def __init__(self, start: Dict[str, Any], stacks: TextIO, link: Connection) -> None:
+        self._link, self._told = link, 0.0
         self._options = Options.from_fields(start["options"])
         self._remote_out = start["out"] if is_url(start["out"]) else ""
         self._scratch = start["scratch"]
@@ -68,7 +74,11 @@ class Worker:
         self._pipeline.close()
 
     def _watch(self, _position: int = 0) -> None:
-        """From now on it may take as long again without progress."""
+        """From now on it may take as long again without progress. The driver hears it, too."""
+        now = time.monotonic()
+        if now - self._told >= TOLD:
+            self._told = now
+            _say(self._link, {"progress": True})
         faulthandler.dump_traceback_later(self._options.timeout, exit=True, file=self._stacks)
 
     def work(self, key: str) -> Result:
@@ -134,7 +144,7 @@ def main() -> None:
         if start is None:
             return
         try:
-            worker = Worker(start, stacks)
+            worker = Worker(start, stacks, link)
         except Exception as e:
             _say(link, _not_started(e))
             return
