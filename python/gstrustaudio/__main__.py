@@ -177,7 +177,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     try:
         return {"run": _run, "report": _report, "corpus": corpus.main, "env": _env}[args.command](args)
     except ImportError as e:
-        packages = {"gi": "python3-gi and gir1.2-gst-plugins-base-1.0, for the system's /usr/bin/python3",
+        packages = {"gi": "python3-gi and gir1.2-gst-plugins-base-1.0, for the system's /usr/bin/python3; a virtualenv has "
+                          "them where that made it with --system-site-packages, or by pip install PyGObject",
                     "prometheus_client": "python3-prometheus-client"}
         hint = packages.get((e.name or "").split(".")[0])
         print(f"gstrustaudio: {e}" + (f" (Debian: {hint})" if hint else ""), file=sys.stderr)

@@ -75,7 +75,7 @@ def play_line(
     try:
         pipeline = Gst.parse_launchv(words)
     except GLib.Error as e:
-        raise LineError(f"erroneous pipeline: {e.message}") from e
+        raise LineError(f"erroneous pipeline: {e.message}{_plugin_hint(Gst)}") from e
     if not isinstance(pipeline, Gst.Pipeline):
         element, pipeline = pipeline, Gst.Pipeline.new(None)
         pipeline.add(element)
@@ -208,6 +208,14 @@ def _stop(
     for event in stopped.result():
         keep(event)
     return True
+
+
+def _plugin_hint(Gst: Any) -> str:
+    """What helps where this plugin is not found."""
+    if Gst.ElementFactory.find("rustvad") is not None:
+        return ""
+    return ("; GStreamer finds no plugin rustaudio: name its folder in GST_PLUGIN_PATH, install gstreamer1.0-rustaudio, or "
+            "install the wheel of scripts/wheel.sh, which brings it")
 
 
 def live_pipeline(Gst: Any, pipeline: Any) -> bool:

@@ -278,14 +278,15 @@ class Inputs(InFolder):
         self.assertIn("/o\\xe9: tables name files there, so its name has to be UTF-8", done.stderr)
 
     def test_what_the_element_takes_is_what_is_taken(self):
-        from gstrustaudio.corpus.options import LOOK_AHEADS, Options
+        from gstrustaudio.corpus.options import LEVELS, LONGEST_RULE, LOOK_AHEADS, Options
         from gstrustaudio.corpus.pipeline import Gst
 
         Options(look_ahead=0.06, min_speech=60, min_silence=60, speech_pad=60, energy_threshold=-120).check()
+        rule = (0, LONGEST_RULE * 10**9)
         Gst.init(None)
         vad = Gst.ElementFactory.make("rustvad")
-        for name, bounds in [("min-speech", (0, 60 * 10**9)), ("min-silence", (0, 60 * 10**9)), ("speech-pad", (0, 60 * 10**9)),
-                             ("energy-threshold", (-120, 0)), ("look-ahead", (0, max(LOOK_AHEADS) * 10**9))]:
+        for name, bounds in [("min-speech", rule), ("min-silence", rule), ("speech-pad", rule),
+                             ("energy-threshold", LEVELS), ("look-ahead", (0, max(LOOK_AHEADS) * 10**9))]:
             spec = vad.find_property(name)
             self.assertEqual((spec.minimum, spec.maximum), bounds, name)
         for seconds in LOOK_AHEADS:

@@ -40,7 +40,17 @@ sys.exit(main(sys.argv[2:]))
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE)
             self.assertEqual((done.returncode, done.stderr), (2,
                 f"gstrustaudio: Namespace {namespace} not available (Debian: python3-gi and "
-                "gir1.2-gst-plugins-base-1.0, for the system's /usr/bin/python3)\n"))
+                "gir1.2-gst-plugins-base-1.0, for the system's /usr/bin/python3; a virtualenv has them where that made it "
+                "with --system-site-packages, or by pip install PyGObject)\n"))
+
+    def test_a_plugin_that_lacks_is_told_with_what_brings_it(self):
+        env = {**environment(), "GST_PLUGIN_PATH": str(self.folder), "GST_REGISTRY": str(self.folder / "registry"),
+               "HOME": str(self.folder)}
+        done = subprocess.run([sys.executable, "-m", "gstrustaudio", "run", "--", *LINE], env=env, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("; GStreamer finds no plugin rustaudio: name its folder in GST_PLUGIN_PATH", done.stderr)
+        self.assertNotIn("GStreamer finds no", cli("run", "--", "nosuchelement0", "!", "fakesink").stderr)
 
     def test_writes_the_document_and_prints_a_table(self):
         done, execution = self.run_json("--", *LINE)

@@ -17,7 +17,7 @@ DETECTORS = ("silero", "neural", "spectral", "energy")
 SAMPLE_FORMATS = ("S16LE", "S32LE", "F32LE", "F64LE")
 #: What the element takes: look-ahead in s (``spectral`` has no 0.06), bounds of levels in dBFS and of rules in s.
 LOOK_AHEADS = (0.0, 0.03, 0.06, 0.1)
-_LEVELS, _LONGEST_RULE, _DAY = (-120, 0), 60, 86400
+LEVELS, LONGEST_RULE, _DAY = (-120, 0), 60, 86400
 #: Rates that Opus has; others are resampled to the next higher one.
 OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 
@@ -82,13 +82,13 @@ class Options:
             if value is not None and not 0 <= value <= 1:
                 raise OptionError(f"--{name.replace('_', '-')} {value:g}: a probability lies between 0 and 1")
         level = self.energy_threshold
-        if level is not None and not _LEVELS[0] <= level <= _LEVELS[1]:
-            raise OptionError(f"--energy-threshold {level:g}: give dBFS, {_LEVELS[0]} to {_LEVELS[1]}")
+        if level is not None and not LEVELS[0] <= level <= LEVELS[1]:
+            raise OptionError(f"--energy-threshold {level:g}: give dBFS, {LEVELS[0]} to {LEVELS[1]}")
         known = [s for s in LOOK_AHEADS if (self.detector, s) != ("spectral", 0.06)]
         if self.look_ahead is not None and self.look_ahead not in known:
             raise OptionError(f"--look-ahead {self.look_ahead:g}: --detector {self.detector} takes seconds, "
                               f"{', '.join(f'{s:g}' for s in known[:-1])} or {known[-1]:g}")
-        for name, most in [("min_speech", _LONGEST_RULE), ("min_silence", _LONGEST_RULE), ("speech_pad", _LONGEST_RULE),
+        for name, most in [("min_speech", LONGEST_RULE), ("min_silence", LONGEST_RULE), ("speech_pad", LONGEST_RULE),
                            ("max_speech", _DAY), ("node_timeout", _DAY)]:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= most:
