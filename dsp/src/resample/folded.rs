@@ -20,12 +20,13 @@ use super::table::{Aligned, Real};
 use crate::shared::Shared;
 use crate::simd::Level;
 use crate::simd::resample::side_kernels;
+use crate::simd::resample_mirror::{self as mirror, Mirrors};
 use crate::simd::resample_pass::{GROUP, Grouped, LANES, STEP};
 use crate::simd::resample_sides::{self as sides, Lines, SideKernels};
 use crate::simd::vector::Number;
 
 /// Windows that are made together, at most, of all channels.
-const WINDOWS: usize = 8;
+const WINDOWS: usize = 10;
 
 /// Samples that are summed before they are added to the whole, but of the lanes next to the centre: there the peak of
 /// the response comes last.
@@ -144,7 +145,7 @@ impl<T: Folds> Table<T> {
         let (twice, window) = (block.twice_frame(ratio), block.window(ratio));
         let rows = Rows {
             lone: block.lone.then(|| {
-                let taps = sides::centre(&vec![0u8; window]).len();
+                let taps = mirror::centre(&vec![0u8; window]).len();
                 let at = place(taps);
                 at..at + taps
             }),
@@ -192,7 +193,7 @@ impl<T: Folds> Table<T> {
         if let Some(lone) = lone.clone() {
             taps.fill(0.0, offset, &mut pairs);
             let taps: Vec<T> = pairs.iter().map(|[even, _]| T::nearest(*even)).collect();
-            to[lone].copy_from_slice(&sides::centre(&taps));
+            to[lone].copy_from_slice(&mirror::centre(&taps));
         }
     }
 
@@ -270,31 +271,56 @@ impl<T: Folds> Folded<T> {
     /// Folds the windows of `channels` for the next `rounds`; how many there are. What lies in a line's centre by
     /// itself goes there.
     fn gather(&mut self, input: &View<'_, T>, channels: Range<usize>, rounds: usize) -> usize {
-        let period = (self.shape.units * self.ratio.m) as i64;
-        let (table, padded) = (&*self.table, self.table.padded);
+        let table = &*self.table;
         let rows = &table.rows;
-        let window = rows.window;
+        let mirrors = Mirrors {
+            len: rows.window,
+            right: (rows.right - rows.left - 1 + rows.window as i64) as usize,
+            step: (self.shape.units * self.ratio.m) as usize,
+            padded: table.padded,
+            line: table.line(),
+            at: table.lanes,
+        };
         let centre = rows.lone.clone().map(|lone| &table.taps.get()[lone]);
-        let lines = self.lines.chunks_exact_mut(table.line());
-        let mut lines = lines.skip(channels.start * rounds);
-        let mut windows = self.folded.get_mut().chunks_exact_mut(2 * padded);
-        let mut count = 0;
-        for channel in channels {
-            for round in 0..rounds {
-                let start = self.rounds.start() + round as i64 * period;
-                let right = input.window(channel, start + rows.right, window);
-                let left = start + rows.left + 1 - window as i64;
-                let left = input.window(channel, left, window);
-                let (Some(folded), Some(line)) = (windows.next(), lines.next()) else {
-                    return count;
-                };
-                let (even, odd) = folded.split_at_mut(padded);
-                let sum = (self.kernels.fold)(right, left, centre.unwrap_or_default(), even, odd);
-                line[table.lanes] = sum;
-                count += 1;
-            }
+        let start = self.rounds.start() + rows.left + 1 - rows.window as i64;
+        let len = (rounds - 1) * mirrors.step + mirrors.right + mirrors.len;
+        let lines = rounds * mirrors.line;
+        let lines = self.lines[channels.start * lines..].chunks_exact_mut(lines);
+        let folded = self.folded.get_mut();
+        let folded = folded.chunks_exact_mut(rounds * 2 * mirrors.padded);
+        for (channel, (folded, lines)) in channels.clone().zip(folded.zip(lines)) {
+            let x = input.window(channel, start, len);
+            (self.kernels.fold)(x, &mirrors, centre.unwrap_or_default(), folded, lines);
         }
-        count
+        channels.len() * rounds
+    }
+
+    /// Writes the next `frames` outputs, which are in lines, from frame `at` on.
+    fn hand_out(&self, out: &mut Output<'_, T>, at: usize, frames: usize) {
+        // The centre, or the output after it, lies in the middle of a line.
+        let block = self.table.rows.block;
+        let middle = (block.twice + 1).div_euclid(2);
+        let first = (self.table.lanes as i64 + block.first - middle) as usize;
+        let (line, per_round) = (self.table.line(), self.per_round() as usize);
+        let mut channel = 0;
+        while channel < self.channels {
+            let next = self.held * line;
+            let mut at_line = channel * next + self.round * line + first;
+            let (mut done, mut from) = (0, self.place);
+            while done < frames {
+                let take = (per_round - from).min(frames - done);
+                let left = &self.lines[at_line + from..][..take];
+                if channel + 1 < self.channels {
+                    let right = &self.lines[at_line + next + from..][..take];
+                    out.write_both(channel, at + done, [left, right]);
+                } else {
+                    out.write(channel, at + done, left);
+                }
+                (done, from) = (done + take, 0);
+                at_line += line;
+            }
+            channel += 2;
+        }
     }
 
     /// The outputs of `windows` from what they are folded to, in lines from number `to` on.
@@ -394,34 +420,20 @@ impl<T: Folds> Rounded<T> for Folded<T> {
     ) {
         let end = at + frames;
         let per_round = self.per_round() as usize;
-        // The centre, or the output after it, lies in the middle of a line.
-        let block = self.table.rows.block;
-        let middle = (block.twice + 1).div_euclid(2);
-        let first = (self.table.lanes as i64 + block.first - middle) as usize;
         while at < end {
             if self.round >= self.held {
                 self.make(input, (end - at) as u64);
                 continue;
             }
-            let (round, from) = (self.round, self.place);
-            let take = (per_round - from).min(end - at);
-            let line = |channel: usize| {
-                let line = (channel * self.held + round) * self.table.line();
-                &self.lines[line + first + from..][..take]
-            };
-            for channel in (0..self.channels).step_by(2) {
-                if channel + 1 < self.channels {
-                    out.write_both(channel, at, [line(channel), line(channel + 1)]);
-                } else {
-                    out.write(channel, at, line(channel));
-                }
-            }
+            // Of all the rounds that are there.
+            let left = (self.held - self.round) * per_round - self.place;
+            let take = left.min(end - at);
+            self.hand_out(out, at, take);
             at += take;
             self.rounds.advance(take);
-            self.place += take;
-            if self.place == per_round {
-                (self.round, self.place) = (self.round + 1, 0);
-            }
+            let place = self.place + take;
+            self.round += place / per_round;
+            self.place = place % per_round;
         }
     }
 }

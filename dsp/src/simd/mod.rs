@@ -63,6 +63,7 @@ pub mod resample_fold;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod resample_groups;
 pub mod resample_half;
+pub mod resample_mirror;
 pub mod resample_pass;
 mod resample_plain;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]

@@ -41,7 +41,7 @@ impl DotReal for f32 {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 { .. } => resample_sides::Kernel::<__m512, 1, 2, 6, 6>::kernels(),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 { .. } => resample_sides::Kernel::<__m256, 2, 1, 3, 3>::kernels(),
+            Isa::Avx2 { .. } => resample_sides::Kernel::<__m256, 2, 1, 5, 3>::kernels(),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => resample_sides::Kernel::<float32x4_t, 4, 1, 3, 1>::kernels(),
             Isa::Portable => resample_sides::plain(),

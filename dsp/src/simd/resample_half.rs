@@ -2,7 +2,8 @@
 
 //! Half-band filters: every other output is made of pairs of samples as far to either side.
 //!
-//! Outputs are lanes. Each is summed in the same order whatever its neighbours, the centre last.
+//! Outputs are lanes. Each is summed in the same order whatever its neighbours, the centre last: pairs from the
+//! farthest on, but of twelve in the order of [`TURNS`].
 #![allow(unsafe_code)]
 #![cfg_attr(
     any(target_arch = "x86_64", target_arch = "aarch64"),
@@ -112,7 +113,7 @@ pub fn kernels<V: Vector, const W: usize>() -> HalfKernels<V::Element> {
             unsafe {
                 V::Set::call(
                     #[inline(always)]
-                    |x, pairs, y, (), ()| run::<V, W, false>(x, &[], pairs, y),
+                    |x, pairs, y, (), ()| all::<V, W, false>(x, &[], pairs, y),
                     x,
                     pairs,
                     y,
@@ -128,7 +129,7 @@ pub fn kernels<V: Vector, const W: usize>() -> HalfKernels<V::Element> {
             unsafe {
                 V::Set::call(
                     #[inline(always)]
-                    |x, centres, pairs, y, ()| run::<V, W, true>(x, centres, pairs, y),
+                    |x, centres, pairs, y, ()| all::<V, W, true>(x, centres, pairs, y),
                     x,
                     centres,
                     pairs,
@@ -146,12 +147,40 @@ fn check<T>(x: &[T], pairs: &Pairs<T>, y: &[T]) {
     assert!(x.len() + 1 >= y.len() + 2 * pairs.len());
 }
 
-/// All outputs; those of the last vectors may be made twice.
+/// The order of twelve pairs that vectors of eight take: samples that lie eight apart, which are loaded once for three
+/// vectors of outputs, three pairs at a time.
+const TURNS: [[usize; 3]; 4] = [[11, 4, 3], [10, 5, 2], [9, 6, 1], [8, 7, 0]];
+
+/// Vectors of outputs that are made together in that order: as many as registers hold the sums of, beside samples and taps.
+const TOGETHER: usize = 6;
+
+/// All outputs.
 ///
 /// Safety: `check` has passed, and with `C` there are as many centres as outputs.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[inline(always)]
-unsafe fn run<V: Vector, const W: usize, const C: bool>(
+unsafe fn all<V: Vector, const W: usize, const C: bool>(
+    x: &[V::Element],
+    centres: &[V::Element],
+    pairs: &Pairs<V::Element>,
+    y: &mut [V::Element],
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        if V::LANES == 8 && pairs.len() == TURNS.as_flattened().len() {
+            run::<V, TOGETHER, true, C>(x, centres, pairs, y);
+        } else {
+            run::<V, W, false, C>(x, centres, pairs, y);
+        }
+    }
+}
+
+/// All outputs; those of the last vectors may be made twice. With `T` pairs are twelve, and lanes eight.
+///
+/// Safety: as [`all`].
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[inline(always)]
+unsafe fn run<V: Vector, const W: usize, const T: bool, const C: bool>(
     x: &[V::Element],
     centres: &[V::Element],
     pairs: &Pairs<V::Element>,
@@ -162,26 +191,27 @@ unsafe fn run<V: Vector, const W: usize, const C: bool>(
     // SAFETY: the caller's; vectors end where the outputs do.
     unsafe {
         while all - done >= together {
-            vectors::<V, W, C>(x, centres, pairs, y, done);
+            vectors::<V, W, T, C>(x, centres, pairs, y, done);
             done += together;
         }
         if all >= together && all - done > 2 * V::LANES {
-            vectors::<V, W, C>(x, centres, pairs, y, all - together);
+            vectors::<V, W, T, C>(x, centres, pairs, y, all - together);
             return;
         }
         while all - done >= V::LANES {
-            vectors::<V, 1, C>(x, centres, pairs, y, done);
+            vectors::<V, 1, T, C>(x, centres, pairs, y, done);
             done += V::LANES;
         }
         if all >= V::LANES && all > done {
-            vectors::<V, 1, C>(x, centres, pairs, y, all - V::LANES);
+            vectors::<V, 1, T, C>(x, centres, pairs, y, all - V::LANES);
             return;
         }
         // One by one, by what a vector's lane does: others may be rounded otherwise.
         let n = pairs.len();
         for i in done..all {
             let mut sum = V::zero();
-            for k in (0..n).rev() {
+            for j in 0..n {
+                let k = if T { TURNS[j / 3][j % 3] } else { n - 1 - j };
                 let pair = V::splat(x[i + n - 1 - k]).add(V::splat(x[i + n + k]));
                 sum = pair.mul_add(V::splat(pairs.taps[k]), sum);
             }
@@ -200,17 +230,44 @@ unsafe fn run<V: Vector, const W: usize, const C: bool>(
 /// Safety: as [`run`], and there are so many outputs.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[inline(always)]
-unsafe fn vectors<V: Vector, const W: usize, const C: bool>(
+unsafe fn vectors<V: Vector, const W: usize, const T: bool, const C: bool>(
     x: &[V::Element],
     centres: &[V::Element],
     pairs: &Pairs<V::Element>,
     y: &mut [V::Element],
     at: usize,
 ) {
-    let n = pairs.len();
     // SAFETY: the caller's.
     unsafe {
         let x = x.as_ptr().add(at);
+        let mut sums = if T {
+            by_turns::<V, W>(x, pairs)
+        } else {
+            from_the_ends::<V, W>(x, pairs)
+        };
+        for w in 0..W {
+            let to = at + w * V::LANES;
+            if C {
+                let centres = V::load(centres.as_ptr().add(to));
+                sums[w] = centres.mul_add(V::splat(pairs.centre), sums[w]);
+            }
+            sums[w].store(y.as_mut_ptr().add(to));
+        }
+    }
+}
+
+/// The sums of `W` vectors, the farthest pair first.
+///
+/// Safety: what they depend on is there.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[inline(always)]
+unsafe fn from_the_ends<V: Vector, const W: usize>(
+    x: *const V::Element,
+    pairs: &Pairs<V::Element>,
+) -> [V; W] {
+    let n = pairs.len();
+    // SAFETY: the caller's.
+    unsafe {
         let mut sums = [V::zero(); W];
         for k in (0..n).rev() {
             let tap = V::splat(pairs.taps[k]);
@@ -221,14 +278,42 @@ unsafe fn vectors<V: Vector, const W: usize, const C: bool>(
                 sums[w] = pair.mul_add(tap, sums[w]);
             }
         }
-        for w in 0..W {
-            let to = at + w * V::LANES;
-            if C {
-                let centres = V::load(centres.as_ptr().add(to));
-                sums[w] = centres.mul_add(V::splat(pairs.centre), sums[w]);
+        sums
+    }
+}
+
+/// The sums of `W` vectors by [`TURNS`].
+///
+/// Safety: as [`from_the_ends`], and pairs are twelve and lanes eight.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[inline(always)]
+unsafe fn by_turns<V: Vector, const W: usize>(
+    x: *const V::Element,
+    pairs: &Pairs<V::Element>,
+) -> [V; W] {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut sums = [V::zero(); W];
+        let taps = pairs.taps.as_ptr();
+        for (r, turn) in TURNS.iter().enumerate() {
+            let taps = turn.map(
+                #[inline(always)]
+                |k| V::splat(*taps.add(k)),
+            );
+            // Of the 24 samples from an output's first on, number `r` and its partner from the end.
+            let (left, right) = (x.add(r), x.add(V::LANES - 1 - r));
+            let mut l = [V::load(left), V::load(left.add(V::LANES))];
+            let mut h = [V::load(right), V::load(right.add(V::LANES))];
+            for w in 0..W {
+                let next = (w + 2) * V::LANES;
+                let (last, end) = (V::load(left.add(next)), V::load(right.add(next)));
+                sums[w] = l[0].add(end).mul_add(taps[0], sums[w]);
+                sums[w] = last.add(h[0]).mul_add(taps[1], sums[w]);
+                sums[w] = l[1].add(h[1]).mul_add(taps[2], sums[w]);
+                (l, h) = ([l[1], last], [h[1], end]);
             }
-            sums[w].store(y.as_mut_ptr().add(to));
         }
+        sums
     }
 }
 
@@ -245,7 +330,7 @@ mod tests {
         f64: From<T>,
     {
         let all = |v: Vec<f64>| v.into_iter().map(convert).collect::<Vec<T>>();
-        for count in [1, 3, 7, 14, 20] {
+        for count in [1, 3, 7, 12, 14, 20] {
             let taps = noise(count, 8);
             let pairs = Pairs::new(all(taps.clone()), convert(0.5));
             for n in [1, 2, 7, 8, 15, 40, 79, 80, 97, 100, 161, 240] {

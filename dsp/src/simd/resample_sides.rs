@@ -12,6 +12,7 @@
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use std::marker::PhantomData;
 
+use super::resample_mirror::{self, Fold};
 use super::resample_pass::{GROUP, Grouped, STEP};
 use super::vector::Number;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -42,43 +43,15 @@ pub struct Lines {
     pub to: [usize; 2],
 }
 
-type Fold<T> = fn(right: &[T], left: &[T], centre: &[T], even: &mut [T], odd: &mut [T]) -> T;
 type Sides<T> = fn(folded: &[T], rows: &Rows<'_, T>, lines: &mut [T], places: &Lines);
 
 /// The kernels of one sample type at one level.
 #[derive(Clone, Copy)]
 pub struct SideKernels<T> {
-    /// `even[i]` is the sum of `right[i]` and `left[i]` from its end on, `odd[i]` what the former is more. What the
-    /// sums come to with the taps of [`centre`], if there are any.
+    /// See [`Mirrors`](resample_mirror::Mirrors).
     pub fold: Fold<T>,
     /// See [`Lines`].
     pub sides: Sides<T>,
-}
-
-/// Taps of an output in the centre as [`SideKernels::fold`] takes them, for as many sums. Of the last sixteen, those
-/// that were there before count for nothing.
-pub fn centre<T: Copy + Default>(taps: &[T]) -> Vec<T> {
-    let n = taps.len();
-    let blocks = n / GROUP * GROUP;
-    let mut all = taps.to_vec();
-    if blocks > 0 && blocks < n {
-        all.truncate(blocks);
-        all.resize(2 * blocks + GROUP - n, T::default());
-        all.extend(&taps[blocks..]);
-    }
-    all
-}
-
-/// Checks what the kernels rely on: as many of all as there are of `right`, and the taps of a centre, if any.
-fn check_fold<T>(right: &[T], left: &[T], centre: &[T], even: &[T], odd: &[T]) {
-    let n = right.len();
-    assert!(left.len() >= n && even.len() >= n && odd.len() >= n);
-    let taps = if n < GROUP {
-        n
-    } else {
-        n.next_multiple_of(GROUP)
-    };
-    assert!(centre.is_empty() || centre.len() >= taps);
 }
 
 /// Checks what the kernels rely on: whole windows and lines, and all of the taps.
@@ -94,35 +67,9 @@ fn check<T>(folded: &[T], rows: &Rows<'_, T>, lines: &[T], places: &Lines) {
 /// The kernels in plain Rust.
 pub fn plain<T: Number + Grouped>() -> SideKernels<T> {
     SideKernels {
-        fold: plain_fold,
+        fold: resample_mirror::plain,
         sides: plain_sides,
     }
-}
-
-/// [`SideKernels::fold`].
-fn plain_fold<T: Number + Grouped>(
-    right: &[T],
-    left: &[T],
-    centre: &[T],
-    even: &mut [T],
-    odd: &mut [T],
-) -> T {
-    check_fold(right, left, centre, even, odd);
-    let n = right.len();
-    for (i, (r, l)) in right.iter().zip(left.iter().rev()).enumerate() {
-        even[i] = *r + *l;
-        odd[i] = *r - *l;
-    }
-    let mut sums = [T::default(); GROUP];
-    let mut add = |from: usize, taps: &[T]| {
-        for (sum, (x, tap)) in sums.iter_mut().zip(even[from..].iter().zip(taps)) {
-            *sum = *x * *tap + *sum;
-        }
-    };
-    for (b, taps) in centre.chunks(GROUP).enumerate() {
-        add((b * GROUP).min(n.saturating_sub(GROUP)), taps);
-    }
-    sums.into_iter().reduce(|a, b| a + b).unwrap_or_default()
 }
 
 /// [`SideKernels::sides`].
@@ -181,30 +128,10 @@ impl<V: Vector, const N: usize, const K: usize, const MOST: usize, const BOTH: u
     /// Only for machines that have the instruction set.
     pub fn kernels() -> SideKernels<V::Element> {
         SideKernels {
-            fold: |right, left, centre, even, odd| {
-                check_fold(right, left, centre, even, odd);
-                // SAFETY: chosen only where the machine has the set; the check establishes the lengths.
-                unsafe {
-                    V::Set::call(
-                        #[inline(always)]
-                        |right, left, centre: &[_], even, odd| {
-                            if centre.is_empty() {
-                                Self::fold::<false>(right, left, centre, even, odd)
-                            } else {
-                                Self::fold::<true>(right, left, centre, even, odd)
-                            }
-                        },
-                        right,
-                        left,
-                        centre,
-                        even,
-                        odd,
-                    )
-                }
-            },
+            fold: resample_mirror::kernel::<V, N>(),
             sides: |folded, rows, lines, places| {
                 check(folded, rows, lines, places);
-                // SAFETY: as above.
+                // SAFETY: chosen only where the machine has the set; the check establishes the lengths.
                 unsafe {
                     V::Set::call(
                         #[inline(always)]
@@ -220,54 +147,7 @@ impl<V: Vector, const N: usize, const K: usize, const MOST: usize, const BOTH: u
         }
     }
 
-    /// [`SideKernels::fold`]; with `C` there are taps of a centre.
-    #[inline(always)]
-    unsafe fn fold<const C: bool>(
-        right: &[V::Element],
-        left: &[V::Element],
-        centre: &[V::Element],
-        even: &mut [V::Element],
-        odd: &mut [V::Element],
-    ) -> V::Element {
-        let n = right.len();
-        if n < GROUP {
-            return plain_fold(right, left, centre, even, odd);
-        }
-        let (right, end) = (right.as_ptr(), left.as_ptr_range().end);
-        let (even, odd) = (even.as_mut_ptr(), odd.as_mut_ptr());
-        // SAFETY: the caller's; a block ends where the samples do, or before.
-        unsafe {
-            let mut sums = [V::zero(); N];
-            for block in 0..n.div_ceil(GROUP) {
-                // Of the last block some are done twice: one by one takes longer.
-                let first = (block * GROUP).min(n - GROUP);
-                for v in 0..N {
-                    let at = first + v * V::LANES;
-                    let r = V::load(right.add(at));
-                    let l = V::load(end.sub(at + V::LANES)).reverse();
-                    let sum = r.add(l);
-                    sum.store(even.add(at));
-                    r.sub(l).store(odd.add(at));
-                    if C {
-                        let taps = centre.as_ptr().add(block * GROUP + v * V::LANES);
-                        sums[v] = V::load(taps).mul_add(sum, sums[v]);
-                    }
-                }
-            }
-            if !C {
-                return V::Element::default();
-            }
-            let mut all = [V::zero(); 4];
-            for v in 0..N {
-                all[v % 4] = all[v % 4].add(sums[v]);
-            }
-            let mut four = [V::Element::default(); 4];
-            V::store_sums(all, four.as_mut_ptr());
-            (four[0] + four[1]) + (four[2] + four[3])
-        }
-    }
-
-    /// All windows, in parts that are as large as each other or nearly.
+    /// All windows, as many of them together as there may be, but none by itself if there are more.
     #[inline(always)]
     unsafe fn run(
         folded: &[V::Element],
@@ -277,15 +157,17 @@ impl<V: Vector, const N: usize, const K: usize, const MOST: usize, const BOTH: u
     ) {
         const { assert!(BOTH <= MOST && MOST <= 6) };
         let windows = lines.len() / places.line;
-        let parts = windows.div_ceil(MOST);
         let mut first = 0;
-        for part in 1..=parts {
-            let end = part * windows / parts;
+        while first < windows {
+            let together = match windows - first {
+                rest if rest == MOST + 1 => rest.div_ceil(2),
+                rest => rest.min(MOST),
+            };
             let folded = folded[first * 2 * places.padded..].as_ptr();
             let lines = lines[first * places.line..].as_mut_ptr();
-            // SAFETY: the caller's; all before `end` are there.
+            // SAFETY: the caller's; so many more are there.
             unsafe {
-                match end - first {
+                match together {
                     1 => Self::windows::<1>(folded, rows, lines, places),
                     2 if MOST >= 2 => Self::windows::<2>(folded, rows, lines, places),
                     3 if MOST >= 3 => Self::windows::<3>(folded, rows, lines, places),
@@ -295,7 +177,7 @@ impl<V: Vector, const N: usize, const K: usize, const MOST: usize, const BOTH: u
                     _ => {}
                 }
             }
-            first = end;
+            first += together;
         }
     }
 
@@ -456,31 +338,6 @@ mod tests {
                             }
                         }
                     }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn every_level_folds_alike() {
-        for n in [1, 2, 15, 16, 33, 100, 144, 161] {
-            let x = single(&noise(2 * n, 7));
-            let pairs = |i: usize| (x[i], x[2 * n - 1 - i]);
-            let products = (0..n).map(|i| f64::from(x[i]) * f64::from(pairs(i).0 + pairs(i).1));
-            let exact: f64 = products.sum();
-            for level in Level::available() {
-                let fold = side_kernels::<f32>(level).fold;
-                for taps in [&x[..n], &[]] {
-                    let (mut even, mut odd) = (vec![9.0; n + 1], vec![9.0; n + 1]);
-                    let taps = centre(taps);
-                    let sum = fold(&x[..n], &x[n..], &taps, &mut even, &mut odd);
-                    for i in 0..n {
-                        let (r, l) = pairs(i);
-                        assert_eq!((even[i], odd[i]), (r + l, r - l), "{level:?} {n} {i}");
-                    }
-                    assert_eq!((even[n], odd[n]), (9.0, 9.0));
-                    let error = f64::from(sum) - if taps.is_empty() { 0.0 } else { exact };
-                    assert!(error.abs() < 1e-4, "{level:?} {n}: {sum} {exact}");
                 }
             }
         }
