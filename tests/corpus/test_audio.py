@@ -94,9 +94,9 @@ class Audio(InFolder):
                     self.assertEqual((info.samplerate, info.channels), (48000 if rate == 44100 and kind == "opus" else rate, channels))
                     self.assertAlmostEqual(info.frames / info.samplerate, row["duration"], delta=0.02)
 
-    def test_a_gap_within_a_file_stays_where_it_is(self):
-        # The clip, nothing for 2 s, and the clip: times of the container, not of the samples. GStreamer counts from
-        # the first sample, as other decoders do.
+    def test_a_gap_within_a_file_is_told_and_times_count_samples(self):
+        # The clip, nothing for 2 s, and the clip, by the times of the container. Decoders give the samples one after
+        # the other, and readers of manifests count those.
         import gi
 
         gi.require_version("Gst", "1.0")
@@ -123,7 +123,11 @@ class Audio(InFolder):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         segments = rows(self.out, "segments")
         self.assertEqual(len(segments), 4)
-        for s, (start, (at, _)) in zip(segments, itertools.product((0.0, 3.5), [(0.02, 0.53), (0.77, 1.41)])):
+        (file,) = rows(self.out, "files")
+        self.assertAlmostEqual(file["duration"], 2 * len(audio) / 48000, delta=0.001)
+        self.assertRegex(file["warnings"][0], r"^gaps: its own time goes to 4\.\d\d s, its samples last 2\.86 s")
+        self.assertEqual(len(file["warnings"]), 1)
+        for s, (start, (at, _)) in zip(segments, itertools.product((0.0, len(audio) / 48000), [(0.02, 0.53), (0.77, 1.41)])):
             self.assertAlmostEqual(s["start"], start + at, delta=0.12)
             cut, _ = soundfile.read(self.out / s["audio"], dtype="float64")
             level = 10 * np.log10(np.mean(cut**2))

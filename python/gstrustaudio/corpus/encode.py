@@ -25,6 +25,10 @@ _FLAC = "audio/x-raw,format={S8,S16LE,S16BE,S24LE,S24BE,S24_32LE,S24_32BE}"
 _ENCODERS = {"wav": ["wavenc"], "flac": [_FLAC, "flacenc"], "opus": ["opusenc", "oggmux"]}
 
 
+#: Seconds by which audio may be longer or shorter than what was listened to.
+_TOLERANCE = 0.01
+
+
 class EncodeError(Exception):
     """A segment could not be written."""
 
@@ -72,6 +76,8 @@ class Encoder:
                 buffer.pts = pushed * Gst.SECOND // info.rate
                 pushed += len(data) // info.bpf
                 source.emit("push-buffer", buffer)
+            if not pushed:
+                raise EncodeError(f"{path}: no audio from {start / 1e9:.3f} to {end / 1e9:.3f} s")
             source.emit("end-of-stream")
             self._finish(path)
         finally:
@@ -148,6 +154,10 @@ class Written:
         if self._encoder is None:
             self._encoder = Encoder(self._options.audio_format)
         result.audio_rate = structure_of(caps, 0).get_int("rate")[1]
+        lasts = os.path.getsize(self.path) / GstAudio.AudioInfo.new_from_caps(caps).bpf / result.audio_rate
+        if abs(lasts - result.duration / 1e9) > _TOLERANCE:
+            raise EncodeError(f"its segments cannot be cut: {lasts:.3f} s of audio came out for {result.duration / 1e9:.3f} s "
+                              "that were listened to; a node that changes lengths needs --audio none")
         with open(self.path, "rb") as audio:
             for segment in result.segments:
                 name = f"{segment.index:05}{AUDIO_FORMATS[self._options.audio_format]}"

@@ -116,15 +116,16 @@ def _lengths(counts: Sequence[int]) -> str:
     return _section("lengths", "Lengths of segments", "How many segments last from one bound to the next, in seconds; the last bin has no end.", drawn)
 
 
-def _address(key: str, segment: Segment) -> str:
-    """Where a browser finds the audio of a segment: its own file beside the page, or its place in the original.
+def _address(key: str, segment: Segment, begin: int) -> str:
+    """Where a browser finds the audio of a segment: its own file beside the page, or its place in the original, whose
+    samples begin at ``begin`` (ns) of its own time.
     Empty for an original in storage that browsers do not know."""
     if segment.audio:
         return quote(segment.audio)
     if is_url(key) and not key.startswith(HTTP):
         return ""
     address = key if is_url(key) else "file://" + quote(key_bytes(key))
-    return f"{address}#t={segment.start / 1e9:.3f},{segment.end / 1e9:.3f}"
+    return f"{address}#t={(begin + segment.start) / 1e9:.3f},{(begin + segment.end) / 1e9:.3f}"
 
 
 def _player(address: str) -> str:
@@ -133,15 +134,15 @@ def _player(address: str) -> str:
     return f'<audio controls preload="none" src="{escape(address)}"></audio>'
 
 
-def _samples(samples: Sequence[Tuple[str, Segment]]) -> str:
+def _samples(samples: Sequence[Tuple[str, Segment, int]]) -> str:
     if not samples:
         return ""
     rows = [[f"<code>{escape(printable(key))}</code>", str(s.index), f"{s.start / 1e9:.2f}", f"{(s.end - s.start) / 1e9:.2f}",
-             f"{s.level:.1f}", f"{s.probability:.2f}", _player(_address(key, s))]
-            for key, s in samples]
+             f"{s.level:.1f}", f"{s.probability:.2f}", _player(_address(key, s, begin))]
+            for key, s, begin in samples]
     head = [("File", True), ("Segment", False), ("Start s", False), ("Length s", False), ("Level dBFS", False),
             ("Probability", False), ("Listen", True)]
-    texts = [node_text(s) for _, s in samples]
+    texts = [node_text(s) for _, s, _ in samples]
     if any(text is not None for text in texts):
         head.append(("Text", True))
         for row, text in zip(rows, texts):

@@ -39,7 +39,7 @@ def _schemas() -> Dict[str, Any]:
         "files": pa.schema([
             *source, ("status", text), ("kind", text), ("reason", text), ("traceback", text), ("size", number),
             ("codec", text), ("source_rate", pa.int32()), ("source_channels", pa.int32()), ("source_frames", number),
-            ("duration", real),
+            ("duration", real), ("start_time", real),
             ("speech", real), ("num_segments", pa.int32()), ("audio", text), ("warnings", pa.list_(text))]),
         "segments": pa.schema([
             *source, ("index", pa.int32()), ("start", real), ("end", real), ("duration", real), ("level", real),
@@ -56,7 +56,8 @@ def file_row(key: str, size: int, r: Result) -> Dict[str, Any]:
     """A row of ``files``; times are seconds."""
     return {**_source(key), "status": r.status, "kind": r.kind, "reason": r.reason, "traceback": r.traceback,
             "size": size, "codec": r.codec, "source_rate": r.source_rate, "source_channels": r.source_channels,
-            "source_frames": r.source_frames, "duration": r.duration / 1e9, "speech": r.speech / 1e9, "num_segments": len(r.segments),
+            "source_frames": r.source_frames, "duration": r.duration / 1e9,
+            "start_time": r.start_time / 1e9, "speech": r.speech / 1e9, "num_segments": len(r.segments),
             "audio": r.audio, "warnings": r.warnings}
 
 

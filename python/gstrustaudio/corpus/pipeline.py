@@ -10,7 +10,7 @@ import errno
 import os
 import re
 import time
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 import gi
 
@@ -23,7 +23,7 @@ from .encode import EncodeError, Written, encoder_chain  # noqa: E402
 from .names import is_unicode  # noqa: E402
 from .options import Options, node_parts  # noqa: E402
 from .result import DONE, Result, Segment, failed, skipped  # noqa: E402
-from .source import Source, demuxer_of, prefer_faster  # noqa: E402
+from .source import TAKEN, Source, demuxer_of, prefer_faster  # noqa: E402
 
 _MS = 1_000_000
 #: How often a running file says where it is, in ns.
@@ -92,18 +92,26 @@ def _node(o: Options) -> str:
     return " ".join(parts)
 
 
+def _unplaced(channels: int) -> str:
+    """Has microphones that no position is known of mixed: into one channel all, into two each other one. More are
+    taken as they are."""
+    order = {1: "mono", 2: "alternate"}.get(channels)
+    return f"input-channels-reorder={order} input-channels-reorder-mode=unpositioned" if order else ""
+
+
 def tail_line(o: Options) -> str:
     """The half of the pipeline that stays, as gst-launch writes it, without its sink's location."""
+    frame = o.channels * int("".join(c for c in o.format if c.isdigit())) // 8
     chain = [
-        "rustaudioconvert name=convert metrics-interval=0",
+        f"capsfilter name=taken caps={_quoted(TAKEN)}",
+        f"rustaudioconvert name=convert metrics-interval=0 {_unplaced(o.channels)}",
         f"audio/x-raw,format={o.format},channels={o.channels},layout=interleaved",
         "rustresample name=resample metrics-interval=0",
         f"audio/x-raw,rate={o.rate}",
     ]
-    if o.audio != "none":
-        # Times are places in what is written.
-        chain.append("audiorate name=rate")
-    chain.append(_vad(o))
+    # From here on times count samples, as whoever decodes the file does: those of the container may begin late, leap
+    # and overlap.
+    chain += ["identity single-segment=true", f"identity datarate={o.rate * frame}", _vad(o)]
     if o.node:
         chain.append(_node(o))
     if o.audio == "whole":
@@ -140,7 +148,7 @@ class FilePipeline:
             raise SetupError("no element decodebin: install GStreamer's base plugins")
         # Nothing here is played at its time.
         self._pipeline.use_clock(None)
-        self._convert = self._pipeline.get_by_name("convert")
+        self._into = self._pipeline.get_by_name("taken").get_static_pad("sink")
         self._sink = self._pipeline.get_by_name("sink")
         self._vad = self._pipeline.get_by_name("vad")
         self._bus = self._pipeline.get_bus()
@@ -179,12 +187,13 @@ class FilePipeline:
         result = failed("decode", CANNOT_DECODE)
         demuxer = demuxer_of(path)
         for _ in range(_STARTS):
-            one = _Play(self._pipeline, self._convert, self._last, progress)
+            one = _Play(self._pipeline, self._into, self._last, progress)
             try:
                 result = one.play(self._named(path), demuxer)
                 if result.status == DONE:
-                    self._keep(result, key, progress)
-                if result.status == DONE or one.begun or not demuxer:
+                    result = self._keep(result, key, progress)
+                    break
+                if one.begun or not demuxer:
                     break
                 # What is wrong with it decodebin tells best, if anything is.
                 demuxer = ""
@@ -199,9 +208,12 @@ class FilePipeline:
         result.run.update(seconds=round(time.monotonic() - started, 6), cpu=round(time.process_time() - cpu, 6))
         return result
 
-    def _keep(self, result: Result, key: str, progress: Callable[[int], None]) -> None:
+    def _keep(self, result: Result, key: str, progress: Callable[[int], None]) -> Result:
         try:
             self._written.keep(result, key, self._sink, progress)
+            return result
+        except EncodeError as e:
+            return failed("audio", str(e))
         except OSError as e:
             raise NotWritten(str(e), e.errno == errno.ENOSPC) from e
 
@@ -223,11 +235,11 @@ class _Stalled(Exception):
 class _Play:
     """One file on its way through the pipeline."""
 
-    def __init__(self, pipeline: Any, convert: Any, last: List[Any], progress: Callable[[int], None]) -> None:
-        """``last``: the sink, and before it what makes a file, all of which start anew with each one."""
+    def __init__(self, pipeline: Any, into: Any, last: List[Any], progress: Callable[[int], None]) -> None:
+        """``into``: the pad that takes what is decoded. ``last``: the sink, and before it what makes a file, all of which start anew with each one."""
         self._pipeline, self._bus, self._last, self._progress = pipeline, pipeline.get_bus(), last, progress
         self._sink = last[0]
-        self._into = convert.get_static_pad("sink")
+        self._into = into
         self._source: Optional[Source] = None
         self._result = Result(DONE)
         self._open: Dict[int, Dict[str, Any]] = {}
@@ -302,6 +314,7 @@ class _Play:
         """Keeps what the page and the document tell of an element."""
         if m.element == "convert":
             self._result.source_frames = m.num_samples
+            self._result.start_time = m.stream_time or 0
         self._media = max(self._media, (m.stream_time or 0) + m.duration) if m.element == "vad" else self._media
         self._result.run.setdefault("elements", {})[m.element] = {
             "factory": m.factory, "buffers": m.num_buffers, "time": m.processing_time,
@@ -342,9 +355,14 @@ class _Play:
         caps = self._into.get_current_caps()
         made = structure_of(caps, 0)
         result.source_rate, result.source_channels = made.get_int("rate")[1], made.get_int("channels")[1]
-        announced = source.announced()
-        if announced > result.duration + max(_SHORT, announced // 20):
-            self._warn(f"cut short: {result.duration / 1e9:.2f} s of the {announced / 1e9:.2f} s that it announces")
+        source.without_padding(result)
+        at, announced = source.own_times()
+        end = max(at, result.start_time + result.duration)
+        if end > result.start_time + result.duration + _SHORT:
+            self._warn(f"gaps: its own time goes to {end / 1e9:.2f} s, its samples last {result.duration / 1e9:.2f} s, "
+                       "and times count samples")
+        if announced > end + max(_SHORT, announced // 20):
+            self._warn(f"cut short: {end / 1e9:.2f} s of the {announced / 1e9:.2f} s that it announces")
         return result
 
     def _codec(self) -> str:
@@ -368,16 +386,12 @@ class _Play:
     def _why(self, message: Any) -> Result:
         """Why it failed. One fault makes several elements complain, in an order that is chance: all are heard,
         and the one that knows most is believed."""
+        refused = self._source.refused() if self._source is not None else ""
+        errors = [message, *self._more_errors()]
         self._pipeline.set_state(Gst.State.READY)
-        errors = [message]
-        while True:
-            more = self._bus.pop()
-            if more is None:
-                break
-            if more.type == Gst.MessageType.ERROR:
-                errors.append(more)
-            elif more.type == Gst.MessageType.ELEMENT:
-                self._hear(more)
+        # A sink that is stopped while a file ends says that it cannot write; what it says of itself comes before what
+        # others say for it.
+        errors += [e for e in self._more_errors() if e.src != self._sink]
         worst = min((_Complaint(e) for e in errors), key=lambda c: c.rank())
         self.broken = any(_Complaint(e).source in _OURS for e in errors)
         full = worst.is_a(Gst.ResourceError, Gst.ResourceError.NO_SPACE_LEFT)
@@ -390,16 +404,29 @@ class _Play:
             result = failed("missing-plugin", f"GStreamer has no {' and no '.join(dict.fromkeys(missing))}")
         elif self._missing or "no suitable plugins" in worst.debug:
             result = skipped("no-audio", "there is no audio in it")
+        elif refused and "not-" in worst.debug:
+            result = failed("unsupported", refused)
         else:
             result = worst.result()
         # Which of several complaints comes through is chance, so they are no part of the result.
         result.run["debug"] = worst.debug
         return result
 
+    def _more_errors(self) -> Iterator[Any]:
+        """Errors that wait on the bus; what waits of elements is heard."""
+        while True:
+            more = self._bus.pop()
+            if more is None:
+                return
+            if more.type == Gst.MessageType.ERROR:
+                yield more
+            elif more.type == Gst.MessageType.ELEMENT:
+                self._hear(more)
+
 
 #: Elements that stay from file to file and are made anew after an error of their own. A node is not: to load
 #: it again may take long, and it is ready for another stream.
-_OURS = ("convert", "resample", "rate", "vad")
+_OURS = ("convert", "resample", "vad")
 
 
 class _Complaint:

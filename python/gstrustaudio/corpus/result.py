@@ -14,7 +14,7 @@ PENDING = "pending"
 
 @dataclass
 class Segment:
-    """A stretch of speech. Times are ns of the file's own time."""
+    """A stretch of speech. Times are ns of samples, from the first one that is decoded."""
 
     #: From 1.
     index: int
@@ -45,6 +45,8 @@ class Result:
     traceback: str = ""
     #: Of the audio, ns.
     duration: int = 0
+    #: Of the first sample in the file's own time, ns: where a video's sound begins.
+    start_time: int = 0
     codec: str = ""
     source_rate: int = 0
     source_channels: int = 0

@@ -15,8 +15,14 @@ gi.require_version("Gst", "1.0")
 from gi.repository import Gst  # noqa: E402
 
 from ..messages import structure_of  # noqa: E402
+from .padding import padding_of  # noqa: E402
+from .result import Result  # noqa: E402
 
 _BLOCK = 65536
+#: What is taken of what is decoded: elements further on mix 64 channels, and a second at a rate near 1 Hz, which no
+#: recording has, would be made 16,000 times as long.
+_RATES, _CHANNELS = (1000, 1_000_000), 64
+TAKEN = f"audio/x-raw,rate=[{_RATES[0]},{_RATES[1]}],channels=[1,{_CHANNELS}]"
 #: Sizes of .wav files from which on they say that it was not known, as what is written to a pipe has.
 _ENDLESS = 0x7FFF0000
 #: Chunks of .wav files that are looked through for the samples.
@@ -99,6 +105,17 @@ def prefer_faster() -> None:
         feature.set_rank(max(feature.get_rank(), Gst.Rank.PRIMARY + 1))
 
 
+def _why_not(caps: Any) -> str:
+    """Why raw audio of ``caps`` is not taken."""
+    made = structure_of(caps, 0)
+    rate, channels = made.get_int("rate")[1] % (1 << 32), made.get_int("channels")[1]
+    if channels > _CHANNELS:
+        return f"it has {channels} channels; up to {_CHANNELS} are taken"
+    if not _RATES[0] <= rate <= _RATES[1]:
+        return f"it has a rate of {rate} Hz; {_RATES[0]} to {_RATES[1]} Hz are taken"
+    return f"its {channels} channels cannot be mixed: {caps.to_string()}"
+
+
 def decoder() -> Any:
     """A decodebin that gives raw audio, and does not decode what else there is."""
     made = Gst.ElementFactory.make("decodebin")
@@ -114,6 +131,8 @@ class Source:
         self._pipeline, self._into = pipeline, into
         self._fd = -1
         self._share = _wave_share(path)
+        self._padding = None if demuxer else padding_of(path)
+        self._refused = ""
         reader = self._reader(path)
         reader.set_property("blocksize", _BLOCK)
         second = Gst.ElementFactory.make(demuxer) if demuxer else None
@@ -126,7 +145,7 @@ class Source:
         reader.link(self._top)
         always = self._top.get_static_pad("src")
         if always is not None:
-            always.link(into)
+            self._link(always)
         elif self.direct:
             self._top.connect("pad-added", self._stream)
         else:
@@ -156,7 +175,7 @@ class Source:
         if not kind.startswith("audio/") or len(self._elements) > 2 or self._into.is_linked():
             return
         if kind == "audio/x-raw":
-            pad.link(self._into)
+            self._link(pad)
             return
         inner = decoder()
         inner.connect("pad-added", self._decoded)
@@ -166,13 +185,43 @@ class Source:
     def _decoded(self, _: Any, pad: Any) -> None:
         """Raw audio: the first of it goes in; others end in a sink of their own, as decodebin gives them all."""
         if not self._into.is_linked():
-            pad.link(self._into)
+            self._link(pad)
             return
         rest = Gst.ElementFactory.make("fakesink")
         rest.set_property("async", False)
         rest.set_property("sync", False)
         self._add(rest)
         pad.link(rest.get_static_pad("sink"))
+
+    def _link(self, pad: Any) -> None:
+        caps = pad.get_current_caps()
+        try:
+            self._placed(pad, caps).link(self._into)
+        except Gst.LinkError:
+            self._refused = _why_not(caps) if caps is not None else ""
+            return
+        if self._padding is not None:
+            self._padding.watch(self._into)
+
+    def _placed(self, pad: Any, caps: Any) -> Any:
+        """``pad``, or one that says of its channels that no position is known: wavparse does not where it is so, and
+        without nobody takes more than two."""
+        made = structure_of(caps, 0) if caps is not None else None
+        if made is None or made.get_int("channels")[1] <= 2 or made.has_field("channel-mask"):
+            return pad
+        setter = Gst.ElementFactory.make("capssetter")
+        if setter is None:
+            return pad
+        setter.set_property("caps", Gst.Caps.from_string("audio/x-raw,channel-mask=(bitmask)0x0"))
+        self._add(setter)
+        pad.link(setter.get_static_pad("sink"))
+        return setter.get_static_pad("src")
+
+    def refused(self) -> str:
+        """Why raw audio that was offered is not taken, if it is known; while the pipeline still has its pads' caps."""
+        pad = self._into.get_peer()
+        caps = pad.get_current_caps() if pad is not None and not self.has_begun() else None
+        return self._refused or (_why_not(caps) if caps is not None else "")
 
     def _add(self, element: Any) -> None:
         self._elements.append(element)
@@ -181,22 +230,29 @@ class Source:
 
     def has_begun(self) -> bool:
         """Whether audio has come: from then on it cannot be begun anew."""
-        return self._into.get_current_caps() is not None
+        first = self._into.get_parent_element().get_static_pad("src").get_peer()
+        return first.get_current_caps() is not None
 
     def working(self) -> bool:
         """Whether a thread is at work before the audio. decodebin holds back the errors of an element while it
         tries it, and loses that of a demuxer which fails at once: nothing comes then, no error either."""
         return any(p.get_task_state() == Gst.TaskState.STARTED for e in [*self._elements, *self._inside()] for p in e.pads)
 
-    def announced(self) -> int:
-        """How long the file says it is, ns; 0 where it does not say, or may mean another stream."""
+    def own_times(self) -> "tuple[int, int]":
+        """Where the file is by its own time, and how long it says it is, ns; 0 where it does not say, or may mean
+        another stream."""
         pad = self._into.get_peer()
         demuxers = [e for e in [self._top, *self._inside()] if "Demux" in (e.get_metadata("klass") or "")]
         if pad is None or any(len(e.srcpads) > 1 for e in demuxers):
-            return 0
-        ok, duration = pad.query_duration(Gst.Format.TIME)
+            return 0, 0
+        (there, at), (ok, duration) = pad.query_position(Gst.Format.TIME), pad.query_duration(Gst.Format.TIME)
         # wavparse tells of what is there.
-        return int(duration / (self._share or 1)) if ok else 0
+        return at if there else 0, int(duration / (self._share or 1)) if ok else 0
+
+    def without_padding(self, result: Result) -> None:
+        """Takes what the encoder has put around the audio, and readers leave out, out of the times of ``result``."""
+        if self._padding is not None:
+            self._padding.leave_out(result)
 
     def _inside(self) -> List[Any]:
         bins = [e for e in self._elements if isinstance(e, Gst.Bin)]
@@ -204,6 +260,8 @@ class Source:
 
     def remove(self) -> None:
         """Takes its elements out of the pipeline."""
+        if self._padding is not None:
+            self._padding.close()
         for element in self._elements:
             element.set_state(Gst.State.NULL)
             self._pipeline.remove(element)

@@ -69,8 +69,8 @@ class Summary:
     #: Segments by the bins of `LENGTHS`.
     lengths: List[int] = field(default_factory=lambda: [0] * len(LENGTHS))
     warnings: "Counter[str]" = field(default_factory=Counter)
-    #: Key and segment of some that lie evenly over all.
-    samples: List[Tuple[str, Segment]] = field(default_factory=list)
+    #: Key and segment of some that lie evenly over all, and where its file's samples begin in the file's own time, ns.
+    samples: List[Tuple[str, Segment, int]] = field(default_factory=list)
     elements: Dict[str, _Element] = field(default_factory=dict)
     _every: int = 1
     _seen: int = 0
@@ -85,18 +85,18 @@ class Summary:
         for s in result.segments:
             seconds = (s.end - s.start) / 1e9
             self.lengths[sum(seconds >= bound for bound in LENGTHS) - 1] += 1
-            self._sample(key, s)
+            self._sample(key, s, result.start_time)
 
-    def _sample(self, key: str, segment: Segment) -> None:
+    def _sample(self, key: str, segment: Segment, begin: int) -> None:
         """Keeps every ``_every``-th; twice as seldom each time there are too many."""
         if self._seen % self._every == 0:
-            self.samples.append((key, segment))
+            self.samples.append((key, segment, begin))
             if len(self.samples) > 2 * SAMPLES:
                 self.samples = self.samples[::2]
                 self._every *= 2
         self._seen += 1
 
-    def shown(self) -> List[Tuple[str, Segment]]:
+    def shown(self) -> List[Tuple[str, Segment, int]]:
         """The samples for the page."""
         step = max(1, math.ceil(len(self.samples) / SAMPLES))
         return self.samples[::step]
