@@ -348,13 +348,10 @@ impl BaseTransformImpl for RustResample {
         caps: &gst::Caps,
         filter: Option<&gst::Caps>,
     ) -> Option<gst::Caps> {
-        let mut any_rate = caps.clone();
-        for structure in any_rate.make_mut().iter_mut() {
-            structure.set("rate", gst::IntRange::new(1, i32::MAX));
-        }
+        let all = at_any_rate(caps);
         Some(match filter {
-            Some(filter) => filter.intersect_with_mode(&any_rate, gst::CapsIntersectMode::First),
-            None => any_rate,
+            Some(filter) => filter.intersect_with_mode(&all, gst::CapsIntersectMode::First),
+            None => all,
         })
     }
 
@@ -535,4 +532,25 @@ impl Transform for RustResample {
             }
         }
     }
+}
+
+/// `caps` at every rate, as `audioresample` has them: a structure whose rate is no range comes first as
+/// it is, since that is a rate that the other side would rather have.
+fn at_any_rate(caps: &gst::Caps) -> gst::Caps {
+    let mut all = gst::Caps::new_empty();
+    let list = all.make_mut();
+    for (structure, features) in caps.iter_with_features() {
+        if list.is_subset_structure_full(structure, Some(features)) {
+            continue;
+        }
+        let mut any = structure.to_owned();
+        if let Ok(rate) = structure.value("rate")
+            && !rate.is::<gst::IntRange<i32>>()
+        {
+            list.append_structure_full(any.clone(), Some(features.to_owned()));
+        }
+        any.set("rate", gst::IntRange::new(1, i32::MAX));
+        list.append_structure_full(any, Some(features.to_owned()));
+    }
+    all
 }
