@@ -7,6 +7,7 @@
 mod common;
 mod cut_off;
 mod flow;
+mod gaps;
 mod held;
 mod neural;
 mod planes;

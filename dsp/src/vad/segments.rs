@@ -306,6 +306,18 @@ impl Segmenter {
         }
     }
 
+    /// Decides that no segment starts in the frames taken; one that is open stays so, and what is known
+    /// of its end.
+    pub fn settle(&mut self) {
+        if let State::Silence {
+            candidate, onset, ..
+        } = &mut self.state
+        {
+            (*candidate, *onset) = (None, None);
+            self.decided = self.frames;
+        }
+    }
+
     /// Ends the stream after the frames taken, where a segment that is open ends too.
     pub fn flush(&mut self, mut change: impl FnMut(Change)) {
         if let State::Speech { tail, .. } = self.state {

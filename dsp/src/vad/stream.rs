@@ -152,8 +152,9 @@ pub struct Vad {
     meter: LevelMeter,
     segmenter: Segmenter,
     loudness: SegmentMeter,
-    /// Mean squares, levels and floors of the frames whose probability is yet to come.
-    waiting: VecDeque<(f32, f32, f32)>,
+    /// Mean squares, levels and floors of the frames whose probability is yet to come; `None` of those
+    /// that were made up to have the others decided.
+    waiting: VecDeque<Option<(f32, f32, f32)>>,
     /// Mean over channels of the frame that is being filled.
     mono: Vec<f32>,
     /// The frames given last, the newest at the end: as many as the rules may look back.
@@ -363,6 +364,23 @@ impl Vad {
         size_of::<Self>() + floats * 4 + kept + decimator + detector + self.loudness.memory()
     }
 
+    /// Decides about all whole frames taken, as where so much silence follows them that no segment starts
+    /// in them which has not started by then. The stream goes on; what is known of the end of an open
+    /// segment stays.
+    pub fn settle(&mut self, mut give: impl FnMut(Output)) {
+        while self.given < self.frame
+            && let Ears::Sound(detector) = &mut self.ears
+        {
+            // Its answer comes later, to nobody.
+            self.waiting.push_back(None);
+            if let Some(probability) = detector.push_gap() {
+                self.give(probability, &mut give);
+            }
+        }
+        self.segmenter.settle();
+        self.loudness.settle(self.segmenter.decided());
+    }
+
     /// Ends the stream: frames that wait for later ones take what there is, a last piece shorter
     /// than a frame goes with the frame before it, and an open segment ends. [`reset`](Self::reset)
     /// comes next.
@@ -466,7 +484,7 @@ impl Vad {
         }
         let level = super::energy::level_db(mean);
         self.waiting
-            .push_back((mean, level, self.meter.noise_floor));
+            .push_back(Some((mean, level, self.meter.noise_floor)));
         let probability = match &mut self.ears {
             Ears::Level(threshold) => Some(f32::from(u8::from(!self.gap && level >= *threshold))),
             Ears::Sound(detector) => {
@@ -495,7 +513,9 @@ impl Vad {
     }
 
     fn give(&mut self, probability: f32, give: &mut impl FnMut(Output)) {
-        let (mean, level, noise_floor) = self.waiting.pop_front().unwrap_or_default();
+        let Some((mean, level, noise_floor)) = self.waiting.pop_front().unwrap_or_default() else {
+            return;
+        };
         self.loudness.push(mean, probability);
         let index = self.given;
         self.given += 1;

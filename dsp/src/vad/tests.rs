@@ -283,6 +283,57 @@ fn a_gap_is_no_speech_and_keeps_what_was_learnt() {
     assert!(p[353..396].iter().all(|p| *p < 0.1));
 }
 
+/// Each detector tells of what it has heard what it would if silence followed; nothing waits, and frames are
+/// told once.
+#[test]
+fn what_is_settled_is_as_if_silence_followed() {
+    let x = bytes(&voice(16_000, 4.0));
+    // Ends in the voice, which has begun, has been there for too short, and has not begun.
+    for end in [24_000, 17_000, 16_800, 8000] {
+        for detector in [
+            DetectorKind::Spectral(LookAhead::Long),
+            DetectorKind::Silero(LookAhead::Long),
+            DetectorKind::Silero(LookAhead::Short),
+            DetectorKind::Neural(LookAhead::Medium),
+            DetectorKind::Energy {
+                threshold_db: -40.0,
+            },
+        ] {
+            let config = Config {
+                detector,
+                ..config(16_000, 1, SampleFormat::F32LE)
+            };
+            let begun = |vad: &mut Vad| run(vad, &x[..end * 4], end, 160);
+            let settle = |vad: &mut Vad| {
+                let mut out = Vec::new();
+                vad.settle(|o| out.push(o));
+                out
+            };
+            let mut vad = Vad::new(config, Rules::default());
+            let mut whole = begun(&mut vad);
+            whole.extend(hear(&mut vad, [Frames::silence(16_000)]));
+            let mut vad = Vad::new(config, Rules::default());
+            let mut cut = begun(&mut vad);
+            cut.extend(settle(&mut vad));
+            let frames = end as u64 / 160;
+            assert_eq!(probabilities(&cut).len() as u64, frames, "{detector:?}");
+            if !vad.segmenter().in_speech() {
+                assert_eq!(vad.segmenter().decided(), frames, "{detector:?}");
+            }
+            assert!(settle(&mut vad).is_empty(), "{detector:?}: told twice");
+            cut.extend(hear(&mut vad, [Frames::silence(8000)]));
+            cut.extend(settle(&mut vad));
+            cut.extend(hear(&mut vad, [Frames::silence(8000)]));
+            let told = cut.len().min(whole.len());
+            assert!(told as u64 > frames + 80, "{detector:?}");
+            assert_eq!(cut[..told], whole[..told], "{detector:?}, {end}");
+            // The rest comes at the end, and nothing more.
+            vad.flush(|o| cut.push(o));
+            assert_eq!(probabilities(&cut).len() as u64, frames + 100);
+        }
+    }
+}
+
 #[test]
 fn a_reset_makes_it_new() {
     let x = voice(16_000, 4.0);

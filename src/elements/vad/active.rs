@@ -36,6 +36,8 @@ pub struct Active {
     said_partial: bool,
     /// Names of the scores in messages of frames.
     score_names: Vec<String>,
+    /// Where the last segment starts, as it was told.
+    begun: u64,
     /// Last frame, for the changes that follow it.
     pub frame: Frame,
     /// Since the last line in the log.
@@ -98,6 +100,7 @@ impl Active {
             even: true,
             said_partial: false,
             score_names: scores_of(config.detector),
+            begun: 0,
             frame: Frame::default(),
             heard: Heard::default(),
         })
@@ -187,6 +190,16 @@ impl Active {
         vad.push(frames, |o| report.take(o))
     }
 
+    /// Has the detector decide about what it has heard as where silence follows.
+    pub fn settle(
+        &mut self,
+        messages: &mut Vec<gst::Structure>,
+        segment: &gst::FormattedSegment<gst::ClockTime>,
+    ) {
+        let (vad, mut report) = self.report(messages, segment);
+        vad.settle(|o| report.take(o));
+    }
+
     /// Tells the detector that nothing more comes, where `timed_out` because nothing came in time.
     pub fn end(
         &mut self,
@@ -210,6 +223,7 @@ impl Active {
             messages,
             segment,
             settings: &self.settings,
+            begun: &mut self.begun,
             frame: &mut self.frame,
             heard: &mut self.heard,
             score_names: &self.score_names,
@@ -249,6 +263,7 @@ struct Report<'a> {
     messages: &'a mut Vec<gst::Structure>,
     segment: &'a gst::FormattedSegment<gst::ClockTime>,
     settings: &'a Settings,
+    begun: &'a mut u64,
     frame: &'a mut Frame,
     heard: &'a mut Heard,
     score_names: &'a [String],
@@ -297,10 +312,12 @@ impl Report<'_> {
             Some((frames, end)) if change.at >= frames => end,
             _ => self.grid.start(change.at),
         };
+        let at = at.max(self.queue.gone());
         let length = if change.speech {
+            *self.begun = at;
             0
         } else {
-            at - self.grid.start(change.start)
+            at.saturating_sub(*self.begun)
         };
         let message = gst::Structure::from(VadChange {
             speech: change.speech,

@@ -33,6 +33,8 @@ const TARGET: &str = "rustvad";
 struct State {
     active: Option<Active>,
     segment: gst::FormattedSegment<gst::ClockTime>,
+    /// That of the event which the segment came by.
+    seqnum: Option<gst::Seqnum>,
     leaving: Leaving,
 }
 
@@ -76,6 +78,9 @@ impl ObjectSubclass for Vad {
             })
             .event_function(|pad, parent, event| {
                 Self::catch_panic_pad_function(parent, || false, |vad| vad.sink_event(pad, event))
+            })
+            .query_function(|pad, parent, query| {
+                Self::catch_panic_pad_function(parent, || false, |vad| vad.sink_query(pad, query))
             })
             .flags(gst::PadFlags::PROXY_CAPS)
             .build();
@@ -263,6 +268,7 @@ impl Vad {
         let State {
             active,
             segment,
+            seqnum,
             leaving,
         } = state;
         let active = active.as_mut().ok_or(Refused::Unnegotiated)?;
@@ -284,15 +290,22 @@ impl Vad {
         }
         drop(input);
         let limit = active.vad.decided();
-        self.release(active, limit, &mut leaving.out)?;
+        self.release(active, limit, *seqnum, &mut leaving.out)?;
         Ok((span, latency))
     }
 
-    /// Lets go what is decided before `limit`.
-    fn release(&self, active: &mut Active, limit: u64, out: &mut Outs) -> Result<(), ReadError> {
+    /// Lets go what is decided before `limit`, in the segment that came by `seqnum`.
+    fn release(
+        &self,
+        active: &mut Active,
+        limit: u64,
+        seqnum: Option<gst::Seqnum>,
+        out: &mut Outs,
+    ) -> Result<(), ReadError> {
         let mut way = Way {
             info: &active.info,
             mode: active.settings.mode,
+            seqnum,
             level: active.settings.level_meta.then_some(&mut active.vad),
         };
         let released = active.queue.release(limit, &mut way, out);
@@ -346,6 +359,7 @@ impl Vad {
         let State {
             active,
             segment,
+            seqnum,
             leaving,
         } = &mut *state;
         let Some(active) = active else {
@@ -353,7 +367,7 @@ impl Vad {
         };
         active.take_up(&self.settings);
         active.end(timed_out, &mut leaving.messages, segment);
-        self.release(active, u64::MAX, &mut leaving.out)?;
+        self.release(active, u64::MAX, *seqnum, &mut leaving.out)?;
         active.reset();
         self.idle.set_open(false);
         Ok(())
@@ -431,6 +445,7 @@ impl Vad {
                 self.metrics.set_segment(&segment);
                 let mut state = lock(&self.state);
                 state.segment = segment;
+                state.seqnum = Some(event.seqnum());
                 if let Some(active) = &mut state.active {
                     active.set_expected(None);
                 }
@@ -503,6 +518,7 @@ impl Vad {
         let mut state = lock(&self.state);
         let leaving = std::mem::take(&mut state.leaving);
         state.segment = gst::FormattedSegment::new();
+        state.seqnum = None;
         let mut held = Vec::new();
         if let Some(active) = &mut state.active {
             held = active.queue.take_events();
@@ -523,7 +539,9 @@ impl Vad {
         self.forget_shown();
     }
 
-    /// Takes a GAP event as silence; false if there is nothing that waits for it.
+    /// Takes a GAP event as silence; false if there is nothing that waits for it. Sinks that wait for data
+    /// take it for such, so that it is held only for the end of an open segment: outside of one, nothing
+    /// starts in audio that silence follows.
     fn take_gap(
         &self,
         event: &gst::Event,
@@ -534,6 +552,7 @@ impl Vad {
         let State {
             active,
             segment,
+            seqnum,
             leaving,
         } = &mut *state;
         let Some(active) = active else {
@@ -545,16 +564,29 @@ impl Vad {
         // A segment ends in any gap that is long enough; more would be counted for nothing.
         let enough = active.vad.delay() + 2 * u64::from(rate);
         let samples = time_to_frames(duration, rate).min(enough);
-        active.queue.push_gap(event.clone(), pts, samples);
-        active.set_expected(Some(pts.saturating_add(duration)));
+        if !active.queue.is_empty() && !active.vad.segmenter().in_speech() {
+            active.settle(&mut leaving.messages, segment);
+        }
+        let end = pts.saturating_add(duration);
+        active
+            .queue
+            .push_gap(event.clone(), (pts, end), samples, rate);
+        active.set_expected(Some(end));
         // Silence lies nowhere, so that it cannot lie outside.
         let _ = active.hear(
             Frames::silence(samples as usize),
             &mut leaving.messages,
             segment,
         );
-        let limit = active.vad.decided();
-        let released = self.release(active, limit, &mut leaving.out);
+        if samples > 0 && active.vad.segmenter().in_speech() {
+            active.settle(&mut leaving.messages, segment);
+        }
+        let limit = if active.vad.segmenter().in_speech() {
+            active.vad.decided()
+        } else {
+            u64::MAX
+        };
+        let released = self.release(active, limit, *seqnum, &mut leaving.out);
         drop(state);
         if let Err(e) = released {
             // The next buffer tells upstream.
@@ -576,6 +608,36 @@ impl Vad {
         if stream.is_some() {
             pads::tell_latency(&*self.obj());
         }
+    }
+
+    fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+        if let gst::QueryView::Drain(_) = query.view() {
+            let _busy = self.idle.busy();
+            if let Err(e) = self.let_go() {
+                let _ = self.fail(&e);
+            }
+            let _ = self.send_rest();
+        }
+        gst::Pad::query_default(pad, Some(&*self.obj()), query)
+    }
+
+    /// Lets go of all that is held while the stream goes on: outside of a segment as where silence follows,
+    /// inside of one as a part of it.
+    fn let_go(&self) -> Result<(), ReadError> {
+        let mut state = lock(&self.state);
+        let State {
+            active,
+            segment,
+            seqnum,
+            leaving,
+        } = &mut *state;
+        let Some(active) = active else {
+            return Ok(());
+        };
+        if !active.vad.segmenter().in_speech() {
+            active.settle(&mut leaving.messages, segment);
+        }
+        self.release(active, u64::MAX, *seqnum, &mut leaving.out)
     }
 
     fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use super::settings::Mode;
 use crate::dsp::vad::Vad;
 use crate::elements::support::frames::{AudioBuffer, ReadError};
-use crate::elements::support::timeline::frames_to_time;
+use crate::elements::support::timeline::{frames_to_time, time_to_frames};
 
 /// What may leave.
 #[derive(Debug)]
@@ -49,6 +49,8 @@ enum Item {
     Buffer(gst::Buffer),
     /// A GAP event.
     Gap(gst::Event),
+    /// The beginning of one that is longer than the detector hears of it.
+    Silence,
     /// Takes no time.
     Event(gst::Event),
 }
@@ -75,6 +77,8 @@ struct Edge {
 pub struct Way<'a> {
     pub info: &'a gst_audio::AudioInfo,
     pub mode: Mode,
+    /// That of the SEGMENT event which events made here belong to.
+    pub seqnum: Option<gst::Seqnum>,
     /// The detector, where buffers get their level.
     pub level: Option<&'a mut Vad>,
 }
@@ -88,6 +92,8 @@ pub struct Queue {
     released: u64,
     /// End of the last entry.
     end: u64,
+    /// End of the last buffer that has left.
+    gone: u64,
     /// Start and timestamp of the last audio that has left.
     left: Option<(u64, gst::ClockTime)>,
     speech: bool,
@@ -107,6 +113,12 @@ impl Queue {
         self.end
     }
 
+    /// Where the audio ends that has left: no edge lies before. One may lie in a GAP that has left, which
+    /// holds none.
+    pub fn gone(&self) -> u64 {
+        self.gone
+    }
+
     /// Bytes of audio that are held.
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -122,7 +134,7 @@ impl Queue {
         self.entries.clear();
         self.edges.clear();
         self.left = None;
-        (self.released, self.end, self.bytes) = (0, 0, 0);
+        (self.released, self.end, self.gone, self.bytes) = (0, 0, 0, 0);
         self.speech = false;
     }
 
@@ -142,9 +154,27 @@ impl Queue {
         }
     }
 
-    /// Adds a GAP event that the detector was given `samples` of silence for.
-    pub fn push_gap(&mut self, event: gst::Event, pts: gst::ClockTime, samples: u64) {
-        self.push(Some(pts), samples, Item::Gap(event));
+    /// Adds a GAP event from `pts` to `end` that the detector is given `samples` of silence for. Where those
+    /// are not all of it, its beginning is counted from `pts` and the rest up to `end`.
+    pub fn push_gap(
+        &mut self,
+        event: gst::Event,
+        (pts, end): (gst::ClockTime, gst::ClockTime),
+        samples: u64,
+        rate: u32,
+    ) {
+        let whole = time_to_frames(end.saturating_sub(pts), rate) <= samples;
+        let (first, rest) = if whole {
+            (0, samples)
+        } else {
+            (samples / 2, samples - samples / 2)
+        };
+        let mut from = pts;
+        if !whole {
+            self.push(Some(pts), first, Item::Silence);
+            from = end.saturating_sub(frames_to_time(rest, rate));
+        }
+        self.push(Some(from), rest, Item::Gap(event));
     }
 
     pub fn push_event(&mut self, event: gst::Event) {
@@ -165,7 +195,7 @@ impl Queue {
     pub fn take_events(&mut self) -> Vec<gst::Event> {
         let events = |entry: Entry| match entry.item {
             Item::Event(event) => Some(event),
-            Item::Buffer(_) | Item::Gap(_) => None,
+            Item::Buffer(_) | Item::Gap(_) | Item::Silence => None,
         };
         self.entries.drain(..).filter_map(events).collect()
     }
@@ -211,7 +241,10 @@ impl Queue {
                 && let Some(edge) = self.edges.pop_front()
             {
                 self.speech = edge.speech;
-                out.push(Out::Event(gst::event::CustomDownstream::new(edge.event)));
+                let event = gst::event::CustomDownstream::builder(edge.event)
+                    .seqnum_if_some(way.seqnum)
+                    .build();
+                out.push(Out::Event(event));
                 continue;
             }
             let Some(entry) = self.entries.front() else {
@@ -252,13 +285,14 @@ impl Queue {
             let left = buffer.size() as u64;
             entry.pts = entry.pts.map(|t| t + first);
             self.bytes -= size.saturating_sub(left).min(self.bytes);
+            self.gone = at;
             self.emit(head, n, way, out)?;
         }
         if let Some(entry) = self.entries.front_mut() {
             // A GAP event stays whole: it leaves at its end.
             entry.len -= n;
             entry.start = at;
-            if let (Item::Gap(_), Some(pts)) = (&entry.item, &mut entry.pts) {
+            if let (Item::Gap(_) | Item::Silence, Some(pts)) = (&entry.item, &mut entry.pts) {
                 *pts += frames_to_time(n, way.info.rate());
             }
         }
@@ -276,8 +310,10 @@ impl Queue {
         }
         match entry.item {
             Item::Event(event) | Item::Gap(event) => out.push(Out::Event(event)),
+            Item::Silence => {}
             Item::Buffer(buffer) => {
                 self.bytes = self.bytes.saturating_sub(buffer.size() as u64);
+                self.gone = self.released;
                 self.emit(buffer, entry.len, way, out)?;
             }
         }
@@ -307,6 +343,7 @@ impl Queue {
                     if let Some(pts) = buffer.pts() {
                         let gap = gst::event::Gap::builder(pts)
                             .duration(frames_to_time(samples, way.info.rate()))
+                            .seqnum_if_some(way.seqnum)
                             .build();
                         out.push(Out::Event(gap));
                     }
