@@ -12,6 +12,7 @@ pub use rustaudio_dsp as dsp;
 pub use rustaudio_resilience as resilience;
 
 pub mod elements;
+mod ffi;
 pub mod logging;
 pub mod metrics;
 pub mod python;

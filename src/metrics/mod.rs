@@ -4,13 +4,12 @@
 //! document of a bin.
 
 pub mod document;
-mod ffi;
 mod structure;
 
 #[cfg(test)]
 mod tests;
 
-pub use ffi::drop_with_message;
+pub use crate::ffi::drop_with_message;
 pub use rustaudio_resilience::metrics::{
     CallFigures, Counters, Field, Histogram, MESSAGE_NAME, Recorder, Report, SchemaError, Span,
     Status, Stopwatch, Summary, Value, Window, process_peak_rss,

@@ -9,7 +9,8 @@ use std::sync::OnceLock;
 use gst::glib::{self, GStr};
 use gst::prelude::*;
 
-use super::{Field, MESSAGE_NAME, Report, SchemaError, Value, ffi};
+use super::{Field, MESSAGE_NAME, Report, SchemaError, Value};
+use crate::ffi;
 
 /// [`Report`] to and from the structure of a message or of the property `stats`.
 pub trait ReportExt: Sized {

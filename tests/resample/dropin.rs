@@ -204,6 +204,36 @@ fn properties_have_the_names_nicks_and_defaults_of_audioresample() {
     }
 }
 
+/// Who sets values of GStreamer's own enumerations sets ours: programs, and bindings that check types.
+#[test]
+fn enumerations_are_gstreamers() {
+    common::init();
+    let ours = gst::ElementFactory::make("rustresample").build().unwrap();
+    let theirs = gst::ElementFactory::make("audioresample").build().unwrap();
+    for name in [
+        "resample-method",
+        "sinc-filter-mode",
+        "sinc-filter-interpolation",
+    ] {
+        let kind = |element: &gst::Element| element.find_property(name).unwrap().value_type();
+        assert_eq!(kind(&ours), kind(&theirs), "{name}");
+        let class = gst::glib::EnumClass::with_type(kind(&theirs)).unwrap();
+        for value in class.values() {
+            ours.set_property_from_value(name, &value.to_value(&class));
+            let held = ours.property_value(name);
+            let (_, held) = gst::glib::EnumValue::from_value(&held).unwrap();
+            assert_eq!(held.nick(), value.nick(), "{name}");
+            ours.set_property_from_str(name, value.nick());
+        }
+    }
+    let cubic = gst_audio::AudioResamplerMethod::Cubic;
+    ours.set_property("resample-method", cubic);
+    assert_eq!(
+        ours.property::<gst_audio::AudioResamplerMethod>("resample-method"),
+        cubic
+    );
+}
+
 /// On the same input the output is the same signal, to the accuracy of audioresample's filter at
 /// its best quality.
 #[test]

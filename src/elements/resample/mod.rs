@@ -21,55 +21,6 @@ mod imp;
 mod settings;
 mod state;
 
-/// Impulse response of the filter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
-#[repr(i32)]
-#[enum_type(name = "GstRustResampleMethod")]
-pub enum Method {
-    #[enum_value(name = "The last sample", nick = "nearest")]
-    Nearest,
-    #[enum_value(name = "Linear interpolation", nick = "linear")]
-    Linear,
-    #[enum_value(name = "Cubic B-spline", nick = "cubic")]
-    Cubic,
-    #[enum_value(name = "Sinc, Blackman-Nuttall window", nick = "blackman-nuttall")]
-    BlackmanNuttall,
-    #[default]
-    #[enum_value(name = "Sinc, Kaiser window", nick = "kaiser")]
-    Kaiser,
-}
-
-/// How the taps of a sinc filter are stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
-#[repr(i32)]
-#[enum_type(name = "GstRustResampleFilterMode")]
-pub enum FilterMode {
-    #[enum_value(name = "Interpolated between phases", nick = "interpolated")]
-    Interpolated,
-    #[enum_value(name = "Exact for every phase", nick = "full")]
-    Full,
-    #[default]
-    #[enum_value(name = "Exact up to sinc-filter-auto-threshold", nick = "auto")]
-    Auto,
-}
-
-/// How taps between stored phases are found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
-#[repr(i32)]
-#[enum_type(name = "GstRustResampleFilterInterpolation")]
-pub enum FilterInterpolation {
-    #[enum_value(
-        name = "As cubic, where there is something to interpolate",
-        nick = "none"
-    )]
-    None,
-    #[enum_value(name = "Linear", nick = "linear")]
-    Linear,
-    #[default]
-    #[enum_value(name = "Cubic", nick = "cubic")]
-    Cubic,
-}
-
 /// Who does the work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[repr(i32)]
@@ -102,38 +53,6 @@ pub enum Engine {
     RubatoSinc,
 }
 
-impl From<Method> for dsp::Method {
-    fn from(method: Method) -> Self {
-        match method {
-            Method::Nearest => Self::Nearest,
-            Method::Linear => Self::Linear,
-            Method::Cubic => Self::Cubic,
-            Method::BlackmanNuttall => Self::BlackmanNuttall,
-            Method::Kaiser => Self::Kaiser,
-        }
-    }
-}
-
-impl From<FilterMode> for dsp::FilterMode {
-    fn from(mode: FilterMode) -> Self {
-        match mode {
-            FilterMode::Interpolated => Self::Interpolated,
-            FilterMode::Full => Self::Full,
-            FilterMode::Auto => Self::Auto,
-        }
-    }
-}
-
-impl From<FilterInterpolation> for dsp::Interpolation {
-    fn from(interpolation: FilterInterpolation) -> Self {
-        match interpolation {
-            FilterInterpolation::None => Self::None,
-            FilterInterpolation::Linear => Self::Linear,
-            FilterInterpolation::Cubic => Self::Cubic,
-        }
-    }
-}
-
 impl From<Engine> for dsp::EngineChoice {
     fn from(engine: Engine) -> Self {
         match engine {
@@ -154,14 +73,6 @@ glib::wrapper! {
 
 /// Registers the element with `plugin`.
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
-    for t in [
-        Method::static_type(),
-        FilterMode::static_type(),
-        FilterInterpolation::static_type(),
-        Engine::static_type(),
-    ] {
-        t.mark_as_plugin_api(gst::PluginAPIFlags::empty());
-    }
     gst::Element::register(
         Some(plugin),
         "rustresample",

@@ -6,12 +6,16 @@ use std::sync::LazyLock;
 
 use gst::glib;
 use gst::prelude::*;
+use gst_audio::{AudioResamplerMethod, ffi as audio};
 
-use super::{Engine, FilterInterpolation, FilterMode, Method};
-use crate::dsp::resample::{MAX_QUALITY, Spec};
+use super::Engine;
+use crate::dsp::resample::{FilterMode, Interpolation, MAX_QUALITY, Method, Spec};
 use crate::elements::support::metrics;
-use crate::elements::support::properties::{Property, Table, choice, field, property};
+use crate::elements::support::properties::{
+    Foreign, Property, Table, choice, field, foreign_choice, property,
+};
 use crate::elements::support::timeline::{frames_to_time, time_to_frames};
+use crate::ffi;
 
 /// `max-latency` that stands for what `audioresample` has.
 const AS_AUDIORESAMPLE: u64 = u64::MAX;
@@ -19,10 +23,10 @@ const AS_AUDIORESAMPLE: u64 = u64::MAX;
 #[derive(Clone, Debug)]
 pub struct Settings {
     quality: i32,
-    method: Method,
+    method: AudioResamplerMethod,
     filter_mode: FilterMode,
     auto_threshold: u32,
-    interpolation: FilterInterpolation,
+    interpolation: Interpolation,
     engine: Engine,
     /// ns.
     max_latency: u64,
@@ -33,15 +37,49 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             quality: 4,
-            method: Method::default(),
+            method: AudioResamplerMethod::Kaiser,
             filter_mode: FilterMode::default(),
             auto_threshold: 1 << 20,
-            interpolation: FilterInterpolation::default(),
+            interpolation: Interpolation::default(),
             engine: Engine::default(),
             max_latency: AS_AUDIORESAMPLE,
             rate_correction: 1.0,
         }
     }
+}
+
+impl Foreign for FilterMode {
+    fn kind() -> glib::Type {
+        ffi::resampler_filter_mode()
+    }
+    const VALUES: &'static [(i32, Self)] = &[
+        (
+            audio::GST_AUDIO_RESAMPLER_FILTER_MODE_INTERPOLATED,
+            Self::Interpolated,
+        ),
+        (audio::GST_AUDIO_RESAMPLER_FILTER_MODE_FULL, Self::Full),
+        (audio::GST_AUDIO_RESAMPLER_FILTER_MODE_AUTO, Self::Auto),
+    ];
+}
+
+impl Foreign for Interpolation {
+    fn kind() -> glib::Type {
+        ffi::resampler_filter_interpolation()
+    }
+    const VALUES: &'static [(i32, Self)] = &[
+        (
+            audio::GST_AUDIO_RESAMPLER_FILTER_INTERPOLATION_NONE,
+            Self::None,
+        ),
+        (
+            audio::GST_AUDIO_RESAMPLER_FILTER_INTERPOLATION_LINEAR,
+            Self::Linear,
+        ),
+        (
+            audio::GST_AUDIO_RESAMPLER_FILTER_INTERPOLATION_CUBIC,
+            Self::Cubic,
+        ),
+    ];
 }
 
 /// Each property once.
@@ -56,7 +94,9 @@ pub static PROPERTIES: LazyLock<Table<Settings>> =
             ),
         choice("resample-method", field!(Settings.method))
             .mutable_playing("Resample method", "Impulse response of the filter"),
-        choice("sinc-filter-mode", field!(Settings.filter_mode)).mutable_playing(
+        foreign_choice(
+            "sinc-filter-mode",
+            field!(Settings.filter_mode),
             "Sinc filter table mode",
             "How the taps of a sinc filter are stored",
         ),
@@ -64,7 +104,9 @@ pub static PROPERTIES: LazyLock<Table<Settings>> =
             "Sinc filter auto mode threshold",
             "Largest exact filter table with sinc-filter-mode=auto, in bytes",
         ),
-        choice("sinc-filter-interpolation", field!(Settings.interpolation)).mutable_playing(
+        foreign_choice(
+            "sinc-filter-interpolation",
+            field!(Settings.interpolation),
             "Sinc filter interpolation",
             "How taps between the stored phases are found",
         ),
@@ -110,15 +152,25 @@ impl Settings {
         self.rate_correction == 1.0 && self.engine != Engine::Sinc
     }
 
+    fn method(&self) -> Method {
+        match self.method {
+            AudioResamplerMethod::Nearest => Method::Nearest,
+            AudioResamplerMethod::Linear => Method::Linear,
+            AudioResamplerMethod::Cubic => Method::Cubic,
+            AudioResamplerMethod::BlackmanNuttall => Method::BlackmanNuttall,
+            _ => Method::Kaiser,
+        }
+    }
+
     /// What this asks of a resampler between these rates.
     pub fn spec(&self, in_rate: u32, out_rate: u32, channels: u32) -> Spec {
         Spec {
             quality: self.quality.clamp(0, i32::from(MAX_QUALITY)) as u8,
-            method: self.method.into(),
+            method: self.method(),
             engine: self.engine.into(),
-            filter_mode: self.filter_mode.into(),
+            filter_mode: self.filter_mode,
             auto_threshold: self.auto_threshold,
-            interpolation: self.interpolation.into(),
+            interpolation: self.interpolation,
             max_latency: self.max_latency().map(|max| frames_within(max, in_rate)),
             rate_correction: self.rate_correction,
             ..Spec::new(in_rate, out_rate, channels as usize)

@@ -12,6 +12,7 @@ use gst::glib::translate::{FromGlib, IntoGlib};
 use gst::glib::value::{FromValue, ToValue};
 use gst::prelude::*;
 
+use crate::ffi::enum_spec;
 use crate::resilience::lock;
 
 /// A field of the settings `S`; of the macro `field`.
@@ -158,6 +159,56 @@ where
                 .build()
         },
     }
+}
+
+/// The values of an enumeration of GStreamer's that its bindings have no type for.
+pub trait Foreign: Copy + Default + 'static {
+    /// The type of the property.
+    fn kind() -> glib::Type;
+    /// Each value with its number there.
+    const VALUES: &'static [(i32, Self)];
+}
+
+/// A property that is one of such values, which may be set at any time.
+pub fn foreign_choice<S, T>(
+    name: &'static str,
+    field: Field<S, T>,
+    nick: &str,
+    blurb: &str,
+) -> Property<S>
+where
+    S: Default + 'static,
+    T: Foreign + PartialEq + Send + Sync,
+{
+    let number = |value: T| {
+        let mut known = T::VALUES.iter();
+        let found = known.find(|(_, known)| *known == value);
+        found.map_or(0, |(number, _)| *number)
+    };
+    let Field { get, get_mut } = field;
+    let default = number(*get(&S::default()));
+    let flags = glib::ParamFlags::READWRITE | gst::PARAM_FLAG_MUTABLE_PLAYING;
+    let spec = enum_spec(T::kind(), [name, nick, blurb], default, flags);
+    Property::by(
+        spec,
+        move |settings| {
+            let class = glib::EnumClass::with_type(T::kind());
+            let number = number(*get(settings));
+            // Never so: the specification has been made of that class.
+            let plain = || number.to_value();
+            class
+                .and_then(|class| class.to_value(number))
+                .unwrap_or_else(plain)
+        },
+        move |settings, value| {
+            let number = glib::EnumValue::from_value(value).map(|(_, value)| value.value());
+            let mut known = T::VALUES.iter();
+            if let Some((_, value)) = known.find(|(known, _)| Some(*known) == number) {
+                *get_mut(settings) = *value;
+            }
+            Ok(())
+        },
+    )
 }
 
 impl<S: Default + 'static, T> Draft<S, T>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-//! What messages need of GStreamer's C API that its bindings do not have.
+//! What messages and properties need of GStreamer's C API that its bindings do not have.
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;
@@ -8,7 +8,7 @@ use std::ffi::c_void;
 use gst::ffi;
 use gst::glib::gobject_ffi;
 use gst::glib::translate::*;
-use gst::glib::{Type, Value};
+use gst::glib::{EnumClass, ParamFlags, ParamSpec, Type, Value};
 
 /// Makes `value` hold `v`. One that holds a `u64` is written in place, which takes a quarter of the
 /// instructions of a new value; other ones are replaced.
@@ -32,6 +32,45 @@ pub fn drop_with_message<T: Send + Sync + 'static>(message: &gst::Message, mark:
     let message: *mut ffi::GstMessage = message.to_glib_none().0;
     // SAFETY: a message is a mini object and alive here; `freed` gets the box and nothing else does.
     unsafe { ffi::gst_mini_object_weak_ref(message.cast(), Some(freed::<T>), mark.cast()) };
+}
+
+/// The type `GstAudioResamplerFilterMode`.
+pub fn resampler_filter_mode() -> Type {
+    // SAFETY: takes nothing; a type that was registered stays.
+    unsafe { from_glib(gst_audio::ffi::gst_audio_resampler_filter_mode_get_type()) }
+}
+
+/// The type `GstAudioResamplerFilterInterpolation`.
+pub fn resampler_filter_interpolation() -> Type {
+    // SAFETY: as above.
+    unsafe { from_glib(gst_audio::ffi::gst_audio_resampler_filter_interpolation_get_type()) }
+}
+
+/// The specification of a property that is one of the values of the enumeration `kind`.
+///
+/// # Panics
+/// `kind` is none, or `default` no value of it.
+pub fn enum_spec(
+    kind: Type,
+    [name, nick, blurb]: [&str; 3],
+    default: i32,
+    flags: ParamFlags,
+) -> ParamSpec {
+    let class = EnumClass::with_type(kind);
+    let known = class.is_some_and(|class| class.value(default).is_some());
+    assert!(known, "{name}: {kind} has no {default}");
+    // SAFETY: strings that live through the call, which copies them; the type is an enumeration, and
+    // `default` a value of it.
+    unsafe {
+        from_glib_none(gobject_ffi::g_param_spec_enum(
+            name.to_glib_none().0,
+            nick.to_glib_none().0,
+            blurb.to_glib_none().0,
+            kind.into_glib(),
+            default,
+            flags.into_glib(),
+        ))
+    }
 }
 
 #[cfg(test)]
