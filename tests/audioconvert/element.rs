@@ -2,6 +2,9 @@
 
 //! The element in pipelines and harnesses: data, flags, timestamps, properties while playing.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use gst::prelude::*;
 use gst_base::prelude::*;
 use gst_check::Harness;
@@ -284,6 +287,22 @@ fn a_matrix_changes_while_playing_by_property_and_by_event() {
     );
     assert!(element.static_pad("src").unwrap().send_event(event));
     assert_eq!(push(&mut h), s16(&[0, -2000]));
+    // One that is none is refused, and nobody is told of a change.
+    let changes = Arc::new(AtomicU32::new(0));
+    let count = changes.clone();
+    element.connect_notify(Some("mix-matrix"), move |_, _| {
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    for ask in [
+        gst::Structure::builder("GstRequestAudioMixMatrix")
+            .field("matrix", gst::Array::new([gst::Array::new(["loud"])]))
+            .build(),
+        gst::Structure::new_empty("GstRequestAudioMixMatrix"),
+    ] {
+        let event = gst::event::CustomUpstream::new(ask);
+        assert!(!element.static_pad("src").unwrap().send_event(event));
+    }
+    assert_eq!(changes.load(Ordering::Relaxed), 0);
     let held = element.property_value("mix-matrix");
     assert_eq!(
         held.get::<gst::Array>().unwrap()[1]

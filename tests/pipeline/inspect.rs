@@ -102,6 +102,27 @@ fn every_property_says_what_it_is_and_in_which_unit() {
     }
 }
 
+/// As documentation tools ask: what is not marked is taken for a type that a library documents.
+#[test]
+fn own_enumerations_are_marked_as_the_plugins() {
+    common::init();
+    let mut marked = 0;
+    for factory in ELEMENTS {
+        let element = gst::ElementFactory::make(factory).build().unwrap();
+        for pspec in element.list_properties().iter() {
+            let kind = pspec.value_type();
+            let own = ["GstRust", "GstPyPipelineNode"];
+            if kind.is_a(gst::glib::Type::ENUM)
+                && own.iter().any(|own| kind.name().starts_with(own))
+            {
+                assert!(kind.plugin_api_flags().is_some(), "{factory}: {kind}");
+                marked += 1;
+            }
+        }
+    }
+    assert_eq!(marked, 9);
+}
+
 #[test]
 fn python_home_names_all_that_decides_on_the_python() {
     common::init();

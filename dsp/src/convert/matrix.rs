@@ -2,6 +2,8 @@
 
 //! Which input channels make up which output channel, and how loud.
 
+use std::borrow::Cow;
+
 use super::position::Position::{self, *};
 
 /// Why channels cannot be mixed.
@@ -69,10 +71,30 @@ impl Channels {
 }
 
 /// Mixing coefficients, one row per output channel, one column per input channel.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Matrix {
     inputs: usize,
-    rows: Vec<Vec<f64>>,
+    rows: Rows,
+}
+
+#[derive(Clone, Debug)]
+enum Rows {
+    /// So many rows, each of which is 1 in the column of its own number: channels whose positions are not
+    /// known may be many thousands.
+    Identity(usize),
+    Given(Vec<Vec<f64>>),
+}
+
+impl PartialEq for Matrix {
+    fn eq(&self, other: &Self) -> bool {
+        let shape = |m: &Self| (m.inputs, m.outputs());
+        shape(self) == shape(other)
+            && match (&self.rows, &other.rows) {
+                (Rows::Identity(_), Rows::Identity(_)) => true,
+                (Rows::Given(a), Rows::Given(b)) => a == b,
+                _ => (0..self.outputs()).all(|o| self.row(o) == other.row(o)),
+            }
+    }
 }
 
 const H: f64 = std::f64::consts::FRAC_1_SQRT_2;
@@ -220,10 +242,10 @@ fn is_right(p: Position) -> bool {
 impl Matrix {
     /// Each output channel is the input channel of the same index, or silent.
     pub fn identity(inputs: usize, outputs: usize) -> Self {
-        let rows = (0..outputs)
-            .map(|o| (0..inputs).map(|i| f64::from(u8::from(i == o))).collect())
-            .collect();
-        Self { inputs, rows }
+        Self {
+            inputs,
+            rows: Rows::Identity(outputs),
+        }
     }
 
     /// Given coefficients: `rows[output][input]`.
@@ -241,12 +263,10 @@ impl Matrix {
         if rows.iter().flatten().any(|c| !c.is_finite()) {
             return Err(MatrixError::NotFinite);
         }
+        let wide = |r: &Vec<f32>| r.iter().map(|c| f64::from(*c)).collect();
         Ok(Self {
             inputs,
-            rows: rows
-                .iter()
-                .map(|r| r.iter().map(|c| f64::from(*c)).collect())
-                .collect(),
+            rows: Rows::Given(rows.iter().map(wide).collect()),
         })
     }
 
@@ -279,17 +299,17 @@ impl Matrix {
         rows.iter_mut().flatten().for_each(|c| *c /= top);
         Self {
             inputs: input.len(),
-            rows,
+            rows: Rows::Given(rows),
         }
     }
 
     /// Checks that this mixes `inputs` channels to `outputs`.
     pub fn check(&self, inputs: usize, outputs: usize) -> Result<(), MatrixError> {
-        if self.inputs == inputs && self.rows.len() == outputs {
+        if self.inputs == inputs && self.outputs() == outputs {
             Ok(())
         } else {
             Err(MatrixError::Shape {
-                rows: self.rows.len(),
+                rows: self.outputs(),
                 columns: self.inputs,
                 outputs,
                 inputs,
@@ -304,27 +324,45 @@ impl Matrix {
 
     /// Output channels.
     pub fn outputs(&self) -> usize {
-        self.rows.len()
+        match &self.rows {
+            Rows::Identity(outputs) => *outputs,
+            Rows::Given(rows) => rows.len(),
+        }
     }
 
     /// Coefficients of output channel `output`.
-    pub fn row(&self, output: usize) -> &[f64] {
-        &self.rows[output]
+    pub fn row(&self, output: usize) -> Cow<'_, [f64]> {
+        match &self.rows {
+            Rows::Identity(_) => {
+                let own = |i| f64::from(u8::from(i == output));
+                (0..self.inputs).map(own).collect()
+            }
+            Rows::Given(rows) => Cow::Borrowed(&rows[output]),
+        }
     }
 
     /// Whether every output is the input of the same number, unchanged.
     pub fn is_identity(&self) -> bool {
-        self.inputs == self.rows.len()
-            && self
-                .selection()
-                .is_some_and(|s| s.iter().enumerate().all(|(i, c)| *c == Some(i)))
+        self.inputs == self.outputs()
+            && match &self.rows {
+                Rows::Identity(_) => true,
+                Rows::Given(_) => self
+                    .selection()
+                    .is_some_and(|s| s.iter().enumerate().all(|(i, c)| *c == Some(i))),
+            }
     }
 
     /// For each output channel the one input channel that it repeats, `None` for silence; `None` if
     /// anything has to be computed.
     pub fn selection(&self) -> Option<Vec<Option<usize>>> {
-        self.rows
-            .iter()
+        let rows = match &self.rows {
+            Rows::Identity(outputs) => {
+                let own = |o| Some((o < self.inputs).then_some(o));
+                return (0..*outputs).map(own).collect();
+            }
+            Rows::Given(rows) => rows,
+        };
+        rows.iter()
             .map(|r| {
                 let mut used = r.iter().enumerate().filter(|(_, c)| **c != 0.0);
                 match (used.next(), used.next()) {
@@ -412,6 +450,26 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// So many coefficients would not fit any memory.
+    #[test]
+    fn an_identity_takes_no_memory() {
+        let most = usize::MAX / 8;
+        assert!(Matrix::identity(most, most).is_identity());
+        let fewer = Matrix::identity(most, 2);
+        assert!(!fewer.is_identity());
+        assert_eq!(fewer.selection(), Some(vec![Some(0), Some(1)]));
+        fewer.check(most, 2).unwrap();
+        let channels = |n| Channels::Unpositioned(n);
+        let same = Matrix::between(&channels(most), &channels(most)).unwrap();
+        assert_eq!(same, Matrix::identity(most, most));
+        let small = Matrix::identity(2, 3);
+        assert_eq!(small.selection(), Some(vec![Some(0), Some(1), None]));
+        let rows = [vec![1.0, 0.0], vec![0.0, 1.0], vec![0.0, 0.0]];
+        assert_eq!(small, Matrix::from_rows(&rows).unwrap());
+        assert_eq!(*small.row(1), [0.0, 1.0]);
+        assert_ne!(small, Matrix::identity(3, 2));
     }
 
     #[test]

@@ -220,11 +220,12 @@ impl BaseTransformImpl for AudioConvert {
             && let Some(s) = e.structure()
             && s.name() == "GstRequestAudioMixMatrix"
         {
-            if let Ok(matrix) = s.value("matrix") {
-                self.set("mix-matrix", matrix);
+            let matrix = s.value("matrix");
+            let taken = matrix.is_ok_and(|matrix| self.set("mix-matrix", matrix));
+            if taken {
                 self.obj().notify("mix-matrix");
             }
-            return true;
+            return taken;
         }
         self.parent_src_event(event)
     }
@@ -438,7 +439,8 @@ impl AudioConvert {
         f(&Mixes::new(&settings.mixing, in_use.as_ref()))
     }
 
-    fn set(&self, name: &str, value: &glib::Value) {
+    /// Sets a property; false where the value is refused.
+    fn set(&self, name: &str, value: &glib::Value) -> bool {
         let set = |settings: &mut Settings| PROPERTIES.set(settings, name, value);
         let element = self.obj();
         match self.settings.change(set) {
@@ -449,8 +451,12 @@ impl AudioConvert {
                 element.reconfigure_src();
             }
             Ok(_) => {}
-            Err(e) => tracing::warn!(target: TARGET, element = object(&*element), "{name}: {e}"),
+            Err(e) => {
+                tracing::warn!(target: TARGET, element = object(&*element), "{name}: {e}");
+                return false;
+            }
         }
+        true
     }
 
     /// Says why downstream takes nothing that `caps` could become, if that is for the channels.
