@@ -94,6 +94,7 @@ class Caller:
         initial_backoff: float,
         multiplier: float,
         max_backoff: float,
+        jitter: float,
         deadline: Optional[float],
         retry_on: str,
         breaker: Optional[Breaker],

@@ -75,12 +75,13 @@ struct Caller(Arc<rustaudio_resilience::Caller>);
 #[pymethods]
 impl Caller {
     #[new]
-    #[pyo3(signature = (max_retries, initial_backoff, multiplier, max_backoff, deadline, retry_on, breaker, /))]
+    #[pyo3(signature = (max_retries, initial_backoff, multiplier, max_backoff, jitter, deadline, retry_on, breaker, /))]
     fn new(
         max_retries: u32,
         initial_backoff: f64,
         multiplier: f64,
         max_backoff: f64,
+        jitter: f64,
         deadline: Option<f64>,
         retry_on: &str,
         breaker: Option<&Bound<'_, Breaker>>,
@@ -90,6 +91,7 @@ impl Caller {
             initial_backoff: seconds(initial_backoff),
             multiplier,
             max_backoff: seconds(max_backoff),
+            jitter,
             deadline: deadline.map(seconds),
         };
         let breaker = breaker.map(|breaker| breaker.get().0.clone());

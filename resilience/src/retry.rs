@@ -2,6 +2,7 @@
 
 //! Exponential backoff.
 
+use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
 /// How often and how long to try.
@@ -15,6 +16,9 @@ pub struct RetryPolicy {
     pub multiplier: f64,
     /// Longest wait.
     pub max_backoff: Duration,
+    /// Most of a wait that is left off at random, from 0 to 1 of it, so that callers that failed together
+    /// do not come back together.
+    pub jitter: f64,
     /// No attempt starts later than this after the first one.
     pub deadline: Option<Duration>,
 }
@@ -27,13 +31,14 @@ impl Default for RetryPolicy {
             initial_backoff: Duration::from_millis(100),
             multiplier: 2.0,
             max_backoff: Duration::from_millis(800),
+            jitter: 0.0,
             deadline: None,
         }
     }
 }
 
 impl RetryPolicy {
-    /// Wait before retry `n`, from 1.
+    /// Wait before retry `n`, from 1; with jitter the longest.
     pub fn backoff(&self, n: u32) -> Duration {
         let growth = self
             .multiplier
@@ -48,6 +53,16 @@ impl RetryPolicy {
         } else {
             self.max_backoff
         }
+    }
+
+    /// `wait` less up to `jitter` of it.
+    fn shorten(&self, wait: Duration) -> Duration {
+        if self.jitter.is_nan() || self.jitter <= 0.0 {
+            return wait;
+        }
+        // Of 53 bits, as many as a double has.
+        let random = (RandomState::new().hash_one(wait) >> 11) as f64 / (1u64 << 53) as f64;
+        wait.mul_f64(1.0 - self.jitter.min(1.0) * random)
     }
 }
 
@@ -112,7 +127,7 @@ impl Attempts {
         if self.made >= self.limit() {
             return Next::GiveUp(GiveUp::Exhausted);
         }
-        let wait = self.policy.backoff(self.made);
+        let wait = self.policy.shorten(self.policy.backoff(self.made));
         if let Some(deadline) = self.policy.deadline
             && self.elapsed(now).saturating_add(wait) > deadline
         {
@@ -135,7 +150,36 @@ mod tests {
             initial_backoff: 100 * MS,
             multiplier: 2.0,
             max_backoff: 800 * MS,
+            jitter: 0.0,
             deadline: None,
+        }
+    }
+
+    #[test]
+    fn jitter_spreads_waits_below_their_length() {
+        let now = Instant::now();
+        for (jitter, least) in [(0.5, 50), (1.0, 0), (7.0, 0)] {
+            let policy = RetryPolicy { jitter, ..policy() };
+            let waits: Vec<Duration> = (0..1000)
+                .map(|_| match Attempts::begin(policy, now).failed(now, true) {
+                    Next::Retry(wait) => wait,
+                    Next::GiveUp(why) => panic!("{why:?}"),
+                })
+                .collect();
+            let (shortest, longest) = (waits.iter().min().unwrap(), waits.iter().max().unwrap());
+            assert!(*shortest >= least * MS && *longest <= 100 * MS);
+            // Even: of a thousand, the mean is this near to the middle but for once in 10^9.
+            let mean = waits.iter().sum::<Duration>().as_secs_f64() / 1000.0;
+            let middle = f64::from(least + 100) / 2000.0;
+            assert!(
+                (mean - middle).abs() < 0.2 * (0.1 - middle),
+                "{mean} {middle}"
+            );
+        }
+        for jitter in [0.0, -1.0, f64::NAN] {
+            let policy = RetryPolicy { jitter, ..policy() };
+            let next = Attempts::begin(policy, now).failed(now, true);
+            assert_eq!(next, Next::Retry(100 * MS));
         }
     }
 

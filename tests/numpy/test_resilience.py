@@ -87,6 +87,16 @@ class Waits(unittest.TestCase):
             retry(policy, sleep=clock.sleep)(fails())()
         self.assertEqual(clock.waits, [1, 3, 9, 10, 10])
 
+    def test_jitter_leaves_off_part_of_each_wait(self):
+        clock = Clock()
+        policy = RetryPolicy(max_retries=200, backoff_multiplier=1, backoff_jitter=0.5)
+        with self.assertRaises(TimeoutError):
+            retry(policy, sleep=clock.sleep)(fails())()
+        self.assertEqual(len(set(clock.waits)), 200)
+        self.assertTrue(all(0.05 <= wait <= 0.1 for wait in clock.waits), clock.waits)
+        # In both halves of where they may be.
+        self.assertTrue(min(clock.waits) < 0.075 < max(clock.waits))
+
     def test_no_attempt_starts_after_the_deadline(self):
         clock = Clock()
         with self.assertRaises(TimeoutError) as caught:
@@ -702,6 +712,8 @@ class Forms(unittest.TestCase):
             (lambda: RetryPolicy(initial_backoff=-1), ValueError, "initial_backoff: expected"),
             (lambda: RetryPolicy(initial_backoff="1"), TypeError, "initial_backoff: expected a number, got '1'"),
             (lambda: RetryPolicy(backoff_multiplier=0.5), ValueError, "backoff_multiplier: expected a number from 1"),
+            (lambda: RetryPolicy(backoff_jitter=1.5), ValueError, "backoff_jitter: expected a number from 0 to 1"),
+            (lambda: RetryPolicy(backoff_jitter=-0.1), ValueError, "backoff_jitter: expected a number from 0"),
             (lambda: RetryPolicy(max_backoff=float("nan")), ValueError, "max_backoff"),
             (lambda: RetryPolicy(deadline=float("inf")), ValueError, "deadline"),
             (lambda: RetryPolicy(retry_on=[]), ValueError, "retry_on: names no exception"),

@@ -73,7 +73,7 @@ class Caller:
         self._signs = signs
         self._native = _native.Caller(
             policy.max_retries, policy.initial_backoff, policy.backoff_multiplier, policy.max_backoff,
-            policy.deadline, names, breaker)
+            policy.backoff_jitter, policy.deadline, names, breaker)
 
     def _now(self) -> Optional[float]:
         return None if self._clock is None else self._clock()

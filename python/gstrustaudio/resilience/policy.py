@@ -48,6 +48,9 @@ class RetryPolicy:
         Factor from each wait to the next; from 1.
     max_backoff : float
         Longest wait.
+    backoff_jitter : float
+        Most of a wait that is left off at random, from 0 to 1 of it, so that callers that failed together do
+        not come back together.
     deadline : float, optional
         No attempt starts later than this after the first one. A call that runs is not ended.
     retry_on : str, class, or iterable of them, optional
@@ -68,6 +71,7 @@ class RetryPolicy:
     max_backoff: float = 0.8
     deadline: Optional[float] = None
     retry_on: Optional[RetryOn] = None
+    backoff_jitter: float = 0.0
 
     def __post_init__(self) -> None:
         if isinstance(self.max_retries, bool) or not isinstance(self.max_retries, int):
@@ -77,6 +81,8 @@ class RetryPolicy:
         number("initial_backoff", self.initial_backoff, 0.0)
         number("backoff_multiplier", self.backoff_multiplier, 1.0)
         number("max_backoff", self.max_backoff, 0.0)
+        if number("backoff_jitter", self.backoff_jitter, 0.0) > 1.0:
+            raise ValueError(f"backoff_jitter: expected a number from 0 to 1, got {self.backoff_jitter!r}")
         if self.deadline is not None:
             number("deadline", self.deadline, 0.0)
         transient(self.retry_on)

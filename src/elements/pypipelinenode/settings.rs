@@ -106,6 +106,7 @@ pub struct Settings {
     pub initial_backoff: u64,
     pub backoff_multiplier: f64,
     pub max_backoff: u64,
+    pub backoff_jitter: f64,
     pub retry_on: Option<String>,
     pub deadline: u64,
     pub breaker_threshold: u32,
@@ -134,6 +135,7 @@ impl Default for Settings {
             initial_backoff: 100 * MS,
             backoff_multiplier: 2.0,
             max_backoff: 800 * MS,
+            backoff_jitter: 0.0,
             retry_on: None,
             deadline: 0,
             breaker_threshold: 5,
@@ -170,6 +172,7 @@ impl Settings {
             initial_backoff: Duration::from_nanos(self.initial_backoff),
             multiplier: self.backoff_multiplier,
             max_backoff: Duration::from_nanos(self.max_backoff),
+            jitter: self.backoff_jitter,
             deadline: (self.deadline > 0).then(|| Duration::from_nanos(self.deadline)),
         }
     }
@@ -245,6 +248,13 @@ pub static PROPERTIES: LazyLock<Table<Settings>> = LazyLock::new(|| {
         property("max-backoff", field!(Settings.max_backoff))
             .within(times.clone())
             .mutable_playing("Longest backoff", "Longest wait before a retry in ns"),
+        property("backoff-jitter", field!(Settings.backoff_jitter))
+            .within(0.0..=1.0)
+            .mutable_playing(
+                "Backoff jitter",
+                "Most of a wait that is left off at random, so that nodes that failed together do not \
+                 come back together",
+            ),
         property("retry-on", field!(Settings.retry_on)).mutable_playing(
             "Retry on",
             "Exceptions that are transient, by class name (dotted or bare, bases count), \
@@ -287,3 +297,32 @@ pub static PROPERTIES: LazyLock<Table<Settings>> = LazyLock::new(|| {
     ])
     .and(metrics::properties("pypipelinenode"))
 });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_setting_of_retries_is_one_of_the_policy() {
+        let settings = Settings {
+            max_retries: 7,
+            initial_backoff: MS,
+            backoff_multiplier: 3.0,
+            max_backoff: 4 * MS,
+            backoff_jitter: 0.25,
+            deadline: 5 * MS,
+            ..Settings::default()
+        };
+        let ms = Duration::from_millis;
+        let policy = RetryPolicy {
+            max_retries: 7,
+            initial_backoff: ms(1),
+            multiplier: 3.0,
+            max_backoff: ms(4),
+            jitter: 0.25,
+            deadline: Some(ms(5)),
+        };
+        assert_eq!(settings.retry_policy(), policy);
+        assert_eq!(Settings::default().retry_policy(), RetryPolicy::default());
+    }
+}
