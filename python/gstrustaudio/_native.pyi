@@ -91,10 +91,7 @@ class Caller:
     def __new__(
         cls,
         max_retries: int,
-        initial_backoff: float,
-        multiplier: float,
-        max_backoff: float,
-        jitter: float,
+        waits: Tuple[float, float, float, float],
         deadline: Optional[float],
         retry_on: str,
         breaker: Optional[Breaker],

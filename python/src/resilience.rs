@@ -74,18 +74,17 @@ struct Caller(Arc<rustaudio_resilience::Caller>);
 
 #[pymethods]
 impl Caller {
+    /// `waits` are the first, their growth, the longest, and their jitter.
     #[new]
-    #[pyo3(signature = (max_retries, initial_backoff, multiplier, max_backoff, jitter, deadline, retry_on, breaker, /))]
+    #[pyo3(signature = (max_retries, waits, deadline, retry_on, breaker, /))]
     fn new(
         max_retries: u32,
-        initial_backoff: f64,
-        multiplier: f64,
-        max_backoff: f64,
-        jitter: f64,
+        waits: (f64, f64, f64, f64),
         deadline: Option<f64>,
         retry_on: &str,
         breaker: Option<&Bound<'_, Breaker>>,
     ) -> Self {
+        let (initial_backoff, multiplier, max_backoff, jitter) = waits;
         let policy = RetryPolicy {
             max_retries,
             initial_backoff: seconds(initial_backoff),

@@ -107,15 +107,20 @@ fn what_is_set_in_ready_plays_next() {
         };
         assert_eq!(play("isolation", other), ["B 3 (2, 480)"], "{way}");
 
-        // What cannot be loaded is told there, and what can be then.
+        // What cannot be loaded is told there, each time, and what can be is then.
         p.set_state(gst::State::Ready).unwrap();
-        node.set_property("class", "Missing");
-        assert!(p.set_state(gst::State::Paused).is_err(), "{way}");
-        let errors = std::iter::from_fn(|| p.bus().unwrap().pop());
-        let errors: Vec<_> = errors
-            .filter(|m| m.type_() == gst::MessageType::Error)
-            .collect();
-        assert!(common::error(&errors).0.contains("Missing"), "{way}");
+        for (name, value) in [("class", "Missing"), ("kwargs", "{bad")] {
+            node.set_property(name, value);
+            for _ in 0..2 {
+                assert!(p.set_state(gst::State::Paused).is_err(), "{way} {name}");
+                let errors = std::iter::from_fn(|| p.bus().unwrap().pop());
+                let errors: Vec<_> = errors
+                    .filter(|m| m.type_() == gst::MessageType::Error)
+                    .collect();
+                assert!(common::error(&errors).0.contains(value), "{way} {name}");
+            }
+        }
+        node.set_property("kwargs", r#"{"by": 3}"#);
         assert_eq!(play("class", "A"), ["A 3 (2, 480)"], "{way}");
         p.set_state(gst::State::Null).unwrap();
     }

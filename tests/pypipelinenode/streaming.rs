@@ -135,36 +135,42 @@ fn dropped_audio_leaves_a_gap() {
     assert_eq!(rig.frames(), 4 * 480);
 }
 
-/// What has not begun begins later: only until then it is told of, and never past where it may begin.
+/// A node may give none: then a sink behind it must not wait. It may give some later, and then nothing
+/// may have been said of the time from there on.
 #[test]
-fn output_that_has_not_begun_is_announced_from_where_it_may_begin() {
-    // Three at a time.
-    let text = "held = []\n\
-                def process(audio, ctx):\n    \
-                    held.append(audio.copy())\n    \
-                    if len(held) % 3: return []\n    \
-                    return held[-3:]\n";
-    let mut rig = Rig::new(text, "", STEREO);
-    for i in 0..9 {
-        rig.push(i, 1.0).unwrap();
-    }
-    assert_eq!(gaps(&mut rig), [(0, None), (0, None)]);
-    assert_eq!(rig.frames(), 9 * 480);
-    // After a flush it begins anew.
+fn a_node_that_gives_nothing_is_announced_once() {
+    let push = |rig: &mut Rig, buffers: std::ops::Range<u64>| {
+        for i in buffers {
+            rig.push(i, 1.0).unwrap();
+        }
+    };
+    let mut rig = Rig::new("def process(audio): return []\n", "", STEREO);
+    push(&mut rig, 20..69);
+    assert_eq!(gaps(&mut rig), []);
+    push(&mut rig, 69..200);
+    assert_eq!(gaps(&mut rig), [(200, None)]);
+    // After a flush it may begin.
     rig.harness.push_event(gst::event::FlushStart::new());
     rig.harness.push_event(gst::event::FlushStop::new(true));
     let segment = gst::FormattedSegment::<gst::ClockTime>::new();
     rig.harness.push_event(gst::event::Segment::new(&segment));
-    rig.push(100, 1.0).unwrap();
-    assert_eq!(gaps(&mut rig), [(1000, None)]);
+    push(&mut rig, 300..400);
+    assert_eq!(gaps(&mut rig), [(3000, None)]);
 
-    // A chunk that is not full yet.
-    let mut rig = Rig::new(COUNT, "chunk=duration chunk-duration=30000000", STEREO);
-    for i in 2..8 {
-        rig.push(i, 1.0).unwrap();
+    // Forty at a time, and a chunk that is not full yet.
+    let text = "held = []\n\
+                def process(audio, ctx):\n    \
+                    held.append(audio.copy())\n    \
+                    return [] if len(held) % 40 else held[-40:]\n";
+    for (text, properties) in [
+        (text, ""),
+        (COUNT, "chunk=duration chunk-duration=800000000"),
+    ] {
+        let mut rig = Rig::new(text, properties, STEREO);
+        push(&mut rig, 0..80);
+        assert_eq!(gaps(&mut rig), [], "{properties}");
+        assert_eq!(rig.frames(), 80 * 480, "{properties}");
     }
-    assert_eq!(gaps(&mut rig), [(20, None), (20, None)]);
-    assert_eq!(rig.frames(), 6 * 480);
 }
 
 /// Beside another branch of a tee that fills its queue meanwhile.
@@ -172,14 +178,9 @@ fn output_that_has_not_begun_is_announced_from_where_it_may_begin() {
 fn a_branch_without_output_holds_nobody_up() {
     let nothing = "def process(audio): return []\n";
     let fails = "def process(audio): 1 / 0\n";
-    for (text, properties) in [
-        (nothing, ""),
-        (fails, "on-failure=drop"),
-        (COUNT, "chunk=duration chunk-duration=5000000000"),
-    ] {
+    for (text, properties) in [(nothing, ""), (fails, "on-failure=drop")] {
         let p = common::launch(&format!(
-            "{}50 ! {STEREO} ! tee name=t ! queue max-size-buffers=3 ! fakesink name=other sync=true \
-             t. ! queue max-size-buffers=3 ! pypipelinenode module={} {properties} ! \
+            "{}150 ! {STEREO} ! tee name=t ! queue ! fakesink name=other sync=true t. ! queue ! pypipelinenode module={} {properties} ! \
              fakesink sync=true",
             crate::SOURCE,
             node(text).display()
@@ -194,7 +195,7 @@ fn a_branch_without_output_holds_nobody_up() {
             }
         });
         common::play_ok(&p);
-        assert_eq!(count.load(Relaxed), 50, "{properties}");
+        assert_eq!(count.load(Relaxed), 150, "{properties}");
     }
 }
 
@@ -295,4 +296,94 @@ fn output_that_nobody_takes_is_explained() {
     let (error, _) = crate::refused(&p);
     assert!(error.contains("rate=(int)16000"), "{error}");
     assert!(error.contains("rustresample"), "{error}");
+}
+
+/// Where the first output comes as the audio ends, too.
+#[test]
+fn a_refusal_at_the_end_is_explained() {
+    let text = "class N:\n    def output_caps(self, info): return {'rate': 16000}\n    \
+                def process(self, audio): return audio[::3].copy()\n";
+    let p = common::launch(&format!(
+        "{}5 ! {STEREO} ! pypipelinenode class=N chunk=duration chunk-duration=1000000000 \
+         module={} ! capsfilter name=takes ! fakesink",
+        crate::SOURCE,
+        node(text).display()
+    ));
+    let takes = "audio/x-raw,rate=[1,8000]".parse::<gst::Caps>().unwrap();
+    p.by_name("takes").unwrap().set_property("caps", takes);
+    let (error, _) = crate::refused(&p);
+    assert!(error.contains("rate=(int)16000"), "{error}");
+}
+
+/// What downstream refuses is not worked on any further, and what comes then does not follow on it.
+#[test]
+fn what_is_left_after_a_refusal_is_a_break() {
+    let refusing = |rig: &Rig| {
+        let refuses = Arc::new(AtomicUsize::new(1));
+        rig.pad("src").add_probe(gst::PadProbeType::BUFFER, {
+            let refuses = refuses.clone();
+            move |_, info| {
+                if refuses.load(Relaxed) == 0 {
+                    return gst::PadProbeReturn::Ok;
+                }
+                info.flow_res = Err(gst::FlowError::NotLinked);
+                gst::PadProbeReturn::Handled
+            }
+        });
+        refuses
+    };
+    let discont = |buffer: &gst::Buffer| buffer.flags().contains(gst::BufferFlags::DISCONT);
+    let text = "def process(audio, ctx): ctx.post('got', discont=ctx.discont)\n";
+    let mut rig = Rig::new(text, "chunk=duration chunk-duration=10000000", STEREO);
+    rig.push(0, 1.0).unwrap();
+    let refuses = refusing(&rig);
+    let mut buffer = long(30);
+    buffer.make_mut().set_pts(10 * gst::ClockTime::MSECOND);
+    assert_eq!(rig.harness.push(buffer), Err(gst::FlowError::NotLinked));
+    refuses.store(0, Relaxed);
+    rig.push(4, 2.0).unwrap();
+    rig.push(5, 3.0).unwrap();
+    let out: Vec<_> = std::iter::from_fn(|| rig.harness.try_pull()).collect();
+    assert_eq!(
+        out.iter().map(discont).collect::<Vec<_>>(),
+        [true, true, false]
+    );
+    let told = rig.structures("got").into_iter();
+    let told: Vec<bool> = told.map(|s| s.get("discont").unwrap()).collect();
+    assert_eq!(told, [false, false, true, false]);
+
+    // A node gives up what it holds where the last chunk before a segment is refused.
+    let text = "import numpy as np\n\
+                class N:\n    \
+                    held = np.zeros((0, 2), np.float32)\n    \
+                    def process(self, audio, ctx):\n        \
+                        both = np.concatenate([self.held, audio])\n        \
+                        self.held = both[-100:].copy()\n        \
+                        return both[:-100]\n    \
+                    def drain(self, ctx):\n        \
+                        held, self.held = self.held, self.held[:0]\n        \
+                        return held\n";
+    let mut rig = Rig::new(
+        text,
+        "class=N chunk=duration chunk-duration=20000000",
+        STEREO,
+    );
+    for i in 0..3 {
+        rig.push(i, 1.0).unwrap();
+    }
+    assert_eq!(rig.frames(), 960 - 100);
+    let refuses = refusing(&rig);
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_start(gst::ClockTime::SECOND);
+    rig.harness.push_event(gst::event::Segment::new(&segment));
+    refuses.store(0, Relaxed);
+    for i in 100..102 {
+        rig.push(i, 2.0).unwrap();
+    }
+    let out = rig.harness.try_pull().unwrap();
+    assert_eq!(
+        (out.pts(), out.size()),
+        (Some(gst::ClockTime::SECOND), 860 * 8)
+    );
+    assert!(discont(&out));
 }

@@ -72,8 +72,9 @@ class Caller:
         self._clock = clock
         self._signs = signs
         self._native = _native.Caller(
-            policy.max_retries, policy.initial_backoff, policy.backoff_multiplier, policy.max_backoff,
-            policy.backoff_jitter, policy.deadline, names, breaker)
+            policy.max_retries,
+            (policy.initial_backoff, policy.backoff_multiplier, policy.max_backoff, policy.backoff_jitter),
+            policy.deadline, names, breaker)
 
     def _now(self) -> Optional[float]:
         return None if self._clock is None else self._clock()

@@ -37,8 +37,8 @@ const JITTER: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 /// What rounding and a clock that is a little off may add to the end of the audio, at most.
 const ROUNDING: gst::ClockTime = gst::ClockTime::from_mseconds(1);
 
-/// Bytes of a plane that are kept for what comes next.
-const ROOM: usize = 1 << 20;
+/// Bytes of room that are kept for what comes next.
+pub const ROOM: usize = 1 << 20;
 
 /// The audio at `pts` does not go on where it is `expected`.
 pub fn leap(pts: gst::ClockTime, expected: gst::ClockTime) -> bool {
@@ -88,11 +88,6 @@ impl Chunker {
         self.planes.iter().map(Vec::capacity).sum()
     }
 
-    /// Where the first frame that waits is.
-    pub fn position(&self) -> Option<gst::ClockTime> {
-        self.timeline.and_then(|timeline| timeline.position())
-    }
-
     /// Frames of an open utterance that wait for its end, without a limit.
     pub fn unlimited(&self) -> u64 {
         match self.cut {
@@ -123,6 +118,11 @@ impl Chunker {
             self.speech = None;
             self.utterance = 0;
         }
+    }
+
+    /// The next chunk does not follow on the last that was given.
+    pub fn break_off(&mut self) {
+        self.discont = true;
     }
 
     /// Forgets what waits, and what was known of speech.
@@ -339,7 +339,8 @@ impl Chunker {
 
     /// Frames that wait before `at`.
     fn frames_until(&self, at: Option<gst::ClockTime>) -> u64 {
-        match (at, self.position()) {
+        let first = self.timeline.and_then(|t| t.position());
+        match (at, first) {
             (Some(at), Some(first)) => time_to_frames(at.saturating_sub(first), self.info.rate()),
             _ => 0,
         }

@@ -189,7 +189,7 @@ impl PyPipelineNode {
                 Some((Ok(true), Ok(_))) => done = self.with_engine(Engine::step),
                 Some((Ok(more), flow)) => {
                     if more {
-                        self.with_engine(|engine, _, _| engine.leave_rest());
+                        self.with_engine(|engine, env, _| engine.leave_rest(env));
                     }
                     return flow;
                 }
@@ -209,8 +209,11 @@ impl PyPipelineNode {
 
     /// Hands on all that waits.
     fn drain(&self) {
-        // What downstream or a stop does not take is nobody's any more.
-        let _ = self.work_through(|engine, env, out| engine.drain(env, out));
+        let flow = self.work_through(|engine, env, out| engine.drain(env, out));
+        // Otherwise what downstream or a stop does not take is nobody's any more.
+        if flow == Err(gst::FlowError::NotNegotiated) {
+            self.explain_refusal();
+        }
     }
 
     /// As [`drain`](Self::drain), where no more audio comes that what was announced is about.
@@ -467,7 +470,8 @@ impl PyPipelineNode {
 
     /// Loads the node again where in READY it became another one.
     fn load_if_changed(&self, settings: &Settings) -> Result<(), gst::StateChangeError> {
-        let is_same = Loaded::of(settings).ok() == *lock(&self.loaded);
+        let is_same =
+            Loaded::of(settings).is_ok_and(|wanted| lock(&self.loaded).as_ref() == Some(&wanted));
         if is_same {
             return Ok(());
         }

@@ -9,6 +9,10 @@ use crate::python::{Memory, Returned};
 
 use super::chunker::{Chunk, leap};
 
+/// Audio for which a node gives nothing that is taken for a node that gives none; less than what the
+/// queues beside it hold by default.
+const SILENT: gst::ClockTime = gst::ClockTime::from_mseconds(500);
+
 /// What goes downstream.
 pub enum Item {
     Buffer(gst::Buffer),
@@ -30,7 +34,7 @@ pub struct Outputs {
     /// Output since the anchor is where it is by its count, not where its input is.
     counted: bool,
     discont: bool,
-    /// A buffer has gone out since the last flush, so that whatever prerolls has done so.
+    /// Something has gone out since the last flush, so that whatever prerolls has done so.
     heard: bool,
 }
 
@@ -68,17 +72,6 @@ impl Outputs {
     pub fn flush(&mut self) {
         self.break_off();
         self.heard = false;
-    }
-
-    /// The time from which on output will be, where none has gone out yet: sinks that wait for the first
-    /// of it, with all that stands beside them, need not. Later ones would have to be taken for the end
-    /// of what is there, by resamplers and encoders.
-    pub fn awaited(&self, waiting: Option<gst::ClockTime>) -> Option<Item> {
-        if self.heard {
-            return None;
-        }
-        let at = self.timeline.and_then(|timeline| timeline.position());
-        at.or(waiting).map(|at| Item::Gap(at, None))
     }
 
     /// Nothing stands for `chunk`.
@@ -182,6 +175,22 @@ impl Outputs {
             out.push(Item::Buffer(buffer));
         }
         self.timeline = Some(timeline);
+        out.extend(self.announce());
+    }
+
+    /// Once, where output may begin, if it does not though the node had audio for long: it may be one that
+    /// gives none, and a sink that waits for the first of it keeps all beside it waiting. Not sooner, since
+    /// a pipeline that plays before there is audio loses the head of it; and not later, since resamplers and
+    /// encoders take it for the end of what is there.
+    fn announce(&mut self) -> Option<Item> {
+        let rates = i128::from(self.input.rate()) * i128::from(self.output.rate());
+        let silent = gst::ClockTime::SECOND.nseconds() / SILENT.nseconds();
+        if self.heard || -self.owed * i128::from(silent) < rates {
+            return None;
+        }
+        let at = self.timeline.and_then(|timeline| timeline.position())?;
+        self.heard = true;
+        Some(Item::Gap(at, None))
     }
 
     /// Silence in the place of `chunk`.

@@ -126,11 +126,12 @@ impl Engine {
                 let pts = gst::ClockTime::try_from(work.position.timestamp).ok();
                 let discont = work.has(gst::BufferFlags::DISCONT);
                 let frames = work.chunk.frames;
-                // Of an array as long as the input it is known what of the input it stands for.
-                let stands_for_all = matches!(&returned[..], [one] if one.frames as u64 == frames);
+                let is_one = returned.len() == 1;
                 stream.outputs.buffers(pts, frames, discont, returned, out);
-                if let (Some(metas), true, Some(Item::Buffer(buffer))) =
-                    (metas, stands_for_all, out.last_mut())
+                // Output that is counted is that of other input.
+                if let (Some(metas), Some(Item::Buffer(buffer))) = (metas, out.last_mut())
+                    && is_one
+                    && !stream.outputs.is_counted()
                 {
                     copy_metas(&metas, buffer.make_mut());
                 }

@@ -10,7 +10,7 @@ use super::calls::Admitted;
 use super::format::{output_info, sample_type};
 use super::report::fail;
 use super::state::{Context, Engine, Stream, stamp};
-use crate::elements::pypipelinenode::chunker::{Chunk, Chunker};
+use crate::elements::pypipelinenode::chunker::{Chunk, Chunker, ROOM};
 use crate::elements::pypipelinenode::messages::StreamPosition;
 use crate::elements::pypipelinenode::output::{Item, Outputs};
 use crate::elements::pypipelinenode::settings::Chunk as Cutting;
@@ -139,11 +139,11 @@ impl Engine {
 
     /// Drops what waits here and in the node.
     pub fn flush(&mut self, env: &Context<'_>) {
+        self.leave_rest(env);
         if let Some(stream) = &mut self.stream {
             stream.chunker.flush();
             stream.outputs.flush();
         }
-        self.leave_rest();
         self.empty_node(env);
     }
 
@@ -167,7 +167,6 @@ impl Engine {
         let stream = self.stream.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
         stream.tell_partial(&input, env);
         if let Err(failure) = stream.chunker.push(input, &mut self.chunks) {
-            self.leave_rest();
             fail(env, &failure);
             return Err(gst::FlowError::Error);
         }
@@ -195,19 +194,14 @@ impl Engine {
     pub fn step(&mut self, env: &Context<'_>, out: &mut Vec<Item>) -> Result<bool, gst::FlowError> {
         let result = self.next(env, out);
         if result.is_err() {
-            self.leave_rest();
+            self.leave_rest(env);
         }
+        self.snapshot.clear();
+        self.snapshot.shrink_to(ROOM);
         let waiting = self.stream.as_ref().map_or(0, |s| s.chunker.memory());
         let held = waiting + self.snapshot.capacity();
         env.metrics.set_memory(held as u64 + self.node.memory());
-        let more = self.draining || !self.chunks.is_empty();
-        if !more
-            && out.is_empty()
-            && let Some(stream) = &self.stream
-        {
-            out.extend(stream.outputs.awaited(stream.chunker.position()));
-        }
-        result.map(|()| more)
+        result.map(|()| self.draining || !self.chunks.is_empty())
     }
 
     fn next(&mut self, env: &Context<'_>, out: &mut Vec<Item>) -> Result<(), gst::FlowError> {
@@ -221,10 +215,19 @@ impl Engine {
         }
     }
 
-    /// Nobody wants what is still to be worked on.
-    pub fn leave_rest(&mut self) {
+    /// Nobody takes what is still to be worked on, nor what the node would give of it.
+    pub fn leave_rest(&mut self, env: &Context<'_>) {
+        if !self.chunks.is_empty()
+            && let Some(stream) = &mut self.stream
+        {
+            stream.chunker.break_off();
+            stream.outputs.break_off();
+        }
         self.chunks.clear();
-        self.draining = false;
+        // After a flush it is asked for what it holds anyway.
+        if std::mem::take(&mut self.draining) && !env.interrupt.is_raised() {
+            self.empty_node(env);
+        }
     }
 
     fn chunk(

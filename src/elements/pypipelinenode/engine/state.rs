@@ -136,7 +136,8 @@ impl Engine {
         self.stream = None;
         self.segment = gst::FormattedSegment::new();
         self.end = None;
-        self.leave_rest();
+        self.chunks.clear();
+        self.draining = false;
         (self.unfit, self.warned, self.unheard) = (false, false, false);
     }
 
