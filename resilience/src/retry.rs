@@ -60,8 +60,9 @@ impl RetryPolicy {
         if self.jitter.is_nan() || self.jitter <= 0.0 {
             return wait;
         }
-        // Of 53 bits, as many as a double has.
-        let random = (RandomState::new().hash_one(wait) >> 11) as f64 / (1u64 << 53) as f64;
+        // Forked processes have the same keys, and each its number. Of 53 bits, as many as a double has.
+        let drawn = RandomState::new().hash_one((std::process::id(), wait)) >> 11;
+        let random = drawn as f64 / (1u64 << 53) as f64;
         wait.mul_f64(1.0 - self.jitter.min(1.0) * random)
     }
 }

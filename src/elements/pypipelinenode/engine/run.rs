@@ -217,7 +217,8 @@ impl Engine {
 
     /// Nobody takes what is still to be worked on, nor what the node would give of it.
     pub fn leave_rest(&mut self, env: &Context<'_>) {
-        if !self.chunks.is_empty()
+        let draining = std::mem::take(&mut self.draining);
+        if (draining || !self.chunks.is_empty())
             && let Some(stream) = &mut self.stream
         {
             stream.chunker.break_off();
@@ -225,7 +226,7 @@ impl Engine {
         }
         self.chunks.clear();
         // After a flush it is asked for what it holds anyway.
-        if std::mem::take(&mut self.draining) && !env.interrupt.is_raised() {
+        if draining && !env.interrupt.is_raised() {
             self.empty_node(env);
         }
     }
