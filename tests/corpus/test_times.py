@@ -105,6 +105,29 @@ class Times(InFolder):
             starts = [files[name]["start_time"] + s["start"] for s in rows(none, "segments") if s["id"] == files[name]["id"]]
             self.assertIn(at, [f"{start:.3f}" for start in starts])
 
+    def test_a_hole_beside_a_picture_takes_no_time(self):
+        """Demuxers fill it with GAP events, which are no samples either."""
+        hole = self.sounds / "hole.mkv"
+        # A clip, six seconds without samples, and the clip again.
+        ffmpeg("-i", CLIP, "-i", CLIP, "-filter_complex", "[1]adelay=7500[b];[0][b]amix=inputs=2:normalize=0",
+               self.folder / "wide.wav")
+        ffmpeg("-f", "lavfi", "-i", "testsrc=size=64x64:rate=10:duration=14", "-itsoffset", 2, "-i", self.folder / "wide.wav",
+               "-af", "aselect='not(between(t-2,1.4,7.4))'", "-c:v", "mpeg4", "-c:a", "pcm_s16le", hole)
+        samples = len(heard(hole)) / 16000
+        whole = self.run_corpus("whole")
+        (file,) = rows(whole, "files")
+        audio, _ = soundfile.read(whole / file["audio"])
+        self.assertAlmostEqual(len(audio) / 16000, samples, delta=0.01)
+        segments = rows(whole, "segments")
+        self.assertGreaterEqual(len(segments), 2)
+        at = 0.0
+        for s in segments:
+            self.assertGreaterEqual(s["start"], at)
+            at = s["end"]
+            there = audio[round(s["start"] * 16000) : round(s["end"] * 16000)]
+            self.assertAlmostEqual(10 * np.log10(np.mean(there**2)), s["level"], delta=0.3)
+        self.assertLessEqual(at, samples + 1e-3)
+
     def test_a_node_that_changes_lengths_fails_files_whose_segments_are_to_be_cut(self):
         ffmpeg("-i", CLIP, self.sounds / "a.wav")
         node = self.node("class Shorter:\n    def process(self, audio, ctx):\n        return audio[: len(audio) // 2]\n")

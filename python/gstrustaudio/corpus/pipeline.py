@@ -149,6 +149,8 @@ class FilePipeline:
         # Nothing here is played at its time.
         self._pipeline.use_clock(None)
         self._into = self._pipeline.get_by_name("taken").get_static_pad("sink")
+        # Demuxers fill holes with them, at the container's times.
+        self._into.add_probe(Gst.PadProbeType.EVENT_DOWNSTREAM, _without_gaps)
         self._sink = self._pipeline.get_by_name("sink")
         self._vad = self._pipeline.get_by_name("vad")
         self._bus = self._pipeline.get_bus()
@@ -472,6 +474,12 @@ class _Complaint:
             result.passing = self.is_a(Gst.ResourceError, Gst.ResourceError.READ)
             return result
         return failed("decode", CANNOT_DECODE)
+
+
+def _without_gaps(_pad: Any, info: Any) -> Any:
+    """Lets no GAP event through, which those who count samples would take as silence, or as an end."""
+    is_gap = info.get_event().type == Gst.EventType.GAP
+    return Gst.PadProbeReturn.DROP if is_gap else Gst.PadProbeReturn.OK
 
 
 def _before(sink: Any, ends: Sequence[str]) -> List[Any]:

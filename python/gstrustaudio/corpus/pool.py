@@ -269,13 +269,15 @@ class _Work:
             ends += [] if self._until is None else [self._until]
             left = max(0.0, min(ends) - time.monotonic()) if ends else None
             readable: List[Any] = wait(waited, left)
+            # Whoever takes a result may be long about it, or be stopped: nobody is to blame who could not be heard then.
+            now = time.monotonic()
             if self._stop is not None and any(r is self._stop for r in readable):
                 self._stop.heard()
             for worker in running:
                 if any(r is worker.link for r in readable):
                     worker.heard = time.monotonic()
                     yield from self._hear(worker)
-                elif worker.key is not None and time.monotonic() > self._frozen_at(worker):
+                elif worker.key is not None and now > self._frozen_at(worker) and not worker.link.poll():
                     yield from self._thaw(worker)
 
     def _frozen_at(self, worker: _Process) -> float:
