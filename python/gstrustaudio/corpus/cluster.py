@@ -29,6 +29,8 @@ _AHEAD = 2
 _AIM, _MOST = 1.0, 64
 #: Times that a file's task may be lost with its node.
 _LOSSES = 10
+#: Seconds after which a wait for tasks looks up, for Ctrl-C and for new nodes.
+_LOOK = 0.5
 #: Pools of this process, by their settings: Ray keeps its worker processes from task to task.
 _pools: Dict[str, LocalPool] = {}
 
@@ -84,9 +86,21 @@ class RayPool:
             self._ray.shutdown()
 
     def check(self, stop: Optional[Stop] = None) -> None:
-        """As `LocalPool.check`, by a task without files."""
-        for _ in self._take(self._task.remote(self._options.to_fields(), self._out, self._scratch, []), [], [], Counter()):
-            pass
+        """As `LocalPool.check`, by a task without files. One that is lost is tried again."""
+        lost = ""
+        for _ in range(_LOSSES):
+            task = self._send([])
+            while not self._ray.wait([task], num_returns=1, timeout=_LOOK)[0]:
+                if stop is not None and stop.asked:
+                    self._ray.cancel(task, force=True)
+                    return
+            _, lost = self._answer(task)
+            if not lost:
+                return
+        raise RunError(f"no worker comes up on Ray: its task was lost {_LOSSES} times, last by {lost}", later=True)
+
+    def _send(self, batch: List[str]) -> Any:
+        return self._task.remote(self._options.to_fields(), self._out, self._scratch, batch)
 
     def _batch(self) -> int:
         return max(1, min(_MOST, round(_AIM / max(self._seconds, 1e-3))))
@@ -108,29 +122,34 @@ class RayPool:
                 batch = again.pop() if again else list(islice(keys, self._batch()))
                 if not batch:
                     break
-                running[self._task.remote(self._options.to_fields(), self._out, self._scratch, batch)] = batch
+                running[self._send(batch)] = batch
             if not running:
                 return
-            # Looks up now and then, for Ctrl-C and for new nodes.
-            for done in self._ray.wait(list(running), num_returns=1, timeout=0.5)[0]:
+            for done in self._ray.wait(list(running), num_returns=1, timeout=_LOOK)[0]:
                 yield from self._take(done, running.pop(done), again, losses)
         for task in running:
             self._ray.cancel(task, force=True)
 
-    def _take(self, done: Any, batch: List[str], again: List[List[str]],
-              losses: "Counter[str]") -> Iterator[Tuple[str, Result]]:
+    def _answer(self, done: Any) -> Tuple[List[Tuple[str, str]], str]:
+        """What a task that has ended gave, and, where it was lost, by what. Raises `RunError` as `LocalPool` does."""
         try:
-            answer = self._ray.get(done)
+            return self._ray.get(done), ""
         except self._ray.exceptions.RayTaskError as e:
             cause = e.cause
             raise RunError(str(cause), getattr(cause, "detail", "") or str(e), getattr(cause, "later", False)) from e
         except self._ray.exceptions.RayError as e:
-            self._say(f"gstrustaudio: a task was lost ({type(e).__name__}); its {len(batch)} files are tried again")
+            return [], type(e).__name__
+
+    def _take(self, done: Any, batch: List[str], again: List[List[str]],
+              losses: "Counter[str]") -> Iterator[Tuple[str, Result]]:
+        answer, lost = self._answer(done)
+        if lost:
+            self._say(f"gstrustaudio: a task was lost ({lost}); its {len(batch)} files are tried again")
             losses.update(batch)
             again += [[key] for key in batch if losses[key] < _LOSSES]
             for key in batch:
                 if losses[key] >= _LOSSES:
-                    yield key, failed("cluster", f"its task was lost {_LOSSES} times, last by {type(e).__name__}")
+                    yield key, failed("cluster", f"its task was lost {_LOSSES} times, last by {lost}")
             return
         for key, text in answer:
             result = Result.from_json(text)

@@ -135,11 +135,13 @@ def node_source(node: str, node_path: str) -> str:
     module, _ = node_parts(node)
     path: Optional[str] = module
     if not module.endswith(".py"):
-        places: Optional[Sequence[str]] = [p for p in node_path.split(os.pathsep) if p] + sys.path
-        parts, path = module.split("."), None
-        for i in range(len(parts)):
-            spec = None if places is None else PathFinder.find_spec(".".join(parts[: i + 1]), places)
-            path, places = (None, None) if spec is None else (spec.origin, spec.submodule_search_locations)
+        # Workers have the working folder in their path, however this process was started: the empty name.
+        places: Sequence[str] = [*(p for p in node_path.split(os.pathsep) if p), "", *sys.path]
+        path = None
+        # By its own name each, which needs none of the packages around it loaded.
+        for part in module.split("."):
+            spec = PathFinder.find_spec(part, places) if places and part else None
+            path, places = (None, ()) if spec is None else (spec.origin, list(spec.submodule_search_locations or ()))
     try:
         with open(path or "", "rb") as f:
             return hashlib.sha256(f.read()).hexdigest()[:16]

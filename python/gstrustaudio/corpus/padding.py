@@ -75,6 +75,8 @@ class Padding:
             end = self.length * 10**9 // result.source_rate
             for s in result.segments:
                 s.end = min(s.end, end)
+            # What lies wholly behind the audio.
+            result.segments = [s for s in result.segments if s.start < s.end]
 
 
 def padding_of(path: str) -> Optional[Padding]:
