@@ -200,12 +200,14 @@ class Inputs(InFolder):
         shutil.copy(CLIP, self.sounds / "b.wav")
         one = self.sounds / "one"
         self.assertEqual(corpus(self.sounds / "b.wav", "--out", one, "--audio", "segments").returncode, 0)
-        names = ["a.flac", "b.wav", "c.MP3"]
+        (one / "audio" / "recording.wav").touch()
+        (next((one / "audio").glob("??")) / "another.wav").touch()
+        names = ["a.flac", "b.wav", "c.MP3", "recording.wav", "another.wav"]
         self.assertEqual(self.found(self.sounds), names)
         # Its ledger elsewhere.
         shutil.rmtree(one / ".corpus")
         self.assertEqual(self.found(self.sounds), names)
-        self.assertEqual(self.found(one / "audio"), ["00001.wav", "00002.wav"])
+        self.assertEqual(self.found(one / "audio"), ["recording.wav", "another.wav", "00001.wav", "00002.wav"])
 
     def test_a_byte_order_mark_belongs_to_no_name(self):
         # As spreadsheets and Windows write text.
@@ -217,16 +219,20 @@ class Inputs(InFolder):
 
     def test_what_a_run_wrote_below_its_input_and_what_is_no_file_are_no_inputs(self):
         self.out = self.sounds / "results"
-        for name in ("results/audio/3f/b-1/00001.wav", "results/own.wav", "work/scratch/0/made.wav"):
+        # Recordings may lie where a run writes.
+        for name in ("results/audio/3f/b-0123456789abcd3f/00001.wav", "results/audio/3f/b-0123456789abcd3f.wav",
+                     "results/audio/3f/at-fault.wav", "results/audio/recording.wav", "results/own.wav",
+                     "work/scratch/0/made.wav"):
             (self.sounds / name).parent.mkdir(parents=True, exist_ok=True)
             (self.sounds / name).touch()
         os.mkfifo(self.sounds / "pipe.wav")
         (self.sounds / "endless.wav").symlink_to("/dev/zero")
         (self.sounds / "dangling.wav").symlink_to("nowhere")
-        done = corpus(self.sounds, "--out", self.out, "--work", self.sounds / "work", "--dry-run")
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertEqual([os.path.basename(line) for line in done.stdout.splitlines()[1:]],
-                         ["a.flac", "b.wav", "dangling.wav", "c.MP3", "own.wav"])
+        for folder, names in [(self.sounds, ["a.flac", "b.wav", "dangling.wav", "c.MP3", "own.wav", "recording.wav",
+                                             "at-fault.wav"]), (self.out / "audio", ["recording.wav", "at-fault.wav"])]:
+            done = corpus(folder, "--out", self.out, "--work", self.sounds / "work", "--dry-run")
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertEqual([os.path.basename(line) for line in done.stdout.splitlines()[1:]], names)
 
     def test_standard_input_names_files_a_line_or_a_zero_byte_each(self):
         odd = self.sounds / "line\nbreak.wav"

@@ -70,6 +70,16 @@ class OnS3(InFolder):
         # Nothing is done twice.
         again = self.run_corpus(*words, "--work", work, "--dry-run")
         self.assertIn("0 files to do", again.stdout)
+        # The same place, and another one while there are results in the former.
+        out, other = (["s3://speech/in/empty.wav", "--out", url, "--audio", "segments", "--audio-format", "flac", "--work", work]
+                      for url in ("s3://speech/out/", "s3://speech/other"))
+        self.assertEqual(self.run_corpus(*out).returncode, 1)
+        done = self.run_corpus(*other)
+        self.assertIn("is the ledger of the results in s3://speech/out: give another --work", done.stderr)
+        for name in self.keys("out/"):
+            self.s3.delete_object(Bucket="speech", Key=name)
+        done = self.run_corpus(*other)
+        self.assertEqual((done.returncode, done.stderr), (1, ""))
 
     def test_where_nothing_can_be_written_no_file_is_begun(self):
         work = self.folder / "work"

@@ -1,5 +1,7 @@
 """What a run survives. Nobody sleeps: nodes stop at a gate until the test has done what it is about."""
+import contextlib
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -173,9 +175,10 @@ class Survival(InFolder):
         self.assertEqual(self.tables(), self.undisturbed())
 
     def test_signals_end_a_run_that_gathers_its_inputs(self):
-        # As from a list that does not come.
-        waits = ("import signal, sys\nfrom gstrustaudio.corpus import run\ndef waits(*_):\n    print('here', flush=True)\n"
-                 "    signal.pause()\n    yield\nrun.find = waits\nfrom gstrustaudio.__main__ import main\n"
+        # As from a list that does not come to its end.
+        waits = ("import signal, sys\nfrom gstrustaudio.corpus import inputs, run\ndef waits(*_):\n"
+                 "    yield from (inputs.Found(f'/nowhere/{i}') for i in range(3000))\n    print('here', flush=True)\n"
+                 "    signal.pause()\nrun.find = waits\nfrom gstrustaudio.__main__ import main\n"
                  "sys.exit(main(sys.argv[1:]))")
         for number, more in [(signal.SIGINT, []), (signal.SIGTERM, []), (signal.SIGINT, ["--dry-run"])]:
             run = subprocess.Popen([sys.executable, "-c", waits, "corpus", str(self.sounds), "--out", str(self.out), *more],
@@ -187,6 +190,7 @@ class Survival(InFolder):
                              (130, "", "gstrustaudio: broken off before any file was worked on\n"))
         self.clips(1)
         self.assertEqual(corpus(self.sounds, "--out", self.out).returncode, 0)
+        self.assertEqual(list(by_name(self.out)), ["clip00.wav"])
 
     def test_one_run_at_a_time_has_a_folder(self):
         self.clips(1)
@@ -271,6 +275,79 @@ class Survival(InFolder):
         self.assertIn(f"is the ledger of the results in {self.out}: give another --work", done.stderr)
         self.assertEqual(corpus(*words, "--out", other, "--redo").returncode, 0)
         self.assertTrue(all((other / s["audio"]).exists() for s in rows(other, "segments")))
+
+    def test_a_ledger_stays_that_of_a_folder_until_another_one_is_begun(self):
+        self.clips(1)
+        words = [self.sounds, "--work", self.folder / "work"]
+        self.assertEqual(corpus(*words, "--out", self.out).returncode, 0)
+        other = self.folder / "other"
+        self.assertEqual(corpus(*words, "--out", other, "--redo", "--node", "nosuch.py:T").returncode, 2)
+        self.assertEqual(corpus(*words, "--out", self.out).returncode, 0)
+        self.assertEqual(corpus(*words, "--out", other).returncode, 2)
+
+    def test_results_may_be_moved(self):
+        self.clips(1)
+        words = [self.sounds, "--work", self.folder / "work", "--audio", "whole"]
+        self.assertEqual(corpus(*words, "--out", self.out).returncode, 0)
+        moved = self.folder / "moved"
+        # Where a run has not come to its tables, there is audio yet.
+        (self.out / "corpus.json").rename(self.folder / "kept.json")
+        self.assertIn("is the ledger of the results in", corpus(*words, "--out", moved).stderr)
+        (self.folder / "kept.json").rename(self.out / "corpus.json")
+        moved.rmdir()
+        self.out.rename(moved)
+        done = corpus(*words, "--out", moved)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("1 done, 0 failed", done.stdout)
+        self.assertTrue((moved / rows(moved, "files")[0]["audio"]).exists())
+        # It is that of the new place, by whatever name.
+        self.out.mkdir()
+        self.assertIn(f"results in {moved}: give another", corpus(*words, "--out", self.out).stderr)
+
+    def test_recordings_where_runs_write_are_kept(self):
+        # A folder of recordings that is called as that of a run, with the results beside them.
+        recordings = self.sounds / "audio"
+        (recordings / "3f").mkdir(parents=True)
+        names = ["audio/3f/b.wav", "audio/clip.wav"]
+        for name in names:
+            shutil.copy(CLIP, self.sounds / name)
+        made = lambda: sorted(str(p.relative_to(self.sounds)) for p in recordings.rglob("*") if p.is_file())
+        for number, more in enumerate([["--redo"], ["--redo", "--audio", "whole"], ["--redo", "--audio", "segments"],
+                                       ["--redo", "--audio", "whole", "--audio-format", "flac"], ["--redo"]]):
+            self.assertEqual(corpus(self.sounds, "--out", self.sounds, *more).returncode, 0)
+            self.assertEqual([f["path"] for f in rows(self.sounds, "files")], [str(self.sounds / n) for n in names])
+            told = rows(self.sounds, "segments" if "segments" in more else "files")
+            self.assertEqual(made(), sorted(names + [t["audio"] for t in told if t["audio"]]), number)
+        self.assertEqual(sorted(os.listdir(recordings)), ["3f", "clip.wav"])
+
+    def test_inputs_that_are_not_gathered_to_their_end_leave_nothing(self):
+        self.clips(1)
+        broken = self.folder / "broken.jsonl"
+        broken.write_text("".join(f'"{self.folder}/{i}.wav"\n' for i in range(3000)) + "nonsense\n")
+        self.assertIn("not a JSON object", corpus(broken, "--out", self.out).stderr)
+        self.assertEqual(corpus(self.sounds, "--out", self.out).returncode, 0)
+        self.assertEqual(list(by_name(self.out)), ["clip00.wav"])
+        # Nor are another node's file, and what failed, taken for noted.
+        node = self.node("class T:\n    def process(self, audio, ctx): raise ValueError('first')\n")
+        words = ["--out", self.folder / "node", "--node", f"{node}:T"]
+        self.assertEqual(corpus(self.sounds, *words).returncode, 1)
+        node.write_text("class T:\n    def process(self, audio, ctx): pass\n")
+        self.assertIn("not a JSON object", corpus(broken, *words, "--retry-failed").stderr)
+        self.assertIn("the node's file as it was before", corpus(self.sounds, *words).stderr)
+
+    def test_results_whose_times_count_something_else_are_refused(self):
+        self.clips(1)
+        words = [self.sounds, "--out", self.out]
+        self.assertEqual(corpus(*words).returncode, 0)
+        # As the version before had it.
+        with contextlib.closing(sqlite3.connect(self.out / ".corpus" / "ledger.sqlite", isolation_level=None)) as db:
+            db.execute("DELETE FROM meta WHERE name = 'times'")
+        done = corpus(*words)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("results of an earlier version, whose times are those of containers: give another --out, or --redo",
+                      done.stderr)
+        self.assertEqual(corpus(*words, "--redo").returncode, 0)
+        self.assertEqual(corpus(*words).returncode, 0)
 
     def test_a_node_that_fails_for_good_fails_its_file_with_its_traceback(self):
         self.clips(3)

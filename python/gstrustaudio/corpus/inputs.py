@@ -12,7 +12,7 @@ import sys
 from typing import Any, Collection, Iterable, Iterator, NamedTuple, Sequence, TextIO
 from urllib.parse import urljoin
 
-from .names import HTTP, ending, is_url, key_of
+from .names import HTTP, ending, is_audio_of_a_run, is_url, key_of
 from .storage import list_url, open_url
 
 #: Endings by which a folder's files are taken; files that are named one by one are always taken.
@@ -42,16 +42,18 @@ class Found(NamedTuple):
 
 
 def find(
-    inputs: Sequence[str], extensions: frozenset[str] = EXTENSIONS, without: Collection[str] = ()
+    inputs: Sequence[str], extensions: frozenset[str] = EXTENSIONS, without: Collection[str] = (), out: str = ""
 ) -> Iterator[Found]:
     """All files that ``inputs`` name, in the order in which they come: files, folders (with all below them but what runs
-    wrote there, and the folders ``without``), globs, manifests and URLs. The same file may come twice."""
+    wrote there, the one into the folder ``out`` among them, and the folders ``without``), globs, manifests and URLs. The
+    same file may come twice."""
     left_out = frozenset(os.path.realpath(folder) for folder in without)
+    own = os.path.realpath(os.path.join(out, "audio")) if out else ""
     for name in inputs:
-        yield from _one(name, extensions, left_out)
+        yield from _one(name, extensions, left_out, own)
 
 
-def _one(name: str, extensions: frozenset[str], without: frozenset[str]) -> Iterator[Found]:
+def _one(name: str, extensions: frozenset[str], without: frozenset[str], own: str) -> Iterator[Found]:
     if name.startswith(_LOCAL):
         name = name[len(_LOCAL):]
     if name == "-":
@@ -62,7 +64,7 @@ def _one(name: str, extensions: frozenset[str], without: frozenset[str]) -> Iter
         else:
             yield from (Found(*found) for found in list_url(name, extensions))
     elif os.path.isdir(name):
-        yield from _folder(name, extensions, without)
+        yield from _folder(name, extensions, without, own)
     elif ending(name) in _MANIFESTS and os.path.isfile(name):
         yield from _manifest(name, os.path.dirname(os.path.abspath(name)))
     elif os.path.lexists(name):
@@ -73,7 +75,7 @@ def _one(name: str, extensions: frozenset[str], without: frozenset[str]) -> Iter
             raise InputError(f"{name}: nothing matches")
         for path in found:
             if not os.path.isdir(path):
-                yield from _one(path, extensions, without)
+                yield from _one(path, extensions, without, own)
     else:
         raise InputError(f"{name}: there is no such file or folder")
 
@@ -88,22 +90,24 @@ def _file(path: str) -> Found:
     return Found(key, status.st_size, status.st_mtime_ns)
 
 
-def _folder(top: str, extensions: frozenset[str], without: frozenset[str]) -> Iterator[Found]:
+def _folder(top: str, extensions: frozenset[str], without: frozenset[str], own: str) -> Iterator[Found]:
     def complain(error: OSError) -> None:
         raise InputError(f"{error.filename}: {error.strerror}")
 
+    audio = {own}
     for folder, below, names in os.walk(top, onerror=complain, followlinks=False):
-        own = _OWN if _has_results(below, names) else ()
-        below[:] = sorted((n for n in below if n not in own and os.path.realpath(os.path.join(folder, n)) not in without),
-                          key=os.fsencode)
+        real = os.path.realpath(folder)
+        if _has_results(below, names):
+            audio.add(os.path.join(real, "audio"))
+        parent, shard = os.path.split(real)
+        # Recordings may lie there, too: runs are known by what they call theirs.
+        written = parent in audio
+        below[:] = sorted((n for n in below if n != ".corpus" and os.path.join(real, n) not in without
+                           and not (written and is_audio_of_a_run(n, shard))), key=os.fsencode)
         for name in sorted(names, key=os.fsencode):
             path = os.path.join(folder, name)
-            if ending(name)[1:] in extensions and not _waits(path):
+            if ending(name)[1:] in extensions and not (written and is_audio_of_a_run(name, shard)) and not _waits(path):
                 yield _file(path)
-
-
-#: Where a run writes audio below its results, and its ledger.
-_OWN = ("audio", ".corpus")
 
 
 def _has_results(below: Sequence[str], names: Sequence[str]) -> bool:

@@ -14,8 +14,9 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from .inputs import Found
-from .names import key_bytes
+from .names import is_url, key_bytes
 from .result import DONE, FAILED, PENDING, SKIPPED, Result
+from .storage import exists, join
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
@@ -30,6 +31,8 @@ CREATE TABLE IF NOT EXISTS runs (started REAL, seconds REAL, files INTEGER, outc
 """
 LEDGER = "ledger.sqlite"
 _ELSEWHERE = "give a folder of this machine by --work"
+#: What times in results count.
+_TIMES = "samples"
 #: Keys that are taken from the database at a time.
 _PAGE = 1000
 
@@ -52,6 +55,16 @@ def fault_of(e: sqlite3.Error, helps: str = "") -> str:
     """What is wrong with the ledger, and what helps where that is known; else ``helps``."""
     known = next((known for word, known in _FAULTS.items() if word in str(e)), None)
     return f"the ledger: {e}{helps}" if known is None else f"the ledger {known[0]}: {e}; {known[1]}"
+
+
+def _are_in(before: str, out: str) -> bool:
+    """Whether results lie in ``before``, which is not ``out`` by another name."""
+    try:
+        if not is_url(before) and os.path.samefile(before, out):
+            return False
+    except OSError:
+        pass
+    return any(exists(join(before, name)) for name in ("corpus.json", "audio"))
 
 
 def _row(found: Found) -> Tuple[bytes, int, int]:
@@ -97,6 +110,9 @@ class Ledger:
     def settings(self, fingerprint: str, options: Dict[str, Any], mended: bool = False) -> None:
         """Notes the settings of all results here; raises `LedgerError` where there are some of others. ``mended``: that
         the node's file is another one is known."""
+        if self.get("times") != _TIMES and self._ended():
+            raise LedgerError(f"{self._path} has results of an earlier version, whose times are those of containers: give "
+                              "another --out, or --redo to do all of it anew")
         before = self.get("options")
         if before is not None and self.get("fingerprint") != fingerprint and self._ended():
             old = json.loads(before)
@@ -113,21 +129,24 @@ class Ledger:
     def _note(self, fingerprint: str, options: Dict[str, Any]) -> None:
         self.put("options", json.dumps(options))
         self.put("fingerprint", fingerprint)
+        self.put("times", _TIMES)
 
-    def belongs(self, out: str, anew: bool) -> None:
-        """Notes where the results go whose ledger this is; raises `LedgerError` where there are some elsewhere, unless all
-        is to be done ``anew``."""
+    def belongs(self, out: str) -> None:
+        """Notes where the results go whose ledger this is; raises `LedgerError` where there still are some elsewhere. If
+        not, they were moved."""
         before = self.get("out")
-        if before is not None and before != out and not anew and self._ended():
+        if before is not None and before.rstrip("/") != out and self._ended() and _are_in(before, out):
             raise LedgerError(f"{self._path} is the ledger of the results in {before}: give another --work, or --redo to do "
                               "all of it anew")
         self.put("out", out)
 
-    def forget(self, fingerprint: str, options: Dict[str, Any]) -> None:
-        """Has all files done anew, with these settings."""
-        with self._transaction():
+    def forget(self, fingerprint: str, options: Dict[str, Any], out: str = "") -> None:
+        """Has all files done anew, with these settings, and into ``out`` where it is given."""
+        with self.whole():
             self._db.execute("UPDATE files SET status = ?, result = ''", (PENDING,))
             self._note(fingerprint, options)
+            if out:
+                self.put("out", out)
 
     def _ended(self) -> bool:
         return bool(self._db.execute("SELECT EXISTS (SELECT 1 FROM files WHERE status != ?)", (PENDING,)).fetchone()[0])
@@ -146,33 +165,28 @@ class Ledger:
         """Enters files, each once. One that ended and has another size or time of change since is to be done again.
         Returns how many were named, the same one counted once for each time."""
         count = 0
-        rows: List[Tuple[bytes, int, int]] = []
-        for one in found:
-            rows.append(_row(one))
-            count += 1
-            if len(rows) >= _PAGE:
-                self._enter(rows)
-                rows.clear()
-        self._enter(rows)
+        with self.whole():
+            for one in found:
+                self._db.execute(
+                    "INSERT INTO files (key, size, modified) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET"
+                    " size = excluded.size, modified = excluded.modified, status = 'pending', result = ''"
+                    " WHERE size != excluded.size OR modified != excluded.modified", _row(one))
+                count += 1
         return count
 
-    def _enter(self, rows: List[Tuple[bytes, int, int]]) -> None:
-        with self._transaction():
-            self._db.executemany(
-                "INSERT INTO files (key, size, modified) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET"
-                " size = excluded.size, modified = excluded.modified, status = 'pending', result = ''"
-                " WHERE size != excluded.size OR modified != excluded.modified", rows)
-
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """All of it or nothing."""
-        self._db.execute("BEGIN")
+    def whole(self) -> Iterator[None]:
+        """All that is noted within, or nothing of it. May be nested."""
+        self._db.execute("SAVEPOINT whole")
         try:
             yield
         except BaseException:
-            self._db.execute("ROLLBACK")
+            # Of a full disk sqlite rolls back by itself.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK TO whole")
+                self._db.execute("RELEASE whole")
             raise
-        self._db.execute("COMMIT")
+        self._db.execute("RELEASE whole")
 
     def has_ended(self, found: Found) -> bool:
         """Whether a run would pass over this file."""
@@ -184,6 +198,14 @@ class Ledger:
     def retry_failed(self) -> None:
         """Failed files are to be done again."""
         self._db.execute("UPDATE files SET status = ?, result = '' WHERE status = ?", (PENDING, FAILED))
+
+    def keys(self) -> Iterator[str]:
+        """Keys of all files."""
+        last = b""
+        while rows := self._db.execute("SELECT key FROM files WHERE key > ? ORDER BY key LIMIT ?", (last, _PAGE)).fetchall():
+            for (key,) in rows:
+                yield os.fsdecode(key)
+            last = rows[-1][0]
 
     def pending(self, limit: Optional[int] = None) -> Iterator[str]:
         """Keys of the files that have not ended, in order. Results may be recorded meanwhile."""

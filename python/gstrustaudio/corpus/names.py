@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 _URL = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*://")
 HTTP = ("http://", "https://")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+#: What `file_id` gives, and an ending.
+_IDENTIFIER = re.compile(r"[A-Za-z0-9._-]{1,80}-[0-9a-f]{14}([0-9a-f]{2})(\.[a-z]+)*")
 
 
 def is_url(name: str) -> bool:
@@ -62,3 +64,10 @@ def file_id(key: str) -> str:
 def shard(identifier: str) -> str:
     """A folder for ``identifier`` among 256, so that none gets too many entries."""
     return identifier[-2:]
+
+
+def is_audio_of_a_run(name: str, folder: str) -> bool:
+    """Whether ``name`` in the `shard` ``folder`` is called as a run calls the audio of a file, or the folder with its
+    segments."""
+    found = _IDENTIFIER.fullmatch(name)
+    return found is not None and found.group(1) == folder

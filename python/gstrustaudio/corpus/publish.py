@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Iterable
 
 from .ledger import Ledger
 from .manifests import Manifests
-from .names import is_url
-from .options import Options
+from .names import file_id, is_url, shard
+from .options import AUDIO_FORMATS, Options
 from .page import EXAMPLES, SLOWEST, corpus_page, write_page
 from .parquet import Tables
 from .storage import join, place, put, remove
@@ -20,6 +21,30 @@ from .summary import Summary, corpus_document
 
 #: What only some runs write.
 OPTIONAL = frozenset({"kaldi/text"})
+
+
+def remove_audio(out: str, keys: Iterable[str]) -> None:
+    """Removes the audio that runs into the folder ``out`` wrote of ``keys``, and folders that are then empty. Nothing
+    else there is theirs."""
+    audio = os.path.join(out, "audio")
+    if not os.path.isdir(audio):
+        return
+    endings = [e + part for e in ("", *AUDIO_FORMATS.values()) for part in ("", ".part")]
+    for key in keys:
+        identifier = file_id(key)
+        folder = os.path.join(audio, shard(identifier))
+        if not os.path.isdir(folder):
+            continue
+        for name in (os.path.join(folder, identifier + e) for e in endings):
+            if os.path.isdir(name):
+                shutil.rmtree(name, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    os.unlink(name)
+        with suppress(OSError):
+            os.rmdir(folder)
+    with suppress(OSError):
+        os.rmdir(audio)
 
 
 def publish(ledger: Ledger, options: Options, out: str, scratch: str) -> Dict[str, Any]:

@@ -18,7 +18,7 @@ from .options import Options
 from .parquet import arrow
 from .pool import LocalPool, RunError, Stop
 from .progress import Progress
-from .publish import publish
+from .publish import publish, remove_audio
 from .result import PENDING, Result
 from .storage import StorageError, probe
 
@@ -83,13 +83,18 @@ def work_folder(out: str, work: str) -> str:
     if not is_url(out):
         return os.path.join(os.path.abspath(out), ".corpus")
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return os.path.join(cache, "gstrustaudio", "corpus", hashlib.sha256(out.encode()).hexdigest()[:16])
+    return os.path.join(cache, "gstrustaudio", "corpus", hashlib.sha256(place_of(out).encode()).hexdigest()[:16])
+
+
+def place_of(out: str) -> str:
+    """The same for all names of a folder or URL."""
+    return out.rstrip("/") if is_url(out) else os.path.realpath(out)
 
 
 def _found(job: Job) -> Iterator[Found]:
     """The files that the job's inputs name, without what earlier runs wrote below them."""
-    written = () if is_url(job.out) else [os.path.join(job.out, "audio"), work_folder(job.out, job.work)]
-    return find(job.inputs, job.extensions, written)
+    here = not is_url(job.out)
+    return find(job.inputs, job.extensions, [work_folder(job.out, job.work)] if here else (), job.out if here else "")
 
 
 def local_engine(job: Job, options: Options, scratch: str, say: Callable[[str], None]) -> Engine:
@@ -111,14 +116,15 @@ def run(job: Job, options: Options, stop: Stop, make: EngineMaker = local_engine
         raise _nothing(job)
     probe(job.out)
     with _ledger(work) as ledger:
-        if job.work:
-            ledger.belongs(job.out if is_url(job.out) else os.path.realpath(job.out), job.redo)
-        if not job.redo:
-            ledger.settings(options.fingerprint(), options.deciding(), job.retry_failed)
-        if ledger.add(_found(job)) == 0 and (job.inputs or not any(ledger.counts().values())):
-            raise _nothing(job)
-        if job.retry_failed:
-            ledger.retry_failed()
+        with ledger.whole():
+            if job.work and not job.redo:
+                ledger.belongs(place_of(job.out))
+            if not job.redo:
+                ledger.settings(options.fingerprint(), options.deciding(), job.retry_failed)
+            if ledger.add(_found(job)) == 0 and (job.inputs or not any(ledger.counts().values())):
+                raise _nothing(job)
+            if job.retry_failed:
+                ledger.retry_failed()
         stop.heeded = True
         return _Run(job, options, stop, make, ledger, os.path.join(work, "scratch")).all()
 
@@ -235,9 +241,10 @@ class _Run:
 
     def _forget(self) -> None:
         """Leaves nothing of earlier runs."""
-        self._ledger.forget(self._options.fingerprint(), self._options.deciding())
+        out = place_of(self._job.out) if self._job.work else ""
+        self._ledger.forget(self._options.fingerprint(), self._options.deciding(), out)
         if not is_url(self._job.out):
-            shutil.rmtree(os.path.join(self._job.out, "audio"), ignore_errors=True)
+            remove_audio(self._job.out, self._ledger.keys())
         self._forgets = False
 
     def _count_node(self, result: Result) -> None:

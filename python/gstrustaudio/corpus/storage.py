@@ -142,6 +142,17 @@ def probe(out: str) -> None:
         pass
 
 
+def exists(name: str) -> bool:
+    """Whether there is a file, a folder or a URL of that name."""
+    if not is_url(name):
+        return os.path.exists(name)
+    fs, path = _file_system(name)
+    try:
+        return bool(fs.exists(path))
+    except Exception as e:
+        raise StorageError(f"{name}: cannot be looked at: {type(e).__name__}: {e}") from e
+
+
 def place(made: str, final: str) -> None:
     """Moves a file, or a folder that is not there yet, to its place, where it appears whole or not at all: also from
     another file system, through a temporary name beside it."""
