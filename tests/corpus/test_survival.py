@@ -176,9 +176,9 @@ class Survival(InFolder):
 
     def test_signals_end_a_run_that_gathers_its_inputs(self):
         # As from a list that does not come to its end.
-        waits = ("import signal, sys\nfrom gstrustaudio.corpus import inputs, run\ndef waits(*_):\n"
+        waits = ("import sys, time\nfrom gstrustaudio.corpus import inputs, run\ndef waits(*_):\n"
                  "    yield from (inputs.Found(f'/nowhere/{i}') for i in range(3000))\n    print('here', flush=True)\n"
-                 "    signal.pause()\nrun.find = waits\nfrom gstrustaudio.__main__ import main\n"
+                 "    while True: time.sleep(0.02)\nrun.find = waits\nfrom gstrustaudio.__main__ import main\n"
                  "sys.exit(main(sys.argv[1:]))")
         for number, more in [(signal.SIGINT, []), (signal.SIGTERM, []), (signal.SIGINT, ["--dry-run"])]:
             run = subprocess.Popen([sys.executable, "-c", waits, "corpus", str(self.sounds), "--out", str(self.out), *more],
