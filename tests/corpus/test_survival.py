@@ -182,7 +182,9 @@ class Survival(InFolder):
                  "sys.exit(main(sys.argv[1:]))")
         for number, more in [(signal.SIGINT, []), (signal.SIGTERM, []), (signal.SIGINT, ["--dry-run"])]:
             run = subprocess.Popen([sys.executable, "-c", waits, "corpus", str(self.sounds), "--out", str(self.out), *more],
-                                   env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                                   env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                   # Shells have what they start in the background ignore it.
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
             self.assertEqual(run.stdout.readline(), "here\n")
             run.send_signal(number)
             out, err = run.communicate(timeout=60)
