@@ -18,6 +18,7 @@ use super::negotiate;
 use super::settings::{PROPERTIES, Settings, SetupError};
 use crate::dsp::convert::MatrixError;
 use crate::elements::support::frames::AudioBuffer;
+use crate::elements::support::metas;
 use crate::elements::support::metrics::{ElementMetrics, span};
 use crate::elements::support::pads;
 use crate::elements::support::properties::Live;
@@ -249,9 +250,7 @@ impl BaseTransformImpl for AudioConvert {
         meta: gst::MetaRef<'a, gst::Meta>,
         _inbuf: &'a gst::BufferRef,
     ) -> bool {
-        // What describes the samples is made anew.
-        let tags = meta.tags();
-        tags.is_empty() || tags.iter().all(|tag| *tag == "audio") && tags.len() == 1
+        metas::stays(&meta)
     }
 }
 

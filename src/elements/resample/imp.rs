@@ -13,6 +13,7 @@ use gst_base::subclass::prelude::*;
 use super::settings::{PROPERTIES, Settings};
 use super::state::{State, StateError};
 use crate::elements::support::frames::{AudioBuffer, Partial};
+use crate::elements::support::metas::copy_metas;
 use crate::elements::support::metrics::{self, ElementMetrics};
 use crate::elements::support::pads;
 use crate::elements::support::properties::Live;
@@ -304,23 +305,9 @@ impl RustResample {
         let mut output = state.pull()?;
         drop(running);
         if let Some(output) = output.as_mut().and_then(gst::Buffer::get_mut) {
-            let _ = self.copy_metas(&input.buffer, output);
+            copy_metas(&input.buffer, output);
         }
         Ok(output)
-    }
-
-    /// Metas that say nothing about rate or layout survive.
-    fn copy_metas(
-        &self,
-        input: &gst::BufferRef,
-        output: &mut gst::BufferRef,
-    ) -> Result<(), glib::BoolError> {
-        for meta in input.iter_meta::<gst::Meta>() {
-            if meta.tags().is_empty() || meta.tags_contain_only(&["audio"]) {
-                meta.transform(output, &gst::meta::MetaTransformCopy::new(..))?;
-            }
-        }
-        Ok(())
     }
 }
 

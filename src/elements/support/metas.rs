@@ -21,6 +21,7 @@ pub fn metas_of(buffer: &gst::BufferRef) -> Option<gst::Buffer> {
     })
 }
 
-fn stays<T>(meta: &gst::meta::MetaRef<'_, T>) -> bool {
+/// Whether a meta goes on with audio of another rate, format or layout: what describes samples does not.
+pub fn stays<T>(meta: &gst::meta::MetaRef<'_, T>) -> bool {
     meta.tags().is_empty() || meta.tags_contain_only(&["audio"])
 }
