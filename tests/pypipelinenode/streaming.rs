@@ -282,37 +282,24 @@ fn an_utterance_without_end_is_warned_of() {
     }
 }
 
+/// Also where the first output comes as the audio ends.
 #[test]
 fn output_that_nobody_takes_is_explained() {
     let text = "class N:\n    def output_caps(self, info): return {'rate': 16000}\n    \
                 def process(self, audio): return audio[::3].copy()\n";
-    let p = common::launch(&format!(
-        "{}5 ! {STEREO} ! pypipelinenode class=N module={} ! capsfilter name=takes ! fakesink",
-        crate::SOURCE,
-        node(text).display()
-    ));
-    let takes = "audio/x-raw,rate=[1,8000]".parse::<gst::Caps>().unwrap();
-    p.by_name("takes").unwrap().set_property("caps", takes);
-    let (error, _) = crate::refused(&p);
-    assert!(error.contains("rate=(int)16000"), "{error}");
-    assert!(error.contains("rustresample"), "{error}");
-}
-
-/// Where the first output comes as the audio ends, too.
-#[test]
-fn a_refusal_at_the_end_is_explained() {
-    let text = "class N:\n    def output_caps(self, info): return {'rate': 16000}\n    \
-                def process(self, audio): return audio[::3].copy()\n";
-    let p = common::launch(&format!(
-        "{}5 ! {STEREO} ! pypipelinenode class=N chunk=duration chunk-duration=1000000000 \
-         module={} ! capsfilter name=takes ! fakesink",
-        crate::SOURCE,
-        node(text).display()
-    ));
-    let takes = "audio/x-raw,rate=[1,8000]".parse::<gst::Caps>().unwrap();
-    p.by_name("takes").unwrap().set_property("caps", takes);
-    let (error, _) = crate::refused(&p);
-    assert!(error.contains("rate=(int)16000"), "{error}");
+    for properties in ["", "chunk=duration chunk-duration=1000000000"] {
+        let p = common::launch(&format!(
+            "{}5 ! {STEREO} ! pypipelinenode class=N {properties} module={} ! \
+             capsfilter name=takes ! fakesink",
+            crate::SOURCE,
+            node(text).display()
+        ));
+        let takes = "audio/x-raw,rate=[1,8000]".parse::<gst::Caps>().unwrap();
+        p.by_name("takes").unwrap().set_property("caps", takes);
+        let (error, _) = crate::refused(&p);
+        assert!(error.contains("rate=(int)16000"), "{properties} {error}");
+        assert!(error.contains("rustresample"), "{properties} {error}");
+    }
 }
 
 /// What downstream refuses is not worked on any further, and what comes then does not follow on it.
