@@ -183,9 +183,10 @@ impl Outputs {
     /// a pipeline that plays before there is audio loses the head of it; and not later, since resamplers and
     /// encoders take it for the end of what is there.
     fn announce(&mut self) -> Option<Item> {
-        let rates = i128::from(self.input.rate()) * i128::from(self.output.rate());
-        let silent = gst::ClockTime::SECOND.nseconds() / SILENT.nseconds();
-        if self.heard || -self.owed * i128::from(silent) < rates {
+        // Audio times both rates, as `owed` is, in seconds and in nanoseconds.
+        let second = i128::from(self.input.rate()) * i128::from(self.output.rate());
+        let silent = second * i128::from(SILENT.nseconds());
+        if self.heard || -self.owed * i128::from(gst::ClockTime::SECOND.nseconds()) < silent {
             return None;
         }
         let at = self.timeline.and_then(|timeline| timeline.position())?;
