@@ -168,12 +168,9 @@ impl PyPipelineNode {
             Item::Buffer(buffer) => return self.src.push(buffer),
             Item::Gap(at, duration) => (at, duration),
         };
-        let mut gap = gst::event::Gap::builder(at).duration(duration);
-        if let Some(segment) = self.src.sticky_event::<gst::event::Segment>(0) {
-            gap = gap.seqnum(segment.seqnum());
-        }
+        let gap = gst::event::Gap::builder(at).duration(duration).build();
         // Whoever does not want it wants the audio after it all the same.
-        self.src.push_event(gap.build());
+        pads::push_made(&self.src, gap);
         Ok(gst::FlowSuccess::Ok)
     }
 

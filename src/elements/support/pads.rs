@@ -44,6 +44,14 @@ pub fn answer_latency(
     true
 }
 
+/// Pushes an event that is made here: it belongs to the segment that `src` has told of.
+pub fn push_made(src: &gst::Pad, mut event: gst::Event) -> bool {
+    if let Some(segment) = src.sticky_event::<gst::event::Segment>(0) {
+        event.make_mut().set_seqnum(segment.seqnum());
+    }
+    src.push_event(event)
+}
+
 /// Tells the pipeline that the latency of `element` is another one. Without a bus nobody listens, which is
 /// no error.
 pub fn tell_latency(element: &impl IsA<gst::Element>) {

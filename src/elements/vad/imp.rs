@@ -33,8 +33,6 @@ const TARGET: &str = "rustvad";
 struct State {
     active: Option<Active>,
     segment: gst::FormattedSegment<gst::ClockTime>,
-    /// That of the event which the segment came by.
-    seqnum: Option<gst::Seqnum>,
     leaving: Leaving,
 }
 
@@ -268,7 +266,6 @@ impl Vad {
         let State {
             active,
             segment,
-            seqnum,
             leaving,
         } = state;
         let active = active.as_mut().ok_or(Refused::Unnegotiated)?;
@@ -290,22 +287,15 @@ impl Vad {
         }
         drop(input);
         let limit = active.vad.decided();
-        self.release(active, limit, *seqnum, &mut leaving.out)?;
+        self.release(active, limit, &mut leaving.out)?;
         Ok((span, latency))
     }
 
-    /// Lets go what is decided before `limit`, in the segment that came by `seqnum`.
-    fn release(
-        &self,
-        active: &mut Active,
-        limit: u64,
-        seqnum: Option<gst::Seqnum>,
-        out: &mut Outs,
-    ) -> Result<(), ReadError> {
+    /// Lets go what is decided before `limit`.
+    fn release(&self, active: &mut Active, limit: u64, out: &mut Outs) -> Result<(), ReadError> {
         let mut way = Way {
             info: &active.info,
             mode: active.settings.mode,
-            seqnum,
             level: active.settings.level_meta.then_some(&mut active.vad),
         };
         let released = active.queue.release(limit, &mut way, out);
@@ -359,7 +349,6 @@ impl Vad {
         let State {
             active,
             segment,
-            seqnum,
             leaving,
         } = &mut *state;
         let Some(active) = active else {
@@ -367,7 +356,7 @@ impl Vad {
         };
         active.take_up(&self.settings);
         active.end(timed_out, &mut leaving.messages, segment);
-        self.release(active, u64::MAX, *seqnum, &mut leaving.out)?;
+        self.release(active, u64::MAX, &mut leaving.out)?;
         active.reset();
         self.idle.set_open(false);
         Ok(())
@@ -394,6 +383,10 @@ impl Vad {
                 Out::Event(event) => {
                     self.show_speech(&event);
                     self.srcpad.push_event(event);
+                }
+                Out::Made(event) => {
+                    self.show_speech(&event);
+                    pads::push_made(&self.srcpad, event);
                 }
             }
         }
@@ -445,7 +438,6 @@ impl Vad {
                 self.metrics.set_segment(&segment);
                 let mut state = lock(&self.state);
                 state.segment = segment;
-                state.seqnum = Some(event.seqnum());
                 if let Some(active) = &mut state.active {
                     active.set_expected(None);
                 }
@@ -518,7 +510,6 @@ impl Vad {
         let mut state = lock(&self.state);
         let leaving = std::mem::take(&mut state.leaving);
         state.segment = gst::FormattedSegment::new();
-        state.seqnum = None;
         let mut held = Vec::new();
         if let Some(active) = &mut state.active {
             held = active.queue.take_events();
@@ -528,7 +519,7 @@ impl Vad {
         drop(state);
         let found = leaving.out.into_iter().filter_map(|out| match out {
             Out::Event(event) => Some(event),
-            Out::Buffer(_) => None,
+            Out::Buffer(_) | Out::Made(_) => None,
         });
         // Neither SEGMENT nor EOS is ever among them: what is held leaves before those.
         for event in found.chain(held).filter(|event| event.is_sticky()) {
@@ -552,7 +543,6 @@ impl Vad {
         let State {
             active,
             segment,
-            seqnum,
             leaving,
         } = &mut *state;
         let Some(active) = active else {
@@ -586,7 +576,7 @@ impl Vad {
         } else {
             u64::MAX
         };
-        let released = self.release(active, limit, *seqnum, &mut leaving.out);
+        let released = self.release(active, limit, &mut leaving.out);
         drop(state);
         if let Err(e) = released {
             // The next buffer tells upstream.
@@ -628,7 +618,6 @@ impl Vad {
         let State {
             active,
             segment,
-            seqnum,
             leaving,
         } = &mut *state;
         let Some(active) = active else {
@@ -637,7 +626,7 @@ impl Vad {
         if !active.vad.segmenter().in_speech() {
             active.settle(&mut leaving.messages, segment);
         }
-        self.release(active, u64::MAX, *seqnum, &mut leaving.out)
+        self.release(active, u64::MAX, &mut leaving.out)
     }
 
     fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {

@@ -16,6 +16,8 @@ use crate::elements::support::timeline::{frames_to_time, time_to_frames};
 pub enum Out {
     Buffer(gst::Buffer),
     Event(gst::Event),
+    /// An event that came from nobody upstream.
+    Made(gst::Event),
 }
 
 /// Those, in order. Nearly every push lets go of one or of none, which takes no memory.
@@ -77,8 +79,6 @@ struct Edge {
 pub struct Way<'a> {
     pub info: &'a gst_audio::AudioInfo,
     pub mode: Mode,
-    /// That of the SEGMENT event which events made here belong to.
-    pub seqnum: Option<gst::Seqnum>,
     /// The detector, where buffers get their level.
     pub level: Option<&'a mut Vad>,
 }
@@ -241,10 +241,7 @@ impl Queue {
                 && let Some(edge) = self.edges.pop_front()
             {
                 self.speech = edge.speech;
-                let event = gst::event::CustomDownstream::builder(edge.event)
-                    .seqnum_if_some(way.seqnum)
-                    .build();
-                out.push(Out::Event(event));
+                out.push(Out::Made(gst::event::CustomDownstream::new(edge.event)));
                 continue;
             }
             let Some(entry) = self.entries.front() else {
@@ -343,9 +340,8 @@ impl Queue {
                     if let Some(pts) = buffer.pts() {
                         let gap = gst::event::Gap::builder(pts)
                             .duration(frames_to_time(samples, way.info.rate()))
-                            .seqnum_if_some(way.seqnum)
                             .build();
-                        out.push(Out::Event(gap));
+                        out.push(Out::Made(gap));
                     }
                     return Ok(());
                 }
