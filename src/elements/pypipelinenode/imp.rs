@@ -7,44 +7,25 @@ use std::sync::atomic::{
     Ordering::{Relaxed, SeqCst},
 };
 use std::sync::{Arc, LazyLock, Mutex};
-use std::time::Duration;
 
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::engine::{Context, Engine};
-use super::messages;
+use super::loading::{self, Loaded};
 use super::output::Item;
-use super::settings::{Isolation, PROPERTIES, Settings};
+use super::settings::{PROPERTIES, Settings};
 use super::stats::Stats;
 use crate::elements::support::metrics::ElementMetrics;
 use crate::elements::support::pads;
 use crate::elements::support::properties::Live;
 use crate::logging::object;
-use crate::python::{Callbacks, Failure, InProcess, Node, Runtime, Spec, Worker};
+use crate::python::Failure;
 use crate::resilience::lock;
 use crate::resilience::{Classifier, Interrupt};
 
 const FACTORY: &str = "pypipelinenode";
-
-/// What a node was loaded from.
-#[derive(PartialEq)]
-struct Loaded {
-    spec: Spec,
-    isolation: Isolation,
-    python_home: Option<String>,
-}
-
-impl Loaded {
-    fn of(settings: &Settings) -> Result<Self, String> {
-        Ok(Self {
-            spec: settings.spec()?,
-            isolation: settings.isolation,
-            python_home: settings.python_home.clone(),
-        })
-    }
-}
 
 /// Settings, and what is derived from them, as the streaming thread uses them.
 #[derive(Clone, Default)]
@@ -81,56 +62,6 @@ pub struct PyPipelineNode {
     /// The node decides on its output caps.
     own_caps: AtomicBool,
     latency: AtomicU64,
-}
-
-/// What the element does for a node, which may outlive it.
-struct ToElement {
-    element: glib::WeakRef<super::PyPipelineNode>,
-    interrupt: Arc<Interrupt>,
-    timeout: Arc<AtomicU64>,
-}
-
-impl Callbacks for ToElement {
-    fn post(&self, name: &str, fields: serde_json::Map<String, serde_json::Value>) {
-        let Some(element) = self.element.upgrade() else {
-            return;
-        };
-        match messages::from_node(name, fields) {
-            Some(structure) => {
-                let message = gst::message::Element::builder(structure)
-                    .src(&element)
-                    .build();
-                let _ = element.post_message(message);
-            }
-            None => tracing::warn!(
-                target: "pypipelinenode", element = object(&element),
-                "{name:?} cannot be the name of a message"
-            ),
-        }
-    }
-
-    fn log(&self, level: &str, line: &str) {
-        let element = self.element.upgrade();
-        let element = element.as_ref().map(object);
-        match level {
-            "error" => tracing::error!(target: "pypipelinenode", element, "{line}"),
-            "warning" => tracing::warn!(target: "pypipelinenode", element, "{line}"),
-            "info" => tracing::info!(target: "pypipelinenode", element, "{line}"),
-            "debug" => tracing::debug!(target: "pypipelinenode", element, "{line}"),
-            _ => tracing::trace!(target: "pypipelinenode", element, "{line}"),
-        }
-    }
-
-    fn is_interrupted(&self) -> bool {
-        self.interrupt.is_raised()
-    }
-
-    fn limit(&self) -> Option<Duration> {
-        match self.timeout.load(Relaxed) {
-            0 => None,
-            ns => Some(Duration::from_nanos(ns)),
-        }
-    }
 }
 
 impl PyPipelineNode {
@@ -409,42 +340,8 @@ impl PyPipelineNode {
 
     /// Loads the interpreter and the node.
     fn open(&self) -> Result<(), (Failure, String)> {
-        let active = self.settings.get();
-        let settings = &active.settings;
-        let configuration = |text: String| (Failure::new("ConfigurationError", &text), text);
-        let loaded = Loaded::of(settings).map_err(configuration)?;
-        let spec = &loaded.spec;
-        let callbacks: crate::python::SharedCallbacks = Arc::new(ToElement {
-            element: self.obj().downgrade(),
-            interrupt: self.interrupt.clone(),
-            timeout: self.timeout.clone(),
-        });
-        let node: Box<dyn Node> = match settings.isolation {
-            Isolation::Process => {
-                let node = Worker::new(
-                    settings.python_home.as_deref(),
-                    spec,
-                    callbacks,
-                    self.interrupt.clone(),
-                    self.timeout.clone(),
-                )
-                .map_err(|failure| (failure.clone(), failure.to_string()))?;
-                Box::new(node)
-            }
-            Isolation::InProcess => {
-                let runtime = Runtime::get(settings.python_home.as_deref())
-                    .map_err(|e| configuration(e.to_string()))?;
-                if let Some(text) = runtime.unheeded(settings.python_home.as_deref()) {
-                    gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{text}"));
-                }
-                let node = InProcess::new(runtime, spec, callbacks)
-                    .map_err(|failure| (failure.clone(), failure.to_string()))?;
-                Box::new(node)
-            }
-        };
-        for text in &node.about().surprises {
-            gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{text}"));
-        }
+        let loaded = Loaded::of(&self.settings.get().settings).map_err(loading::misconfigured)?;
+        let node = loading::node(&self.obj(), &loaded, &self.interrupt, &self.timeout)?;
         self.own_caps.store(node.about().has_output_caps, Relaxed);
         *lock(&self.engine) = Some(Box::new(Engine::new(node)));
         *lock(&self.loaded) = Some(loaded);

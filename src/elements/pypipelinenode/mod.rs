@@ -19,6 +19,7 @@ use gst::prelude::*;
 mod chunker;
 mod engine;
 mod imp;
+mod loading;
 mod messages;
 mod output;
 mod planes;
