@@ -16,6 +16,7 @@ use gst::glib;
 use gst::prelude::*;
 
 mod active;
+mod events;
 mod idle;
 mod imp;
 mod message;
