@@ -343,13 +343,8 @@ impl Audio {
             planes: &planes,
             frames: self.frames,
         };
-        // What the crate does in the order of memory, which noise is drawn in.
-        let by_plane = from.is_planar()
-            && to.is_planar()
-            && matrix.is_identity()
-            && quantisation.shaping == NoiseShaping::None
-            && quantisation.dither != Dither::TpdfHf;
-        if by_plane {
+        let mut converter = made(from, to, matrix)?;
+        if converter.is_by_plane() {
             let (from, to) = (mono(from), mono(to));
             let mut converter = made(from, to, &Matrix::identity(1, 1))?;
             let plane = self.frames * to.frame_size();
@@ -364,7 +359,6 @@ impl Audio {
             }
             return Ok(());
         }
-        let mut converter = made(from, to, matrix)?;
         pieces.convert(&mut converter, (from, to), output, &mut patience)
     }
 

@@ -85,6 +85,18 @@ impl Converter {
         matches!(self.engine, Engine::Copy | Engine::Swap(_))
     }
 
+    /// Whether planes are converted one after the other, as one channel each: so is noise drawn.
+    pub fn is_by_plane(&self) -> bool {
+        let flat = match &self.engine {
+            Engine::Copy | Engine::Swap(_) => true,
+            Engine::Double(_) => false,
+            Engine::I32(p) => p.is_flat(),
+            Engine::F32(p) => p.is_flat(),
+            Engine::F64(p) => p.is_flat(),
+        };
+        flat && self.input.is_planar()
+    }
+
     /// Bytes held for blocks and state.
     pub fn memory(&self) -> usize {
         match &self.engine {

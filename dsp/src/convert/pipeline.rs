@@ -207,6 +207,11 @@ impl<W: Blend> Pipeline<W> {
         }
     }
 
+    /// Whether samples are treated one by one, in the order of memory.
+    pub fn is_flat(&self) -> bool {
+        self.flat
+    }
+
     pub fn memory(&self) -> usize {
         let noise = match &self.quantise {
             Quantise::Round => 0,
