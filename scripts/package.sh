@@ -17,6 +17,11 @@ arch_asked "$@"
 shift "$arch_words"
 revision=${1:-1}
 target=${CARGO_TARGET_DIR:-$PWD/target}
+# apt lists the first line alone, and cargo-deb breaks what is longer.
+for manifest in Cargo.toml python/Cargo.toml; do
+  description=$(sed -n 's/^description = "\(.*\)"/\1/p' "$manifest" | head -1)
+  [ ${#description} -lt 80 ] || fail "$manifest: the description has ${#description} characters, and a package's up to 79."
+done
 need_rust
 need_build_for "$arch"
 out=$target/packages

@@ -26,7 +26,10 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
 
 gst::plugin_define!(
     rustaudio,
-    env!("CARGO_PKG_DESCRIPTION"),
+    concat!(
+        env!("CARGO_PKG_DESCRIPTION"),
+        "; the tracer rustaudiometrics writes what each element of a pipeline costs as JSON, to file or standard error"
+    ),
     plugin_init,
     concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
     "MIT/X11",
