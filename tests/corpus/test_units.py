@@ -49,7 +49,7 @@ class Padded(unittest.TestCase):
         result.segments = [Segment(index=i + 1, start=start, end=end, level=0.0, noise_floor=0.0, probability=1.0)
                            for i, (start, end) in enumerate([(0, second // 2), (second * 9 // 10, second * 21 // 20),
                                                              (second, second * 21 // 20), (second * 21 // 20, second * 22 // 20)])]
-        Padding(1152, 0, 16000).leave_out(result)
+        Padding(1152, 0, 16000, False).leave_out(result)
         self.assertEqual([(s.index, s.start, s.end) for s in result.segments],
                          [(1, 0, second // 2), (2, second * 9 // 10, second)])
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What an encoder of mp3 puts before and behind the audio, by the tag that LAME and ffmpeg leave in the first frame.
 
-ffmpeg and libsndfile leave that out. GStreamer does from 1.24 on; before, it comes out as audio, 25 ms mostly."""
+ffmpeg and libsndfile leave that out. GStreamer does from 1.22 on where the tag is LAME's own; else it comes out as audio,
+25 ms mostly."""
 from __future__ import annotations
 
 import os
@@ -26,10 +27,13 @@ _ENCODERS = (b"LAME", b"Lavf", b"Lavc")
 
 class Padding:
     """Of a file of frames of ``frame`` samples: ``before`` the audio so many are to be left out; without them and
-    those behind it ``length`` are left, 0 where that is not known. For one playing of the file."""
+    those behind it ``length`` are left, 0 where that is not known; ``own`` where LAME has told so itself. For one playing
+    of the file."""
 
-    def __init__(self, frame: int, before: int, length: int) -> None:
+    def __init__(self, frame: int, before: int, length: int, own: bool) -> None:
         self.frame, self.before, self.length = frame, before, length
+        # What was left out in whole frames is not seen by what comes.
+        self._unseen = own and before % frame == 0 and Gst.version() >= (1, 22)
         self._left, self._cut = before, 0
         self._pad: Any = None
         self._probe = 0
@@ -49,8 +53,8 @@ class Padding:
         info = GstAudio.AudioInfo.new_from_caps(caps) if caps is not None else None
         plain = info is not None and info.layout == GstAudio.AudioLayout.INTERLEAVED
         frames = buffer.get_size() // info.bpf if plain else 0
-        # Whoever has left it out already has not given whole frames, nor one that begins late.
-        if not frames or (self._left == self.before and frames % self.frame):
+        # Whoever has left out a part of a frame already does not give a whole one.
+        if not frames or (self._left == self.before and (self._unseen or frames % self.frame)):
             self.close()
             return Gst.PadProbeReturn.OK
         if frames <= self._left:
@@ -117,4 +121,4 @@ def _of_frame(head: bytes) -> Optional[Padding]:
     delay, behind = int.from_bytes(told, "big") >> 12, int.from_bytes(told, "big") & 0xFFF
     frame = 1152 if first else 576
     frames = int.from_bytes(head[tag + 8 : tag + 12], "big") if flags[0] & 1 else 0
-    return Padding(frame, delay + _DECODER, max(0, frames * frame - delay - behind))
+    return Padding(frame, delay + _DECODER, max(0, frames * frame - delay - behind), head[lame : lame + 4] == b"LAME")
