@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use gst::ClockTime;
 use gst::prelude::*;
+use gstrustaudio::elements::vad::VadChange;
 
 use super::rig::*;
 
@@ -150,9 +151,42 @@ fn speech_is_told_where_it_is_forgotten() {
     rig.feed(&speech, 2, RATE, 160, ms(0));
     assert_eq!(told(), [true]);
     rig.element.set_state(gst::State::Ready).unwrap();
-    rig.element.set_state(gst::State::Paused).unwrap();
     assert_eq!(told(), [false]);
     assert!(!rig.element.property::<bool>("speech"));
+    rig.element.set_state(gst::State::Paused).unwrap();
+    assert!(told().is_empty(), "no news");
+}
+
+#[test]
+fn a_stop_ends_an_open_segment_where_its_audio_does() {
+    let mut rig = Rig::new("detector=energy", MONO);
+    let posted = |rig: &Rig| -> Vec<String> {
+        let messages = rig.messages();
+        let posted = messages
+            .iter()
+            .filter(|m| m.type_() == gst::MessageType::Element);
+        let told = posted
+            .filter_map(|m| m.structure())
+            .map(|s| match VadChange::try_from(s) {
+                Ok(c) => format!("{} {} {}", c.speech, c.times.timestamp.unwrap(), c.duration),
+                Err(_) => format!("{} {:?}", s.name(), s.get::<bool>("final").ok()),
+            });
+        told.collect()
+    };
+    rig.feed(&bursts(500, |at| at >= 200), 2, RATE, 160, ms(0));
+    rig.element.set_state(gst::State::Ready).unwrap();
+    assert_eq!(
+        posted(&rig),
+        [
+            "true 0:00:00.170000000 0:00:00.000000000",
+            "false 0:00:00.500000000 0:00:00.330000000",
+            "rustaudio-metrics Some(true)"
+        ]
+    );
+    // Nothing is open in silence.
+    rig.element.set_state(gst::State::Paused).unwrap();
+    rig.element.set_state(gst::State::Ready).unwrap();
+    assert!(posted(&rig).is_empty());
 }
 
 /// A shorter `max-speech` cuts where the stream is, and says so: what has left is cut no more.

@@ -191,8 +191,7 @@ impl ElementImpl for Vad {
         }
         let result = self.parent_change_state(transition)?;
         if transition == gst::StateChange::PausedToReady {
-            *lock(&self.state) = State::default();
-            self.idle.set_open(false);
+            self.stop();
             self.metrics.finish(&*self.obj());
         }
         Ok(result)
@@ -320,6 +319,22 @@ impl Vad {
             );
         }
         released
+    }
+
+    /// Forgets the stream, whose threads have stopped. A segment that is open ends where its audio does; what
+    /// was found is posted, and nothing is sent.
+    fn stop(&self) {
+        let mut state = std::mem::take(&mut *lock(&self.state));
+        if let Some(active) = &mut state.active
+            && active.vad.segmenter().in_speech()
+        {
+            active.end(false, &mut state.leaving.messages, &state.segment);
+        }
+        self.idle.set_open(false);
+        self.forget_shown();
+        for structure in state.leaving.messages {
+            post(self.obj().upcast_ref(), structure);
+        }
     }
 
     /// Ends a segment that no data follows, for the watch.
