@@ -84,12 +84,12 @@ class Server:
             # From the thread that posts.
             with self._lock:
                 run.add(event)
-            if self._exporter is not None:
-                self._exporter.add(event, client)
 
-        # The pipeline that the server put the media's bin into.
-        bus = media.get_element().get_parent().get_bus()
-        disconnect = connect(bus, on_event, sync=True)
+        # The server put it into a pipeline; elements are named from it on.
+        element = media.get_element()
+        disconnect = connect(element.get_parent().get_bus(), on_event, sync=True, below=element)
+        if self._exporter is not None:
+            self._exporter.watch(element, client)
 
         def on_unprepared(_media: Any) -> None:
             disconnect()

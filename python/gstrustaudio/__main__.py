@@ -82,7 +82,7 @@ def _write(run: Run, args: argparse.Namespace) -> None:
     if not args.quiet:
         print(summary(run), file=sys.stderr if args.json == "-" else sys.stdout, flush=True)
     for e in run.errors:
-        print("\n".join([f"ERROR: {e.element}: {e.text}", *(f"  {x}" for x in e.debug.splitlines())]),
+        print("\n".join([f"ERROR: {e.path}: {e.text}", *(f"  {x}" for x in e.debug.splitlines())]),
               file=sys.stderr)
 
 

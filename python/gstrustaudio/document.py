@@ -17,7 +17,7 @@ def _ms(ns: int) -> float:
 
 def _node(m: Metrics, failed: bool) -> Dict[str, Any]:
     node: Dict[str, Any] = {
-        "id": m.element,
+        "id": m.path,
         "type": m.factory,
         "execution_time_ms": _ms(m.processing_time),
         "memory_mb": m.memory / 1e6,
@@ -64,11 +64,11 @@ def pipeline_document(
     status ``failed``; ``traced``: the tracer's document of the same run, whose nodes stand in for
     elements that have no metrics of their own. Times are ms with microsecond precision, sizes MB
     (10^6 bytes); what is not known is ``None``."""
-    failed = {e.element: e.text for e in errors}
+    failed = {e.path: e.text for e in errors}
     latest: Dict[str, Metrics] = {}
     for said in metrics:
         m = said if isinstance(said, Metrics) else Metrics.from_fields(said)
-        latest[m.element] = m
+        latest[m.path] = m
     own = {name: _node(m, name in failed) for name, m in latest.items()}
     nodes = []
     for node in ((traced or {}).get("pipeline_execution") or {}).get("nodes", []):
@@ -103,10 +103,10 @@ def run_document(run: Run) -> Dict[str, Any]:
     )
     document["pipeline_execution"].update(
         outcome=run.outcome,
-        errors=[{"id": e.element, "message": e.text, "debug": e.debug} for e in run.errors],
+        errors=[{"id": e.path, "message": e.text, "debug": e.debug} for e in run.errors],
         segments=[
             {
-                "id": s.element,
+                "id": s.path,
                 "segment": s.segment,
                 "start_ms": _ms(s.start),
                 "end_ms": None if s.end is None else _ms(s.end),
@@ -119,7 +119,7 @@ def run_document(run: Run) -> Dict[str, Any]:
 
 
 def calls(run: Run) -> List[Tuple[str, List[Optional[float]]]]:
-    """Element, number of calls, and p50, p95, p99 and longest time of a call in ns, of each Python
+    """Path of the element, number of calls, and p50, p95, p99 and longest time of a call in ns, of each Python
     node of ``run``."""
     return [
         (name, [m.num_calls, m.call_time_p50, m.call_time_p95, m.call_time_p99, m.call_time_max])

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""Prometheus metrics from bus messages.
+"""Prometheus metrics of running pipelines.
 
     exporter = Exporter()
     exporter.serve(9464)                      # http://127.0.0.1:9464/metrics
-    connect(pipeline.get_bus(), exporter.add)
+    exporter.watch(pipeline, "call-17")
 
 Counters are the elements' own totals since READY, times are in seconds. Labels: ``pipeline`` (as
-the application names it), ``element``, ``factory``."""
+the application names it), ``element`` (its path: ``vad``, in a bin of its own ``caller1/vad``), ``factory``."""
 from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -22,7 +23,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import ThreadingWSGIServer
 
-from .messages import BreakerChange, Event, Metrics, NodeFailure, VadChange
+from .known import Known, label
+from .messages import Event, Metrics
 
 _S = 1e9
 _STATUSES = ("ok", "degraded", "skipping", "failed")
@@ -59,11 +61,6 @@ _CALL_TIMES: List[Tuple[str, str, Callable[[Metrics], Optional[int]]]] = [
 ]
 
 
-def _label(text: str) -> str:
-    """``text`` as it can be encoded: half a surrogate, as in names of files, would leave nothing to be scraped."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
 class _QuietHandler(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -87,49 +84,109 @@ class Server:
         self._thread.join()
 
 
+#: Pipeline and path of an element.
+_Who = Tuple[str, str]
+#: Labels of failures that no message told of, and whose exception is not known for that.
+_OMITTED = ("omitted", "unknown", "unknown")
+
+
+@dataclass(eq=False)
+class _Watch:
+    """A bin that is asked at each scrape."""
+
+    pipeline: str
+    #: A weak reference.
+    bin: Callable[[], Any]
+    #: What the paths of its elements begin with.
+    prefix: str
+    disconnect: Callable[[], None]
+
+
 class Exporter:
-    """Keeps the last metrics of each element for Prometheus; `add` may be called by any thread."""
+    """Keeps the last metrics of each element for Prometheus; may be called by any thread."""
 
     def __init__(self, registry: Any = None) -> None:
         self.registry = CollectorRegistry() if registry is None else registry
         self._lock = threading.Lock()
-        self._latest: Dict[Tuple[str, str], Metrics] = {}
-        self._speech: Dict[Tuple[str, str], VadChange] = {}
-        self._levels: Dict[Tuple[str, str], float] = {}
-        self._segments: Dict[Tuple[str, str], int] = defaultdict(int)
-        self._spoken: Dict[Tuple[str, str], int] = defaultdict(int)
-        self._failures: Dict[Tuple[str, str, str, str, str], int] = defaultdict(int)
-        self._breakers: Dict[Tuple[str, str, str], int] = defaultdict(int)
+        self._known: Dict[_Who, Known] = defaultdict(Known)
+        self._watched: List[_Watch] = []
         self.registry.register(self)
 
-    def add(self, event: Event, pipeline: str = "") -> None:
-        """Takes up ``event`` of ``pipeline``, a name that tells pipelines of one process apart."""
-        who = (_label(pipeline), _label(event.element))
-        with self._lock:
-            if isinstance(event, Metrics):
-                self._latest[who] = event
-            elif isinstance(event, VadChange):
-                self._speech[who] = event
-                if event.speech:
-                    self._segments[who] += 1
-                else:
-                    self._spoken[who] += event.duration
-                if event.segment_level is not None:
-                    self._levels[who] = event.segment_level
-            elif isinstance(event, NodeFailure):
-                kind = (_label(event.exception), "true" if event.retryable else "false", _label(event.action))
-                self._failures[who + kind] += 1
-            elif isinstance(event, BreakerChange):
-                self._breakers[who + (_label(event.state),)] += 1
+    def watch(self, bin: Any, pipeline: str = "") -> None:
+        """Has each scrape ask the elements in ``bin``, a pipeline or a bin in one, what they do, whether anybody
+        reads the bus or not; what they tell in messages is counted at once, by the threads that post. ``pipeline``
+        is the name that tells it apart; elements are named from ``bin`` on.
 
-    def forget(self, pipeline: str) -> None:
-        """Drops what is kept of ``pipeline``, as when a client of a media server is gone."""
+        ``bin`` is not kept alive. What is known of it stays until `forget`. A bin is to be in its pipeline already;
+        ``ValueError`` where it is not. Needs PyGObject."""
+        from . import live
+
+        outermost = bin
+        while outermost.get_parent() is not None:
+            outermost = outermost.get_parent()
+        bus = outermost.get_bus()
+        if bus is None:
+            raise ValueError(f"{bin.get_name()} has no bus: put it into its pipeline first")
+        disconnect = live.connect(bus, lambda event: self.add(event, pipeline), sync=True, below=bin)
         with self._lock:
-            kept: List[Dict[Any, Any]] = [self._latest, self._speech, self._levels, self._segments, self._spoken,
-                                          self._failures, self._breakers]
-            for by_key in kept:
-                for key in [k for k in by_key if k[0] == _label(pipeline)]:
-                    del by_key[key]
+            self._watched.append(_Watch(pipeline, bin.weak_ref(), live.prefix_of(bin), disconnect))
+
+    def add(self, event: Event, pipeline: str = "") -> None:
+        """Takes up ``event`` of ``pipeline``, a name that tells pipelines of one process apart. Of a bus that nobody
+        reads one window comes and no more, which `watch` does better."""
+        with self._lock:
+            self._known[label(pipeline), label(event.path)].add(event)
+
+    def forget(self, pipeline: str, below: str = "") -> None:
+        """Drops what is kept of ``pipeline``, as when a client of a media server is gone, and watches it no more. Where
+        ``below`` is the path of a bin or an element that has left a pipeline which goes on, what is kept of that."""
+        gone = label(below)
+        with self._lock:
+            ended = [w for w in self._watched if not below and w.pipeline == pipeline]
+            self._watched = [w for w in self._watched if w not in ended]
+            for who in [who for who in self._known if who[0] == label(pipeline)]:
+                if not below or who[1] == gone or who[1].startswith(f"{gone}/"):
+                    del self._known[who]
+        for watch in ended:
+            watch.disconnect()
+
+    def _ask(self) -> None:
+        """Has the elements that are watched say what they do."""
+        with self._lock:
+            watched = list(self._watched)
+        if not watched:
+            return
+        from . import live
+
+        for watch in watched:
+            bin = watch.bin()
+            if bin is None:
+                with self._lock:
+                    ended = watch in self._watched
+                    if ended:
+                        self._watched.remove(watch)
+                if ended:
+                    watch.disconnect()
+                continue
+            for element in live.own_elements(bin):
+                path = live.path_of(element)
+                # One that left meanwhile does not lie there.
+                if path.startswith(watch.prefix):
+                    self._ask_one(watch, path[len(watch.prefix):], element, live.stats)
+
+    def _ask_one(self, watch: _Watch, path: str, element: Any, stats: Callable[[Any], Metrics]) -> None:
+        who = (label(watch.pipeline), label(path))
+        with self._lock:
+            events = self._known[who].events
+        now = stats(element)
+        speech = None
+        if now.factory == "rustvad":
+            speech = (element.get_property("speech"), element.get_property("noise-floor"))
+        with self._lock:
+            # What it said while it was asked is newer; and it may have been forgotten.
+            known = self._known.get(who)
+            if watch in self._watched and known is not None and known.events == events:
+                known.ask(now, speech)
 
     def serve(self, port: int, address: str = "127.0.0.1") -> Server:
         """Serves ``/metrics`` from a thread of its own; port 0 takes any free one."""
@@ -142,26 +199,14 @@ class Exporter:
 
     def collect(self) -> Iterator[Any]:
         """The families, for prometheus_client."""
+        self._ask()
         with self._lock:
-            latest = [([p, e, _label(m.factory)], m) for (p, e), m in sorted(self._latest.items())]
-            speech, segments, spoken = dict(self._speech), dict(self._segments), dict(self._spoken)
-            levels = dict(self._levels)
-            failures, breakers = dict(self._failures), dict(self._breakers)
+            known = sorted(self._known.items())
+            latest = [([*who, label(k.latest.factory)], k.latest) for who, k in known if k.latest is not None]
+            families = [*_speech(known), *_told(known)]
         yield from _elements(latest)
         yield from _nodes(latest)
-        yield from _speech_families(speech, levels, segments, spoken)
-        counter = CounterMetricFamily(
-            "rustaudio_node_failures", "Failed calls of Python nodes",
-            labels=[*_VAD, "exception", "retryable", "action"])
-        for key, n in failures.items():
-            counter.add_metric(list(key), n)
-        yield counter
-        counter = CounterMetricFamily(
-            "rustaudio_breaker_changes", "Changes of the circuit breaker, by the state it took",
-            labels=[*_VAD, "state"])
-        for key3, n in breakers.items():
-            counter.add_metric(list(key3), n)
-        yield counter
+        yield from families
 
 
 def _elements(latest: List[Tuple[List[str], Metrics]]) -> Iterator[Any]:
@@ -233,24 +278,34 @@ def _states(name: str, text: str, states: Tuple[str, ...], now: List[Tuple[List[
     return family
 
 
-def _speech_families(
-    speech: Dict[Tuple[str, str], VadChange],
-    levels: Dict[Tuple[str, str], float],
-    segments: Dict[Tuple[str, str], int],
-    spoken: Dict[Tuple[str, str], int],
-) -> Iterator[Any]:
+def _speech(known: List[Tuple[_Who, Known]]) -> Iterator[Any]:
     active = GaugeMetricFamily("rustaudio_speech", "1: somebody speaks", labels=_VAD)
-    floor = GaugeMetricFamily("rustaudio_noise_floor_dbfs", "Noise floor at the last change", labels=_VAD)
+    floor = GaugeMetricFamily("rustaudio_noise_floor_dbfs", "Noise floor", labels=_VAD)
     level = GaugeMetricFamily("rustaudio_speech_level_dbfs", "Level of the last segment of speech", labels=_VAD)
-    for key, change in speech.items():
-        active.add_metric(list(key), change.speech)
-        floor.add_metric(list(key), change.noise_floor)
-    for key, dbfs in levels.items():
-        level.add_metric(list(key), dbfs)
     count = CounterMetricFamily("rustaudio_speech_segments", "Segments of speech that began", labels=_VAD)
-    for key, n in segments.items():
-        count.add_metric(list(key), n)
     seconds = CounterMetricFamily("rustaudio_speech_seconds", "Speech in segments that ended", labels=_VAD)
-    for key, ns in spoken.items():
-        seconds.add_metric(list(key), ns / _S)
+    for who, k in known:
+        if k.speech is not None:
+            active.add_metric(list(who), k.speech[0])
+            floor.add_metric(list(who), k.speech[1])
+            count.add_metric(list(who), k.segments)
+            seconds.add_metric(list(who), k.spoken / _S)
+        if k.level is not None:
+            level.add_metric(list(who), k.level)
     yield from (active, floor, level, count, seconds)
+
+
+def _told(known: List[Tuple[_Who, Known]]) -> Iterator[Any]:
+    """What is counted from messages of Python nodes."""
+    failures = CounterMetricFamily(
+        "rustaudio_node_failures", "Failed calls of Python nodes", labels=[*_VAD, "exception", "retryable", "action"])
+    breakers = CounterMetricFamily(
+        "rustaudio_breaker_changes", "Changes of the circuit breaker, by the state it took", labels=[*_VAD, "state"])
+    for who, k in known:
+        for kind, n in k.failures.items():
+            failures.add_metric([*who, *kind], n)
+        if k.omitted + k.untold:
+            failures.add_metric([*who, *_OMITTED], k.omitted + k.untold)
+        for state, n in k.breakers.items():
+            breakers.add_metric([*who, state], n)
+    yield from (failures, breakers)

@@ -15,7 +15,7 @@ _WHOLE = (0.0, 1.0)
 
 
 def courses_drawing(run: Run, element: str) -> str:
-    """The courses of ``element``, one below another, over its segments."""
+    """The courses of the element at path ``element``, one below another, over its segments."""
     courses = run.heard[element]
     axis = TimeAxis(run.media_time)
     top = 8.0
@@ -24,7 +24,7 @@ def courses_drawing(run: Run, element: str) -> str:
         f'<rect class="spoken" x="{axis.x(s.start):.1f}" y="{top:g}" height="{bottom - top:g}" '
         f'width="{max(axis.x(axis.span if s.end is None else s.end) - axis.x(s.start), 1.0):.1f}"/>'
         for s in run.segments
-        if s.element == element
+        if s.path == element
     ]
     body += axis.ticks(top, bottom)
     for i, (name, course) in enumerate(courses.items()):

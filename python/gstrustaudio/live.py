@@ -10,7 +10,8 @@ a media server that reads the bus, `connect` calls back instead."""
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Iterator, List, Optional
+from dataclasses import replace
+from typing import Any, Callable, Iterator, List, Optional, Tuple
 
 import gi
 
@@ -35,13 +36,40 @@ _POLL = 50_000_000
 class PipelineError(Exception):
     """An element stopped the pipeline with an error."""
 
-    def __init__(self, element: str, text: str, debug: str) -> None:
-        super().__init__(f"{element}: {text}")
+    def __init__(self, element: str, text: str, debug: str, path: str = "") -> None:
+        super().__init__(f"{path or element}: {text}")
         #: Name of the element.
         self.element = element
+        #: Where it lies in its pipeline, as in `Metrics.path`.
+        self.path = path or element
         self.text = text
         #: What the element adds for developers; the traceback of a Python node is here.
         self.debug = debug
+
+
+def path_of(element: Any) -> str:
+    """Where ``element`` lies: the names of the bins that it is in, outermost first, and its own, joined by ``/``. The
+    pipeline's is left out."""
+    names = [element.get_name()]
+    above = element.get_parent()
+    while above is not None:
+        parent = above.get_parent()
+        # What is outermost and no pipeline is a bin that was taken out of one: its elements keep their paths.
+        if parent is not None or not isinstance(above, Gst.Pipeline):
+            names.append(above.get_name())
+        above = parent
+    return "/".join(reversed(names))
+
+
+def _source(message: Any) -> Tuple[str, str]:
+    """Name and path of what posted ``message``."""
+    return ("", "") if message.src is None else (message.src.get_name(), path_of(message.src))
+
+
+def prefix_of(bin: Any) -> str:
+    """What paths of elements below ``bin`` begin with; nothing where it is a pipeline of its own."""
+    whole = bin.get_parent() is None and isinstance(bin, Gst.Pipeline)
+    return "" if whole else f"{path_of(bin)}/"
 
 
 def parse(message: Any) -> Optional[Event]:
@@ -53,20 +81,18 @@ def parse(message: Any) -> Optional[Event]:
     structure = message.get_structure()
     if structure is None or structure.get_name() not in MESSAGES:
         return None
-    source = message.src.get_name() if message.src is not None else ""
-    return event_from_fields(structure.get_name(), structure_fields(structure), source)
+    return event_from_fields(structure.get_name(), structure_fields(structure), *_source(message))
 
 
 def stats(element: Any) -> Metrics:
     """What ``element`` says of itself now."""
-    return Metrics.from_structure(element.get_property("stats"), element.get_name())
+    return Metrics.from_structure(element.get_property("stats"), element.get_name(), path_of(element))
 
 
-def all_stats(pipeline: Any) -> List[Metrics]:
-    """`stats` of this plugin's elements in ``pipeline``, upstream first as far as they were added
-    so; with `gstrustaudio.document.pipeline_document` the document of a running pipeline."""
-    found: List[Metrics] = []
-    iterator = pipeline.iterate_recurse()
+def own_elements(bin: Any) -> List[Any]:
+    """This plugin's elements in ``bin``, upstream first as far as they were added so."""
+    found: List[Any] = []
+    iterator = bin.iterate_recurse()
     while True:
         result, element = iterator.next()
         if result == Gst.IteratorResult.RESYNC:
@@ -78,14 +104,20 @@ def all_stats(pipeline: Any) -> List[Metrics]:
             factory = element.get_factory()
             plugin = factory.get_plugin_name() if factory is not None else None
             if plugin == "rustaudio" and element.find_property("stats") is not None:
-                found.append(stats(element))
+                found.append(element)
+
+
+def all_stats(pipeline: Any) -> List[Metrics]:
+    """`stats` of `own_elements`; with `gstrustaudio.document.pipeline_document` the document of a
+    running pipeline."""
+    return [stats(element) for element in own_elements(pipeline)]
 
 
 def error_of(message: Any) -> PipelineError:
     """The error in a message of type ERROR."""
     error, debug = message.parse_error()
-    name = message.src.get_name() if message.src is not None else ""
-    return PipelineError(name, error.message, debug or "")
+    name, path = _source(message)
+    return PipelineError(name, error.message, debug or "", path)
 
 
 def messages(pipeline: Any, timeout: Optional[float] = None) -> Iterator[Any]:
@@ -176,17 +208,22 @@ def play(pipeline: Any, timeout: Optional[float] = None) -> Iterator[Event]:
         pipeline.set_state(Gst.State.NULL)
 
 
-def connect(bus: Any, callback: Callable[[Event], None], sync: bool = False) -> Callable[[], None]:
-    """Calls ``callback`` with each event on ``bus``; what is returned ends that.
+def connect(
+    bus: Any, callback: Callable[[Event], None], sync: bool = False, below: Any = None
+) -> Callable[[], None]:
+    """Calls ``callback`` with each event on ``bus``; what is returned ends that. Where ``below`` is a bin, those
+    of elements in it alone, with paths that begin there.
 
     Without ``sync`` the calls come from the GLib main loop. With it they come at once from the
     thread that posts, also where somebody else reads the bus (a media server): the callback must be
-    quick, and no message is lost when the pipeline is stopped."""
+    quick, and no message is lost when the pipeline is stopped. But messages stay on a bus that nobody reads, where
+    at most one window of each element lies: `stats` tells what an element does now."""
+    prefix = "" if below is None else prefix_of(below)
 
     def on_message(_bus: Any, message: Any) -> None:
         event = parse(message)
-        if event is not None:
-            callback(event)
+        if event is not None and event.path.startswith(prefix):
+            callback(replace(event, path=event.path[len(prefix):]) if prefix else event)
 
     if sync:
         bus.enable_sync_message_emission()

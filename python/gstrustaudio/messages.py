@@ -84,17 +84,31 @@ def structure_fields(structure: Any) -> Dict[str, Any]:
     return {name: structure.get_value(name) for name in names}
 
 
+class Placed:
+    """What tells of an element: by its name, and by its path where that differs."""
+
+    element: str
+    path: str
+
+    def __post_init__(self) -> None:
+        if not self.path:
+            object.__setattr__(self, "path", self.element)
+
+
 @dataclass(frozen=True)
-class _Message:
+class _Message(Placed):
     MESSAGE: ClassVar[str]
 
     #: Name of the element that posted the message.
     element: str
+    #: Where it lies in its pipeline: the names of the bins that it is in and its own, joined by ``/``. Names need be
+    #: unique within a bin alone: this is what tells elements apart.
+    path: str = dataclasses.field(default="", kw_only=True)
 
     @classmethod
-    def from_fields(cls: Type[_M], fields: Mapping[str, Any], element: str = "") -> _M:
-        """Reads ``fields`` by their names on the bus; ``element`` is who posted them, where they
-        do not say it themselves. Fields that are not known go to ``extra``."""
+    def from_fields(cls: Type[_M], fields: Mapping[str, Any], element: str = "", path: str = "") -> _M:
+        """Reads ``fields`` by their names on the bus; ``element`` is who posted them and ``path`` where
+        that lies, where they do not say it themselves. Fields that are not known go to ``extra``."""
         rest = dict(fields)
         values: Dict[str, Any] = {}
         for attribute, name, kind, optional in _layout(cls):
@@ -104,15 +118,17 @@ class _Message:
                     values[attribute] = _read(cls.MESSAGE, name, kind, value)
             elif attribute == "element":
                 values[attribute] = element
+            elif attribute == "path":
+                values[attribute] = path
             elif not optional:
                 raise MessageError(f"{cls.MESSAGE}: field `{name}` is missing")
         values["extra"] = rest
         return cls(**values)
 
     @classmethod
-    def from_structure(cls: Type[_M], structure: Any, element: str = "") -> _M:
+    def from_structure(cls: Type[_M], structure: Any, element: str = "", path: str = "") -> _M:
         """Reads a ``Gst.Structure``: a message's, or an element's ``stats``."""
-        return cls.from_fields(structure_fields(structure), element)
+        return cls.from_fields(structure_fields(structure), element, path)
 
     @classmethod
     def from_json(cls: Type[_M], text: str) -> _M:
@@ -195,6 +211,9 @@ class Metrics(_Message):
     #: pypipelinenode: ``closed``, ``open`` or ``half-open``.
     breaker_state: Optional[str] = None
     consecutive_failures: Optional[int] = None
+    #: pypipelinenode: failures that were not posted, since a hundred messages lay unread, and that no message
+    #: told of yet.
+    num_omitted: Optional[int] = None
     #: Fields of a newer plugin.
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
 
@@ -325,7 +344,7 @@ MESSAGES: Dict[str, Type[Any]] = {
 
 
 @dataclass(frozen=True)
-class Segment:
+class Segment(Placed):
     """One stretch of speech, in running time (ns)."""
 
     #: Name of the rustvad.
@@ -341,6 +360,8 @@ class Segment:
     noise_floor: float
     #: Of the change to speech.
     probability: float
+    #: Where the rustvad lies, as in its messages.
+    path: str = ""
 
     @property
     def duration(self) -> Time:
@@ -356,9 +377,9 @@ class SegmentJoiner:
     def add(self, change: VadChange) -> Optional[Segment]:
         """The segment that ``change`` completes."""
         if change.speech:
-            self._open[change.element] = change
+            self._open[change.path] = change
             return None
-        start = self._open.pop(change.element, None)
+        start = self._open.pop(change.path, None)
         if start is None:
             return None
         return self._join(start, change.running_time, change.segment_level)
@@ -379,10 +400,11 @@ class SegmentJoiner:
             level=level,
             noise_floor=start.noise_floor,
             probability=start.probability,
+            path=start.path,
         )
 
 
-def event_from_fields(name: str, fields: Mapping[str, Any], element: str) -> Optional[Event]:
+def event_from_fields(name: str, fields: Mapping[str, Any], element: str, path: str = "") -> Optional[Event]:
     """The message called ``name``; ``None`` where it is none of ours."""
     cls = MESSAGES.get(name)
-    return None if cls is None else cls.from_fields(fields, element)
+    return None if cls is None else cls.from_fields(fields, element, path)

@@ -6,18 +6,20 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
-from .messages import BreakerChange, Event, Metrics, NodeFailure, Segment, SegmentJoiner, VadChange, VadFrame
+from .messages import BreakerChange, Event, Metrics, NodeFailure, Placed, Segment, SegmentJoiner, VadChange, VadFrame
 from .waveform import Envelope, Waveform
 
 
 @dataclass(frozen=True)
-class Failure:
+class Failure(Placed):
     """An error message of the pipeline."""
 
     #: Name of the element.
     element: str
     text: str
     debug: str = ""
+    #: Where it lies in its pipeline, as in `Metrics.path`.
+    path: str = ""
 
 
 #: Segments, failures and breaker changes kept of each: a run may go on for weeks. The first ones
@@ -38,9 +40,9 @@ class Run:
     total_time: Optional[int] = None
     #: ``finished``, ``failed``, ``interrupted``; empty where nobody said.
     outcome: str = ""
-    #: Metrics by element, without the final ones; thinned out where there are many.
+    #: Metrics by path of the element, without the final ones; thinned out where there are many.
     windows: Dict[str, List[Metrics]] = field(default_factory=dict)
-    #: The last message of each element, in the order they first spoke.
+    #: The last message of each element by its path, in the order they first spoke.
     latest: Dict[str, Metrics] = field(default_factory=dict)
     segments: List[Segment] = field(default_factory=list)
     num_segments: int = 0
@@ -51,7 +53,7 @@ class Run:
     #: The pipeline did not stop, and its threads are still there.
     stuck: bool = False
     waveform: Optional[Waveform] = None
-    #: Courses of each detector that posted its frames, by element and name: ``probability``, and its
+    #: Courses of each detector that posted its frames, by path and name: ``probability``, and its
     #: scores.
     heard: Dict[str, Dict[str, Envelope]] = field(default_factory=dict)
     #: The tracer's document, where the run was traced.
@@ -64,9 +66,9 @@ class Run:
     def add(self, event: Event) -> None:
         """Keeps ``event``."""
         if isinstance(event, Metrics):
-            self.latest[event.element] = event
+            self.latest[event.path] = event
             if not event.final:
-                windows = self.windows.setdefault(event.element, [])
+                windows = self.windows.setdefault(event.path, [])
                 windows.append(event)
                 if self.max_windows == 0:
                     windows.clear()
@@ -90,7 +92,7 @@ class Run:
                 self.breakers.append(event)
 
     def _hear(self, frame: VadFrame, time: int) -> None:
-        courses = self.heard.setdefault(frame.element, {})
+        courses = self.heard.setdefault(frame.path, {})
         for name, value in {"probability": frame.probability, **frame.scores}.items():
             if math.isfinite(value):
                 courses.setdefault(name, Envelope()).add(time, value, value)

@@ -105,7 +105,7 @@ def _errors(run: Run) -> str:
     if not run.errors:
         return ""
     body = "".join(
-        f"<h3>{escape(e.element)}</h3><p>{escape(e.text)}</p>"
+        f"<h3>{escape(e.path)}</h3><p>{escape(e.text)}</p>"
         + (f"<pre>{escape(e.debug)}</pre>" if e.debug else "")
         for e in run.errors
     )
@@ -121,7 +121,7 @@ def _timeline(run: Run) -> str:
     height = 150.0
     body: List[str] = []
     bottom = 20 + height
-    for name in dict.fromkeys(b.element for b in run.breakers):
+    for name in dict.fromkeys(b.path for b in run.breakers):
         bottom += 30
     if run.failures:
         bottom += 22
@@ -136,7 +136,7 @@ def _timeline(run: Run) -> str:
         body.append(f'<text class="tick" x="{LEFT - 8}" y="{y}" text-anchor="end">failures</text>')
         body += _failure_marks(axis, run.failures, y)
         y += 6
-    for name in dict.fromkeys(b.element for b in run.breakers):
+    for name in dict.fromkeys(b.path for b in run.breakers):
         body += _breaker_band(axis, run, name, media, y + 6)
         y += 30
     count = len(run.segments)
@@ -150,7 +150,7 @@ def _timeline(run: Run) -> str:
             "–" if s.duration is None else seconds(s.duration),
             _num(s.level, "{:.1f}"),
             f"{s.noise_floor:.1f}",
-            escape(s.element),
+            escape(s.path),
         ]
         for s in run.segments
     ]
@@ -208,13 +208,13 @@ def _failure_marks(axis: TimeAxis, failures: Sequence[NodeFailure], y: float) ->
             marks.setdefault(round(axis.x(f.running_time) / 3), f)
     return [
         f'<path class="mark" d="M{axis.x(f.running_time or 0):.1f} {y - 11:g} l5 10 h-10 z">'
-        f"<title>{escape(f.element)}: {escape(f.exception)} at {seconds(f.running_time or 0)} s</title></path>"
+        f"<title>{escape(f.path)}: {escape(f.exception)} at {seconds(f.running_time or 0)} s</title></path>"
         for f in marks.values()
     ]
 
 
 def _breaker_band(axis: TimeAxis, run: Run, name: str, media: int, y: float) -> List[str]:
-    changes = [b for b in run.breakers if b.element == name and b.running_time is not None]
+    changes = [b for b in run.breakers if b.path == name and b.running_time is not None]
     at = [(0, "closed")] + [(b.running_time or 0, b.state) for b in changes]
     out = [f'<text class="tick" x="{LEFT - 8}" y="{y + 13}" text-anchor="end">breaker</text>']
     for (start, state), (end, _) in zip(at, at[1:] + [(media, "")]):
@@ -341,9 +341,9 @@ def _failures(run: Run) -> str:
         return ""
     kinds: Dict[Tuple[str, str, str], List[NodeFailure]] = {}
     for f in run.failures:
-        kinds.setdefault((f.element, f.exception, f.traceback), []).append(f)
+        kinds.setdefault((f.path, f.exception, f.traceback), []).append(f)
     rows = [
-        [escape(f.element), "–" if f.running_time is None else seconds(f.running_time), escape(f.exception),
+        [escape(f.path), "–" if f.running_time is None else seconds(f.running_time), escape(f.exception),
          escape(f.message), f"{f.attempt} of {f.max_attempts}", "yes" if f.retryable else "no",
          escape(f.action)]
         for f in run.failures
@@ -369,7 +369,7 @@ def _breaker(run: Run) -> str:
     if not run.breakers:
         return ""
     rows = [
-        ["–" if b.running_time is None else seconds(b.running_time), _state(b.state), escape(b.element)]
+        ["–" if b.running_time is None else seconds(b.running_time), _state(b.state), escape(b.path)]
         for b in run.breakers
     ]
     head = [("At s", True), ("State", True), ("Element", True)]

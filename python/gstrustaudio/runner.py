@@ -169,7 +169,7 @@ def _follow(
         kind = message.type
         if kind == Gst.MessageType.ERROR:
             error = live.error_of(message)
-            run.errors.append(Failure(error.element, error.text, error.debug))
+            run.errors.append(Failure(error.element, error.text, error.debug, error.path))
             run.outcome = "failed"
             if started and not failed:
                 return

@@ -39,7 +39,7 @@ def summary(run: Run) -> str:
                 "-" if s.end is None else f"{s.end / 1e9:.3f}",
                 "-" if s.duration is None else f"{s.duration / 1e9:.3f}",
                 "-" if s.level is None else f"{s.level:.1f}",
-                s.element,
+                s.path,
             ]
             for s in run.segments
         ]

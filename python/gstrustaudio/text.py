@@ -100,7 +100,14 @@ def parse_structure(text: str) -> Tuple[str, Dict[str, Any]]:
 _MESSAGE = re.compile(r'#\d+ [^"]*"([^"]*)" \(([\w-]+)\): (.*)$')
 _ERROR = re.compile(r"^ERROR: from element (\S+): (.*)$")
 _ELAPSED = re.compile(r"^[^/#]*\b(\d+):(\d\d):(\d\d)\.(\d{9})\s*$")
+_AT = re.compile(r"\(\): (/.+?):?$", re.MULTILINE)
 _NO_DEBUG = re.compile(r"^(ERROR|WARNING|INFO|Got message|Execution|Setting|Freeing|Interrupt)\b")
+
+
+def _path(lies: str) -> str:
+    """``/GstPipeline:p/GstBin:b/GstRustVad:vad`` as messages have it: ``b/vad``."""
+    names = [part.partition(":")[2] for part in lies.split("/")[1:]]
+    return "/".join(names[1:] if lies.startswith("/GstPipeline:") and len(names) > 1 else names)
 
 
 def _element_event(run: Run, text: str, element: str) -> None:
@@ -134,11 +141,13 @@ def read_launch_output(lines: Iterable[str]) -> Run:
                 _element_event(run, text, element)
             elif kind == "error":
                 debug = str(parse_structure(text)[1].get("debug") or "")
-                errors[element] = (errors.get(element, ("", ""))[0], debug)
+                at = _AT.search(debug)
+                path = _path(at.group(1)) if at else element
+                errors[path] = (errors.get(path, ("", ""))[0], debug)
             elif kind == "eos":
                 run.outcome = "finished"
         elif error:
-            debugged = error.group(1).rsplit(":", 1)[-1]
+            debugged = _path(error.group(1))
             errors[debugged] = (error.group(2), "")
         elif elapsed:
             h, m, s, ns = (int(g) for g in elapsed.groups())
@@ -148,8 +157,8 @@ def read_launch_output(lines: Iterable[str]) -> Run:
         elif debugged and line != "Additional debug info:":
             text, debug = errors[debugged]
             errors[debugged] = (text, f"{debug}\n{line}" if debug else line)
-    for element, (text, debug) in errors.items():
-        run.errors.append(Failure(element, text or debug.partition("\n")[0], debug))
+    for path, (text, debug) in errors.items():
+        run.errors.append(Failure(path.rpartition("/")[2], text or debug.partition("\n")[0], debug, path))
     if errors:
         run.outcome = "failed"
     run.close()

@@ -11,8 +11,8 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::ledger::{self, Account, Clock, Crossing, Link};
-use crate::metrics::Status;
 use crate::metrics::document::{self, Node};
+use crate::metrics::{Status, path_of};
 use crate::resilience::lock;
 
 /// Elements that wait inside their chain function, beside sinks.
@@ -31,9 +31,9 @@ struct State {
     prune_at: usize,
     /// When each running pipeline went to PAUSED, in the tracer's ns.
     started: HashMap<usize, u64>,
-    /// What the run of each pipeline that is stopping took, in ns, and the elements it had: bins may
-    /// drop theirs on the way down.
-    stopping: HashMap<usize, (u64, Vec<gst::Element>)>,
+    /// What the run of each pipeline that is stopping took, in ns, and the elements it had, with where
+    /// they lay: bins may drop theirs on the way down.
+    stopping: HashMap<usize, (u64, Vec<(gst::Element, String)>)>,
 }
 
 impl State {
@@ -147,7 +147,13 @@ impl RustAudioMetrics {
         let Some(start) = lock(&self.state).started.remove(&address(pipeline)) else {
             return;
         };
-        let run = (ts.saturating_sub(start), document::elements(pipeline));
+        let elements = document::elements(pipeline).into_iter();
+        let elements = elements.filter(|e| !e.is::<gst::Bin>());
+        let placed = elements.map(|e| {
+            let path = path_of(&e);
+            (e, path)
+        });
+        let run = (ts.saturating_sub(start), placed.collect());
         lock(&self.state).stopping.insert(address(pipeline), run);
     }
 
@@ -158,8 +164,10 @@ impl RustAudioMetrics {
         };
         let nodes: Vec<Node> = elements
             .into_iter()
-            .filter(|e| !e.is::<gst::Bin>())
-            .map(|e| self.node(&e))
+            .map(|(element, path)| Node {
+                id: path,
+                ..self.node(&element)
+            })
             .collect();
         let name = pipeline.name();
         let text = format!("{:#}\n", document::document(&name, took, &nodes));
@@ -186,7 +194,6 @@ impl RustAudioMetrics {
         let account = self.account(Some(element.clone()));
         let (buffers, execution, times, errors, status) = account.read();
         let mut node = Node {
-            id: element.name().into(),
             factory: element
                 .factory()
                 .map(|f| f.name().into())

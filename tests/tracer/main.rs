@@ -112,8 +112,20 @@ fn pull_mode_and_nested_bins_are_seen() {
     assert_eq!(errors, "");
     let sent = node(&doc, "sink")["buffers"].as_u64().unwrap();
     assert!(sent > 10);
-    assert_eq!(node(&doc, "wavparse0")["buffers"], sent);
+    assert_eq!(node(&doc, "decodebin0/wavparse0")["buffers"], sent);
     assert!(node(&doc, "file")["buffers"].as_u64().unwrap() >= sent);
+}
+
+#[test]
+fn elements_of_one_name_in_different_bins_have_ids_of_their_own() {
+    let (_, doc) = traced(
+        "names",
+        "bin.( name=a fakesrc num-buffers=3 ! identity name=same ! fakesink ) \
+         bin.( name=b audiotestsrc num-buffers=5 ! rustaudioconvert name=same ! fakesink )",
+    );
+    assert_eq!(node(&doc, "a/same")["buffers"], 3);
+    assert_eq!(node(&doc, "b/same")["type"], "rustaudioconvert");
+    assert_eq!(node(&doc, "b/same")["buffers"], 5);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::{Report, Status, Summary, Value, process_peak_rss};
 /// One element of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Node {
-    /// Name of the element.
+    /// Where the element lies in its pipeline, `bin/name`; its name alone where it is in no bin.
     pub id: String,
     /// Name of its factory.
     pub factory: String,
@@ -69,7 +69,7 @@ impl Node {
     pub fn from_report(report: &Report) -> Self {
         let c = &report.counters;
         Self {
-            id: report.element.clone(),
+            id: text(report, "path").unwrap_or_else(|| report.element.clone()),
             factory: report.factory.clone(),
             buffers: c.buffers,
             execution: report.processing_time,

@@ -109,7 +109,7 @@ impl Report {
     }
 
     /// Reads a report back from its fields, which `field` gives by their names; of those that not
-    /// all elements have, the ones of calls.
+    /// all have, the ones that are known here.
     ///
     /// # Errors
     /// Says which field is missing or has another type.
@@ -125,7 +125,7 @@ impl Report {
         if times.avg > 0 {
             times.count = (times.sum as f64 / times.avg as f64).round() as u64;
         }
-        report.extra = OF_CALLS
+        report.extra = OF_SOME
             .into_iter()
             .filter_map(|name| Some((name, field(name)?)))
             .collect();
@@ -178,9 +178,11 @@ impl Report {
     }
 }
 
-/// Fields that only elements have which call something: see [`CallFigures`](super::CallFigures), and
-/// the waits for Python's lock.
-const OF_CALLS: [&str; 9] = [
+/// Fields that not all have: where an element lies in its pipeline, and what those have which call
+/// something: see [`CallFigures`](super::CallFigures), the waits for Python's lock, failures that no
+/// message told of.
+const OF_SOME: [&str; 11] = [
+    "path",
     "num-calls",
     "call-time-p50",
     "call-time-p95",
@@ -190,6 +192,7 @@ const OF_CALLS: [&str; 9] = [
     "gil-wait-p99",
     "breaker-state",
     "consecutive-failures",
+    "num-omitted",
 ];
 
 /// What is no metrics message.

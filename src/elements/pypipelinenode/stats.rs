@@ -62,6 +62,7 @@ impl Stats {
         calls
             .chain(waits)
             .chain(self.figures.breaker_fields())
+            .chain([("num-omitted", Value::U64(self.omitted.load(Relaxed)))])
             .collect()
     }
 }

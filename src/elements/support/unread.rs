@@ -6,8 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
-use crate::metrics::drop_with_message;
+use crate::metrics::{drop_with_message, path_of};
 use crate::resilience::lock;
+
+/// The field of every message of ours that tells elements of one name apart.
+pub const PATH: &str = "path";
 
 /// The messages of one kind that an element has on the bus. A message is read when it has been
 /// freed, or when its bus is empty: then whoever took it has it still.
@@ -48,7 +51,11 @@ pub fn post(element: &gst::Element, structure: gst::Structure) {
     let _ = element.post_message(message(element, structure));
 }
 
-fn message(element: &gst::Element, structure: gst::Structure) -> gst::Message {
+/// Says where the element lies, where `structure` does not yet.
+fn message(element: &gst::Element, mut structure: gst::Structure) -> gst::Message {
+    if !structure.has_field(PATH) {
+        structure.set(PATH, path_of(element));
+    }
     gst::message::Element::builder(structure)
         .src(element)
         .build()

@@ -13,9 +13,9 @@ use super::segments::{Segment, Segments};
 use super::settings::{DEFAULT_INTERVAL, Switches};
 use super::stall::Stall;
 use crate::elements::support::timeline::running_time;
-use crate::elements::support::unread::{self, Leave, Unread};
+use crate::elements::support::unread::{self, Leave, PATH, Unread};
 use crate::elements::support::watch::{Watch, Watched};
-use crate::metrics::{MESSAGE_NAME, Recorder, Report, ReportExt, Value, Window};
+use crate::metrics::{MESSAGE_NAME, Recorder, Report, ReportExt, Value, Window, path_of};
 use crate::resilience::lock;
 
 /// Fields that one kind of element adds to the schema.
@@ -144,6 +144,8 @@ impl Publisher {
     ) -> Report {
         let segment = segment.unwrap_or_else(|| self.segments.of(is_final));
         let start = window.start.map(gst::ClockTime::from_nseconds);
+        let path = (PATH, Value::Str(path_of(element)));
+        let of_its_kind = self.extra.get().map(|f| f()).unwrap_or_default();
         Report {
             element: element.name().into(),
             factory: element
@@ -154,7 +156,7 @@ impl Publisher {
             running_time: running_time(&segment, start).map(|t| t.nseconds()),
             stalled: self.stall.is_stalled(),
             is_final,
-            extra: self.extra.get().map(|f| f()).unwrap_or_default(),
+            extra: std::iter::once(path).chain(of_its_kind).collect(),
             ..Report::of(&self.recorder, window)
         }
     }
