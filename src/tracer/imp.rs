@@ -63,6 +63,14 @@ fn address(object: &impl IsA<glib::Object>) -> usize {
     object.as_ref().as_ptr() as usize
 }
 
+/// `name` in the name of a file: it may hold separators, which would lead elsewhere, or lead elsewhere as a whole.
+fn as_file_name(name: &str) -> String {
+    match name {
+        "." | ".." => "_".repeat(name.len()),
+        _ => name.replace('/', "_"),
+    }
+}
+
 /// The element that `pad` works for; a ghost pad's inner half belongs to the bin.
 fn owner(pad: &gst::Pad) -> Option<gst::Element> {
     let parent = pad.parent()?;
@@ -178,7 +186,7 @@ impl RustAudioMetrics {
                 let _ = std::io::stderr().write_all(text.as_bytes());
             }
             Some(pattern) => {
-                let path = pattern.replace("{pipeline}", &name);
+                let path = pattern.replace("{pipeline}", &as_file_name(&name));
                 if let Err(error) = std::fs::write(&path, text) {
                     tracing::error!(target: "rustaudio", path, %error, "cannot write metrics");
                     let _ = writeln!(
@@ -236,8 +244,8 @@ impl ObjectImpl for RustAudioMetrics {
                 glib::ParamSpecString::builder("file")
                     .nick("File")
                     .blurb(
-                        "Path of the JSON document; {pipeline} stands for the pipeline's name \
-                         (unset = standard error)",
+                        "Path of the JSON document; {pipeline} stands for the pipeline's name, \
+                         with _ for each / (unset = standard error)",
                     )
                     .build(),
             ]

@@ -129,6 +129,42 @@ fn elements_of_one_name_in_different_bins_have_ids_of_their_own() {
 }
 
 #[test]
+fn the_name_of_a_pipeline_leads_nowhere_else() {
+    let dir = common::plugin_dir().with_file_name("tracer-test");
+    let inner = dir.join("inner");
+    std::fs::create_dir_all(&inner).unwrap();
+    for (name, pattern, written) in [
+        ("../escaped", "{pipeline}.json", ".._escaped.json"),
+        (
+            "no/such/folder",
+            "m-{pipeline}.json",
+            "m-no_such_folder.json",
+        ),
+        ("..", "{pipeline}", "__"),
+    ] {
+        let file = inner.join(written);
+        let _ = std::fs::remove_file(&file);
+        let tracer = format!("rustaudiometrics(file=\"{}/{pattern}\")", inner.display());
+        let output = common::tool("gst-launch-1.0")
+            .env("GST_TRACERS", tracer)
+            .args([
+                "-q",
+                "pipeline.(",
+                &format!("name={name}"),
+                "fakesrc",
+                "num-buffers=1",
+            ])
+            .args(["!", "fakesink", ")"])
+            .output()
+            .unwrap();
+        let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{e}: {output:?}"));
+        let document: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(document["pipeline_execution"]["pipeline"], name);
+    }
+    assert!(!dir.join("escaped.json").exists());
+}
+
+#[test]
 fn an_error_marks_its_element() {
     let (errors, doc) = traced(
         "error",
