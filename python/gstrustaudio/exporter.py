@@ -9,10 +9,11 @@ Counters are the elements' own totals since READY, times are in seconds. Labels:
 the application names it), ``element`` (its path: ``vad``, in a bin of its own ``caller1/vad``), ``factory``."""
 from __future__ import annotations
 
+import socket
 import threading
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Type
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
@@ -66,13 +67,32 @@ class _QuietHandler(WSGIRequestHandler):
         pass
 
 
+class _Server6(ThreadingWSGIServer):
+    address_family = socket.AF_INET6
+
+    def server_bind(self) -> None:
+        if self.server_address[0] == "::":
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
+
+def _listening(address: str, port: int) -> Tuple[str, Type[ThreadingWSGIServer]]:
+    """Address and class of the server that listens on ``address``: of IPv4, where a name has addresses of both."""
+    found = socket.getaddrinfo(address or "0.0.0.0", port, type=socket.SOCK_STREAM)
+    family, *_, where = min(found, key=lambda one: one[0] != socket.AF_INET)
+    return str(where[0]), _Server6 if family == socket.AF_INET6 else ThreadingWSGIServer
+
+
 class Server:
     """A running metrics endpoint."""
 
-    def __init__(self, server: Any, address: str) -> None:
+    def __init__(self, server: Any) -> None:
         self._server = server
         self.port: int = server.server_port
-        self.url = f"http://{f'[{address}]' if ':' in address else address}:{self.port}/metrics"
+        host = server.server_address[0]
+        # What stands for every address is none that could be asked.
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host).replace("%", "%25")
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}/metrics"
         self._thread = threading.Thread(
             target=server.serve_forever, args=(0.05,), name="metrics", daemon=True
         )
@@ -189,9 +209,12 @@ class Exporter:
                 known.ask(now, speech)
 
     def serve(self, port: int, address: str = "127.0.0.1") -> Server:
-        """Serves ``/metrics`` from a thread of its own; port 0 takes any free one."""
+        """Serves ``/metrics`` from a thread of its own; port 0 takes any free one. ``address`` is a name or an address
+        of either family; ``::`` is every one of the machine, and ``""`` or ``0.0.0.0`` every one of IPv4. ``OSError``
+        where nothing can listen there."""
         app = make_wsgi_app(self.registry)
-        return Server(make_server(address, port, app, ThreadingWSGIServer, _QuietHandler), address)
+        host, kind = _listening(address, port)
+        return Server(make_server(host, port, app, kind, _QuietHandler))
 
     def describe(self) -> Iterator[Any]:
         """Nothing is known before the first message."""
