@@ -4,6 +4,7 @@
     examples/flaky_server.py [PORT]
 """
 
+import argparse
 import http.server
 import json
 import sys
@@ -25,8 +26,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-if __name__ == "__main__":
-    port = int(sys.argv[1]) if len(sys.argv) > 1 else 0
-    server = http.server.HTTPServer(("127.0.0.1", port), Handler)
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("port", metavar="PORT", type=int, nargs="?", default=0, help="default: any free one")
+    port = parser.parse_args().port
+    try:
+        server = http.server.HTTPServer(("127.0.0.1", port), Handler)
+    except (OSError, OverflowError) as e:
+        sys.exit(f"flaky_server: cannot listen on port {port}: {e}")
     print("listening on", server.server_port, flush=True)
     server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -121,14 +121,22 @@ def say(event: Dict[str, Any]) -> None:
               f"{event['segments']} segments of speech; p99 per buffer: {nodes}", flush=True)
 
 
+def port(text: str) -> int:
+    """A number of a port; what argparse calls it where it is none."""
+    number = int(text)
+    if not 0 <= number < 1 << 16:
+        raise ValueError(text)
+    return number
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--address", default="127.0.0.1", help="where to listen (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8554, help="0: any free one (default: %(default)s)")
+    parser.add_argument("--port", type=port, default=8554, help="0: any free one (default: %(default)s)")
     parser.add_argument("--file", help="audio file to serve (default: a tone)")
     parser.add_argument("--node", default=f'module="{NODE}" class=Gain',
                         help="properties of the pypipelinenode (default: %(default)s)")
-    parser.add_argument("--prometheus", metavar="PORT", type=int, help="serve metrics on loopback")
+    parser.add_argument("--prometheus", metavar="PORT", type=port, help="serve metrics on loopback (0: any free port)")
     parser.add_argument("--json", action="store_true", help="print events as JSON lines")
     args = parser.parse_args()
     Gst.init(None)
@@ -137,7 +145,12 @@ def main() -> int:
         from gstrustaudio.exporter import Exporter
 
         exporter = Exporter()
-        print(f"metrics at {exporter.serve(args.prometheus).url}", file=sys.stderr, flush=True)
+        try:
+            url = exporter.serve(args.prometheus).url
+        except OSError as e:
+            print(f"rtsp_server: metrics: cannot listen on port {args.prometheus}: {e.strerror}", file=sys.stderr)
+            return 1
+        print(f"metrics at {url}", file=sys.stderr, flush=True)
 
     def report(event: Dict[str, Any]) -> None:
         if args.json:

@@ -12,20 +12,24 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 import gi  # noqa: E402
 
 gi.require_version("Gst", "1.0")
-from gi.repository import Gst  # noqa: E402
+from gi.repository import GLib, Gst  # noqa: E402
 
 from gstrustaudio import PipelineError, segments, stats  # noqa: E402
 
 
 def main() -> int:
-    if len(sys.argv) < 2:
+    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
         print(__doc__)
-        return 2
+        return 0 if len(sys.argv) > 1 else 2
     Gst.init(None)
     words = ["filesrc", f"location={sys.argv[1]}", "!", "decodebin", "!", "rustaudioconvert", "!",
              "audio/x-raw,format=F32LE,channels=1", "!", "rustresample", "!", "audio/x-raw,rate=16000", "!",
              "rustvad", "name=vad", *sys.argv[2:], "!", "fakesink"]
-    pipeline = Gst.parse_launchv(words)
+    try:
+        pipeline = Gst.parse_launchv(words)
+    except GLib.Error as e:
+        print(f"segments: {e.message}", file=sys.stderr)
+        return 2
     vad = pipeline.get_by_name("vad")
     try:
         pipeline.set_state(Gst.State.PLAYING)
