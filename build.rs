@@ -7,6 +7,8 @@ use std::process::Command;
 use std::{env, fs};
 
 fn main() {
+    // The commit that is named in the version: packages set the time of theirs.
+    println!("cargo:rerun-if-env-changed=SOURCE_DATE_EPOCH");
     gst_plugin_version_helper::info();
     package_origin();
     build_bridge();

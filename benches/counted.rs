@@ -93,8 +93,8 @@ const CASES: [Case; 20] = [
             ("F32LE", 48_000, 2),
         )
     }),
-    ("element rustvad F32 mono", || {
-        element("rustvad", ("F32LE", 16_000, 1))
+    ("element rustvad detector=silero F32 mono", || {
+        element("rustvad detector=silero", ("F32LE", 16_000, 1))
     }),
     ("element pypipelinenode, in place", || {
         let module = std::env::temp_dir().join(format!("counted{}.py", std::process::id()));

@@ -187,7 +187,7 @@ def peers(folder, files="200", more="2000"):
     some, more = (every(paths, int(n)) for n in (files, more))
     print("| what | hours of audio | wall s | CPU s an hour | times ours |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as out:
-        corpus = [sys.executable, "-m", "gstrustaudio", "corpus", folder, "--quiet", "--out"]
+        corpus = [sys.executable, "-m", "gstrustaudio", "corpus", folder, "--quiet", "--detector", "silero", "--out"]
         ours = measure("gstrustaudio corpus, Silero's detector", lambda: subprocess.run([*corpus, f"{out}/a"]), hours_of(paths))
         measure("the same, segments written as flac", lambda: subprocess.run(
             [*corpus, f"{out}/b", "--audio", "segments", "--audio-format", "flac"]), hours_of(paths), ours)

@@ -133,6 +133,12 @@ const PLACES: [(&str, &[Kind]); 6] = [
                 ("F32LE", 16_000, 1),
             ),
             kind(
+                "rustvad detector=silero",
+                "rustvad detector=silero",
+                ("F32LE", 16_000, 1),
+                ("F32LE", 16_000, 1),
+            ),
+            kind(
                 "rustvad",
                 "rustvad",
                 ("F32LE", 16_000, 1),
@@ -159,6 +165,13 @@ const PLACES: [(&str, &[Kind]); 6] = [
                 "ours, detector=spectral",
                 "rustaudioconvert ! capsfilter caps=audio/x-raw,format=F32LE,channels=1 ! rustresample \
                  ! capsfilter caps=audio/x-raw,rate=16000 ! rustvad detector=spectral",
+                S16,
+                ("F32LE", 16_000, 1),
+            ),
+            kind(
+                "ours, detector=silero",
+                "rustaudioconvert ! capsfilter caps=audio/x-raw,format=F32LE,channels=1 ! rustresample \
+                 ! capsfilter caps=audio/x-raw,rate=16000 ! rustvad detector=silero",
                 S16,
                 ("F32LE", 16_000, 1),
             ),

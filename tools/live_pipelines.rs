@@ -27,7 +27,7 @@ const KINDS: [(&str, &str, &str); 3] = [
     ("identity", "identity", "identity"),
     (
         "ours",
-        "rustaudioconvert ! rustresample ! audio/x-raw,format=F32LE,rate=16000,channels=1 ! rustvad",
+        "rustaudioconvert ! rustresample ! audio/x-raw,format=F32LE,rate=16000,channels=1 ! rustvad detector=silero",
         "rustvad",
     ),
     (

@@ -45,13 +45,13 @@ const KINDS: [Kind; 5] = [
     ),
     (
         "rustvad",
-        "rustvad ! identity ! identity",
+        "rustvad detector=silero ! identity ! identity",
         &[("rustvad", BUFFERS * FRAMES)],
     ),
     (
         "all three",
         "rustaudioconvert ! audio/x-raw,format=F32LE,channels=1 ! rustresample \
-         ! audio/x-raw,rate=16000 ! rustvad",
+         ! audio/x-raw,rate=16000 ! rustvad detector=silero",
         &[
             ("rustaudioconvert", BUFFERS * FRAMES),
             ("rustresample", BUFFERS * FRAMES),

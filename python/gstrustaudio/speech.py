@@ -99,7 +99,7 @@ def probabilities(
     x: ArrayLike,
     rate: int,
     *,
-    detector: DetectorName = "silero",
+    detector: DetectorName = "neural",
     look_ahead_ms: Optional[int] = None,
     energy_threshold: float = -30.0,
 ) -> NDArray[float32]:
@@ -175,7 +175,7 @@ def speech_timestamps(
     neg_threshold: Optional[float] = None,
     min_silence_at_max_speech: float = 98,
     use_max_poss_sil_at_max_speech: bool = True,
-    detector: DetectorName = "silero",
+    detector: DetectorName = "neural",
     look_ahead_ms: Optional[int] = None,
     energy_threshold: float = -30.0,
 ) -> Any:
@@ -305,7 +305,7 @@ class SpeechDetector:
         rate: int,
         channels: int = 1,
         *,
-        detector: DetectorName = "silero",
+        detector: DetectorName = "neural",
         look_ahead_ms: Optional[int] = None,
         threshold: float = 0.5,
         neg_threshold: Optional[float] = None,

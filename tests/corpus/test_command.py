@@ -70,8 +70,8 @@ class Tables(InFolder):
         for s, (start, end) in zip(segments, WORDS):
             self.assertEqual((s["path"], s["id"], s["node"], s["text"], s["audio"]),
                              (path, file["id"], None, None, None))
-            self.assertAlmostEqual(s["start"], start, delta=0.05)
-            self.assertAlmostEqual(s["end"], end, delta=0.05)
+            self.assertAlmostEqual(s["start"], start, delta=0.1)
+            self.assertAlmostEqual(s["end"], end, delta=0.1)
             self.assertAlmostEqual(s["duration"], s["end"] - s["start"], places=9)
             self.assertTrue(-30 < s["level"] < -15 and s["noise_floor"] < -60, s)
             self.assertTrue(0.7 < s["probability"] <= 1, s)
@@ -265,7 +265,7 @@ class Inputs(InFolder):
                             (["--min-silence", 100], "--min-silence 100: give seconds, 0 to 60"),
                             (["--min-speech", "nan"], "--min-speech nan: give seconds, 0 to 60"),
                             (["--speech-pad", 61], "--speech-pad 61: give seconds, 0 to 60"),
-                            (["--look-ahead", 5], "--look-ahead 5: --detector silero takes seconds, 0, 0.03, 0.06 or 0.1"),
+                            (["--look-ahead", 5], "--look-ahead 5: --detector neural takes seconds, 0, 0.03, 0.06 or 0.1"),
                             (["--look-ahead", 0.06, "--detector", "spectral"], "--detector spectral takes seconds, 0, 0.03 or 0.1"),
                             (["--energy-threshold", 5], "--energy-threshold 5: give dBFS, -120 to 0"),
                             (["--energy-threshold", "nan"], "--energy-threshold nan: give dBFS, -120 to 0"),
@@ -472,7 +472,7 @@ class Kinds(InFolder):
         self.assertEqual((file["duration"], file["source_frames"], file["num_segments"]), (frames / 16000, 28_800_000, 720))
         segments = rows(self.out, "segments")
         for first, second, third in zip(segments, segments[1:], segments[2:]):
-            self.assertAlmostEqual(third["start"] - first["start"], 10, delta=0.03)
+            self.assertAlmostEqual(third["start"] - first["start"], 10, delta=0.05)
             self.assertAlmostEqual(third["duration"], first["duration"], delta=0.05)
             self.assertLess(first["end"], second["start"])
         with open(self.out / file["audio"], "rb") as f:

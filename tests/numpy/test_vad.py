@@ -340,7 +340,7 @@ class Errors(unittest.TestCase):
             (lambda: probabilities(x, RATE, detector="webrtc"), ValueError,
              "detector: expected 'silero', 'neural', 'spectral' or 'energy', got 'webrtc'"),
             (lambda: probabilities(x, RATE, look_ahead_ms=50), ValueError,
-             "look_ahead_ms: expected 0, 30, 60 or 100 for detector='silero', got 50"),
+             "look_ahead_ms: expected 0, 30, 60 or 100 for detector='neural', got 50"),
             (lambda: probabilities(x, RATE, detector="spectral", look_ahead_ms=60), ValueError,
              "look_ahead_ms: expected 0, 30 or 100 for detector='spectral', got 60"),
             (lambda: speech_timestamps(x, RATE, threshold=1.5), ValueError, "threshold: expected 0 to 1, got 1.5"),
@@ -357,7 +357,7 @@ class Errors(unittest.TestCase):
               for name in ("min_speech_duration_ms", "min_silence_duration_ms", "speech_pad_ms")
               for ms in (float("inf"), float("nan"), 1e13, 60001, 10**400)],
             (lambda: speech_timestamps(x, RATE, look_ahead_ms=-1), ValueError,
-             "look_ahead_ms: expected 0, 30, 60 or 100 for detector='silero', got -1"),
+             "look_ahead_ms: expected 0, 30, 60 or 100 for detector='neural', got -1"),
             (lambda: probabilities(x, RATE, look_ahead_ms=30.5), TypeError, "look_ahead_ms: expected an int, got float"),
             (lambda: probabilities(x, RATE, look_ahead_ms=10**5000), ValueError, "got a number of 16610 bits"),
             *[(lambda db=db: SpeechDetector(RATE, detector="energy", energy_threshold=db), ValueError,

@@ -150,7 +150,7 @@ class Page(InFolder):
             "run", "--html", str(page), "--", "filesrc", f"location={self.folder}/speech.wav", "!", "wavparse", "!",
             "rustaudioconvert", "!", "audio/x-raw,format=F32LE,channels=1", "!", "rustresample", "!",
             "audio/x-raw,rate=16000", "!", "rustvad", "name=a", "detector=neural", "post-frames=true", "!",
-            "rustvad", "name=b", "post-frames=true", "!", "rustvad", "name=c", "!", "fakesink")
+            "rustvad", "name=b", "detector=silero", "post-frames=true", "!", "rustvad", "name=c", "!", "fakesink")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         shown = Shown(chromium(page, "--dump-dom"))
         self.assertIn("What a heard", shown.titles)

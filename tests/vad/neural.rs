@@ -69,10 +69,18 @@ fn each_look_ahead_is_told_as_latency() {
 }
 
 #[test]
+fn it_is_the_default() {
+    let rig = Rig::new("", S16);
+    let detector = rig.element.property_value("detector");
+    let (_, value) = gst::glib::EnumValue::from_value(&detector).unwrap();
+    assert_eq!(value.nick(), "neural");
+}
+
+#[test]
 fn the_weights_are_those_that_the_tool_wrote() {
     let weights = include_bytes!("../../dsp/src/vad/neural/weights.bin");
     let sum = gst::glib::compute_checksum_for_data(gst::glib::ChecksumType::Sha256, weights);
     // What tools/vad_train/export.py printed.
-    let wanted = "5b9b7aca5e68666d217b066af42dad6f8a2b9b8f51be4e09473e995d243c298d";
+    let wanted = "9278e2ea5ae963d288c8f4c17e9b82ddcd62609817990969815c2948342ba0f6";
     assert_eq!(sum.unwrap(), wanted);
 }

@@ -69,14 +69,6 @@ fn run(settings: &str, x: &[i16], samples: usize) -> (Vec<VadFrame>, Vec<Got>) {
 }
 
 #[test]
-fn it_is_the_default() {
-    let rig = Rig::new("", S16);
-    let detector = rig.element.property_value("detector");
-    let (_, value) = gst::glib::EnumValue::from_value(&detector).unwrap();
-    assert_eq!(value.nick(), "silero");
-}
-
-#[test]
 fn words_are_found_where_they_are_whatever_the_buffers() {
     let (x, known) = speech();
     let (frames, got) = run("post-frames=true min-silence=500000000", &x, 480);

@@ -3,26 +3,31 @@ batch of signals at once.
 
 Per 10 ms: 16 mel bands of the last 32 ms, a level tracker, the noise floor (minimum statistics), the
 log-likelihood ratio of speech over noise in each band, 35 features that do not depend on the input
-level, and the gain that brings quiet speech up before Silero's network hears it.
+level, and the gain that brings quiet speech up before Silero's network hears it, where that shows signs of
+speech.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-RATE, HOP, WINDOW, BANDS = 16_000, 160, 512, 16
+from silero import HIDDEN, HOP, RATE, WINDOW, Silero, logit
+
+BANDS = 16
 #: Features of a frame.
 FEATURES = 2 * BANDS + 3
 #: What 1 in the log-likelihood ratios among them stands for.
 RATIO_SCALE = 4
 
-#: Level tracker in dB: rises by a quarter of the difference and at most 3 dB a frame, falls by 1 dB/s.
-ATTACK, ATTACK_MAX, RELEASE, LOWEST = 0.25, 3.0, 0.01, -85.0
+#: Level tracker in dB: rises by a quarter of the difference and at most 3 dB a frame, falls by half a dB a second.
+ATTACK, ATTACK_MAX, RELEASE, LOWEST = 0.25, 3.0, 0.005, -85.0
 #: Frames at the start in which it rises at once.
 START = 8
 #: Speech whose tracked level is below this is brought up to it, by at most MAX_GAIN dB, and no single
 #: frame to more than HEADROOM dB above it.
 TARGET, MAX_GAIN, HEADROOM = -46.0, 20.0, 12.0
+#: Where Silero's logit has not exceeded SIGN within PATIENCE frames, nothing is raised.
+SIGN, PATIENCE = -3.0, 300
 #: Mean of the samples, subtracted before Silero: share of the past; one so far off is followed at once.
 DC_KEEP, DC_JUMP = 0.95, 1.0
 
@@ -172,9 +177,8 @@ def ramp(values: np.ndarray, first: np.ndarray) -> np.ndarray:
     return lines.reshape(len(values), -1)
 
 
-def levelled(x: np.ndarray, gain_db: np.ndarray) -> np.ndarray:
-    """What Silero hears: x [signals, samples] without its mean, times the gain."""
-    frames = gain_db.shape[1]
+def without_offset(x: np.ndarray, frames: int) -> np.ndarray:
+    """x [signals, samples] without its mean, as far as whole frames reach."""
     x = x[:, : frames * HOP]
     means = x.reshape(len(x), frames, HOP).mean(2)
     dc = np.empty_like(means)
@@ -183,5 +187,28 @@ def levelled(x: np.ndarray, gain_db: np.ndarray) -> np.ndarray:
         slow = DC_KEEP * tracked + (1 - DC_KEEP) * means[:, t]
         tracked = np.where(np.abs(means[:, t] - tracked) > DC_JUMP, means[:, t], slow)
         dc[:, t] = tracked
-    gain = 10 ** (gain_db / 20)
-    return ((x - ramp(dc, np.zeros(len(x)))) * ramp(gain, gain[:, 0])).astype(np.float32)
+    return x - ramp(dc, np.zeros(len(x)))
+
+
+def listen(silero: Silero, x: np.ndarray, gain_db: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Silero's probabilities [signals, windows] and hidden states [signals, windows, 128] of signals
+    [signals, samples] without their means and raised by up to `gain_db` [signals, frames]; and by how many
+    dB they were raised [signals, frames]."""
+    count, frames = gain_db.shape
+    x = without_offset(x, frames)
+    windows = frames * HOP // WINDOW
+    raised, steps = np.zeros_like(gain_db), np.arange(1, HOP + 1) / HOP
+    p, hidden = np.zeros((count, windows), np.float32), np.zeros((count, windows, HIDDEN), np.float32)
+    state, since, before = silero.start(count), np.zeros(count, int), None
+    for t in range(frames):
+        raised[:, t] = np.where(since <= PATIENCE, gain_db[:, t], 0)
+        since += 1
+        factor = 10 ** (raised[:, t] / 20)
+        before = factor if before is None else before
+        x[:, t * HOP : (t + 1) * HOP] *= before[:, None] + (factor - before)[:, None] * steps
+        before, window = factor, (t + 1) * HOP // WINDOW - 1
+        if window >= 0 and (t + 1) * HOP % WINDOW < HOP:
+            p[:, window], state = silero.step(x[:, window * WINDOW : (window + 1) * WINDOW], state)
+            hidden[:, window] = state.hidden
+            since[logit(p[:, window]) > SIGN] = 0
+    return p, hidden, raised

@@ -2,7 +2,7 @@
 
     python make.py DATA_DIR SEED CHUNKS
 
-Writes DATA_DIR/set/SEED_NNN.npz, each of 24 clean streams mixed three ways and 20 without speech:
+Writes DATA_DIR/set/SEED_NNN.npz, each of 22 clean streams mixed three ways, 27 without speech and 3 of crowds:
 own [streams, 1200, 35] float16, logit [streams, 375] float16, hidden [streams, 375, 128] float16,
 clear and raised [streams, 1200] float16, label [streams, 1200] float16, spoken [streams] bool. A seed gives the
 same data again.
@@ -16,22 +16,29 @@ from pathlib import Path
 
 import numpy as np
 
-from front import features, levelled
+from front import features, listen
 from mix import Mixer, Pools
 from silero import HOP, Silero, logit
-from teach import label
+from teach import LAG, PHASES, label, shift
 
-CLEAN, WAYS, SILENT = 24, 3, 20
+CLEAN, WAYS, SILENT, CROWDS = 22, 3, 27, 3
 
 
 def view(silero: Silero, x: np.ndarray) -> dict[str, np.ndarray]:
     """What the network gets of signals [signals, samples]."""
     own, gain, clear = features(x)
-    p, hidden = silero.run(levelled(x, gain), hidden=True)
-    assert hidden is not None
+    p, hidden, raised = listen(silero, x, gain)
     return {"own": own.astype(np.float16), "logit": logit(p).astype(np.float16),
             "hidden": hidden.astype(np.float16), "clear": clear.astype(np.float16),
-            "raised": gain.astype(np.float16)}
+            "raised": raised.astype(np.float16)}
+
+
+def heard(silero: Silero, x: np.ndarray) -> np.ndarray:
+    """Silero's own probabilities [signals, frames] of signals [signals, samples] at a good level: of a
+    crowd nobody knows more."""
+    loud = x / np.maximum(np.abs(x).max(1, keepdims=True), 1e-6) * 0.7
+    logits = shift(np.mean([silero.on_grid(loud, phase) for phase in PHASES], 0), LAG)
+    return (1 / (1 + np.exp(-logits))).astype(np.float32)
 
 
 def chunk(mixer: Mixer, silero: Silero) -> dict[str, np.ndarray]:
@@ -39,8 +46,11 @@ def chunk(mixer: Mixer, silero: Silero) -> dict[str, np.ndarray]:
     labels = label(silero, np.stack([x for x, _ in clean]), [regions for _, regions in clean])
     streams = [mixer.spoken(x, regions) for x, regions in clean for _ in range(WAYS)]
     streams += [mixer.unspoken() for _ in range(SILENT)]
+    crowds = np.stack([mixer.crowd() for _ in range(CROWDS)])
+    streams += list(crowds)
     targets = np.concatenate([labels.repeat(WAYS, 0),
-                              np.zeros((SILENT, streams[0].size // HOP), np.float32)])
+                              np.zeros((SILENT, streams[0].size // HOP), np.float32),
+                              heard(silero, crowds)])
     spoken = np.arange(len(streams)) < CLEAN * WAYS
     return view(silero, np.stack(streams)) | {"label": targets.astype(np.float16), "spoken": spoken}
 

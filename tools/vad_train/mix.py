@@ -17,9 +17,16 @@ SECONDS = 12
 SAMPLES = RATE * SECONDS
 
 Array = np.ndarray
+#: Share of the streams with speech in which it falls by some dB after a while.
+FALLING = 0.12
+#: A first utterance that comes so late, in samples, is mostly that of a faint talker in a quiet room.
+LATE = 2 * RATE
 #: How much more often than the root of its length a pool is drawn.
 WEIGHTS = {"commands_clean": 2.0, "wake_words": 1.5, "telephone_calls": 2.0, "watson": 2.0,
            "vctk": 2.0, "azure": 1.5, "thorsten_emotional": 2.0, "berklee": 0.7, "loops": 0.5}
+#: Pools of noise that hold what is heard outdoors, as a bed for `outdoors`, and of single sounds upon it.
+OUTDOORS = ("weather", "rooms_and_streets", "soundscapes", "far_city", "household_and_street")
+SINGLE = ("berklee", "animals", "dogs", "machines", "frogs_and_birds", "game_effects")
 #: Encoder and container of ffmpeg by codec, and the rate that it works at.
 CODECS = {"opus": (["-c:a", "libopus", "-b:a", "6k", "-f", "ogg"], 16_000),
           "opus12": (["-c:a", "libopus", "-b:a", "12k", "-f", "ogg"], 16_000),
@@ -114,6 +121,7 @@ class Mixer:
             "keys": (1, self.typing),
             "babble": (1, self.babble),
             "music": (2.5, self.music),
+            "outdoors": (1.5, self.outdoors),
         }
 
     # Speech
@@ -140,9 +148,12 @@ class Mixer:
         """A stream of utterances of one or several talkers and the samples that each covers."""
         rng, y, regions = self.rng, np.zeros(SAMPLES, np.float32), []
         several = rng.random() < 0.4
+        faint_from = rng.uniform(2, 6) * RATE if rng.random() < FALLING else None
+        faint = rng.uniform(8, 22)
         name = self.pools.choose("speech", rng)
         level = 0.0
-        at = int(RATE * rng.choice([0.0, rng.exponential(0.4), rng.uniform(0.5, 2.5)], p=[0.4, 0.4, 0.2]))
+        at = int(RATE * rng.choice([0.0, rng.exponential(0.4), rng.uniform(0.5, 2.5), rng.uniform(2.5, 7)],
+                                   p=[0.35, 0.35, 0.18, 0.12]))
         while at < SAMPLES - RATE // 10:
             if several:
                 name = self.pools.choose("speech", rng)
@@ -152,6 +163,9 @@ class Mixer:
             x = self.utterance(name)[: SAMPLES - at] * np.float32(gain(level))
             y[at : at + len(x)] += x
             regions.append((at, at + len(x)))
+            if faint_from is not None and at >= faint_from:
+                # Who was heard loud until now is heard faint.
+                y[at : at + len(x)] *= np.float32(gain(-faint))
             pause = rng.choice([rng.exponential(0.15), rng.exponential(0.5), rng.uniform(0.8, 3)],
                                p=[0.4, 0.4, 0.2])
             at += len(x) + int(RATE * pause)
@@ -339,6 +353,78 @@ class Mixer:
             y[at:] *= step
         return y
 
+    def distant(self, x: Array) -> Array:
+        """x as from far away: dull, its echoes about as strong as itself."""
+        rng = self.rng
+        x = lfilter(*butter(rng.integers(1, 3), np.exp(rng.uniform(np.log(700), np.log(6000))) / 8000), x)
+        n = int(rng.uniform(0.1, 0.8) * RATE)
+        tail = rng.standard_normal(n) * 10 ** (-3 * np.arange(n) / n)
+        tail *= gain(rng.uniform(-12, 6)) / np.sqrt((tail**2).sum())
+        tail[0] += 1
+        return fftconvolve(x, tail)
+
+    def passing(self, n: int) -> Array:
+        """A vehicle that passes: harmonics of its motor, and its wheels."""
+        rng, t = self.rng, np.arange(n) / RATE
+        middle, width = rng.uniform(0, n / RATE), rng.uniform(0.5, 4)
+        far = (t - middle) / width
+        y = lfilter(*butter(2, np.exp(rng.uniform(np.log(300), np.log(2500))) / 8000), rng.standard_normal(n))
+        base = rng.uniform(25, 160) * (1 - rng.uniform(0, 0.06) * np.tanh(far))
+        phase, motor = 2 * np.pi * np.cumsum(base) / RATE, np.zeros(n)
+        for h in range(1, int(rng.integers(3, 16))):
+            motor += h ** -rng.uniform(0.3, 1.2) * np.sin(h * phase + rng.uniform(0, 6.28))
+        y = y / rms(y) + gain(rng.uniform(-15, 6)) * motor / rms(motor)
+        return y / (1 + far**2)
+
+    def bubbles(self, n: int) -> Array:
+        """Water that laps: chirps that ring out, in bursts."""
+        rng, y, at = self.rng, np.zeros(n), 0
+        pause, high = rng.choice([0.01, 0.05, 0.2]), np.exp(rng.uniform(np.log(300), np.log(3000)))
+        while at < n - 800:
+            length = min(int(rng.uniform(0.01, 0.15) * RATE), n - at)
+            t, hz = np.arange(length) / RATE, high * rng.uniform(0.3, 1.2)
+            chirp = np.sin(2 * np.pi * hz * t * (1 + rng.uniform(-0.5, 2) * t)) * np.exp(-5 * t * RATE / length)
+            y[at : at + length] += chirp * rng.uniform(0.1, 1)
+            at += int(RATE * rng.exponential(pause)) + 40
+            if rng.random() < 0.03:
+                at += int(RATE * rng.uniform(0.1, 1.5))
+        return y / rms(y)
+
+    def outdoors(self, n: int) -> Array:
+        """What is heard outdoors or through a window: a bed, vehicles that pass, water, single sounds from
+        far away."""
+        rng, noises = self.rng, self.pools.by_kind["noise"]
+        beds = [name for name in OUTDOORS if name in noises]
+        y = self.coloured(n) if rng.random() < 0.3 else self.filled("noise", n, rng.choice(beds))
+        for _ in range(rng.integers(0, 3)):
+            x = self.passing(n)
+            y = y + x / rms(x) * gain(rng.uniform(-12, 10))
+        if rng.random() < 0.3:
+            y = y + self.bubbles(n) * gain(rng.uniform(-12, 10))
+        singles = [name for name in SINGLE if name in noises]
+        for _ in range(rng.integers(0, 7)):
+            x = noises[rng.choice(singles)].draw(rng)[: 4 * RATE].astype(np.float64)
+            x = faded(self.distant(faded(x))[: 5 * RATE])
+            at = rng.integers(0, n - RATE // 4)
+            x = x[: n - at] / max(rms(x), 1e-4) * gain(rng.uniform(-12, 14))
+            y[at : at + len(x)] += x
+        return y / rms(y)
+
+    def crowd(self, n: int = SAMPLES) -> Array:
+        """Many people who talk in a hall, none of them near: what the teacher hears is in `make.py`."""
+        rng, y = self.rng, np.zeros(n)
+        for _ in range(rng.integers(6, 30)):
+            at = -int(rng.integers(0, 4 * RATE))
+            far = gain(-rng.uniform(0, 12))
+            while at < n:
+                x = self.utterance(self.pools.choose("speech", rng))[max(0, -at) : n - at]
+                at = max(at, 0)
+                y[at : at + len(x)] += x * far
+                at += len(x) + int(RATE * rng.exponential(0.7))
+        y = self.distant(y)[:n]
+        y = y / rms(y) + self.noise(n, rng.choice(["coloured", "recorded", "music"])) * gain(-rng.uniform(0, 25))
+        return self.captured(y, rms(y))
+
     # Rooms, microphones, lines
 
     def room(self, x: Array) -> Array:
@@ -380,11 +466,12 @@ class Mixer:
             x = x + rng.uniform(-0.7, 2) * lfilter(*butter(1, rng.uniform(500, 3000) / 8000), x)
         return x
 
-    def captured(self, x: Array, reference: float) -> Array:
-        """x at some level (`reference` is that of its speech or noise), with the faults of capture:
-        clipping, an offset, hum, a codec; 16 bits."""
+    def captured(self, x: Array, reference: float, level: float | None = None) -> Array:
+        """x at `level` dBFS or some (`reference` is that of its speech or noise), with the faults of
+        capture: clipping, an offset, hum, a codec; 16 bits."""
         rng = self.rng
-        level = rng.normal(-26, 7) if rng.random() < 0.8 else rng.uniform(-70, -40)
+        if level is None:
+            level = rng.normal(-26, 7) if rng.random() < 0.8 else rng.uniform(-70, -40)
         x = x / max(reference, 1e-9) * gain(level)
         if rng.random() < 0.04:
             x = x + self.hum(len(x)) * gain(level + rng.uniform(0, 14))
@@ -402,6 +489,8 @@ class Mixer:
         """One way in which a clean stream could have been recorded."""
         rng = self.rng
         x = clean.astype(np.float64)
+        if regions and regions[0][0] >= LATE and rng.random() < 0.7:
+            return self.from_far(x, regions)
         if rng.random() < 0.45:
             x = self.room(x)
         if rng.random() < 0.5:
@@ -416,11 +505,22 @@ class Mixer:
                 x = x + self.noise() * level * gain(-rng.uniform(5, 30))
         return self.captured(x, level)
 
+    def from_far(self, x: Array, regions: list[tuple[int, int]]) -> Array:
+        """A quiet room, then somebody far from the microphone."""
+        rng = self.rng
+        x = self.room(x)
+        if rng.random() < 0.5:
+            x = self.room(x)
+        level = active_level(np.concatenate([x[start:end] for start, end in regions]))
+        kind = rng.choice(["tone_of_room", "coloured", "hum", "keys", "recorded"], p=[0.5, 0.2, 0.1, 0.1, 0.1])
+        x = x + self.noise(kind=kind) * level * gain(-rng.uniform(8, 40))
+        return self.captured(x, level, rng.uniform(-58, -28))
+
     def unspoken(self) -> Array:
         """A stream without speech."""
         rng = self.rng
-        kinds = ["music", "recorded", "keys", "events", "coloured", "tone_of_room", "hum", "silence"]
-        kind = rng.choice(kinds, p=[0.36, 0.24, 0.08, 0.12, 0.06, 0.04, 0.04, 0.06])
+        kinds = ["music", "recorded", "outdoors", "keys", "events", "coloured", "tone_of_room", "hum", "silence"]
+        kind = rng.choice(kinds, p=[0.27, 0.16, 0.26, 0.06, 0.09, 0.04, 0.04, 0.03, 0.05])
         if kind == "silence":
             x = rng.standard_normal(SAMPLES) * gain(-rng.uniform(60, 110)) * rng.integers(0, 2)
             return np.round(x * 32767) / 32768
@@ -431,4 +531,4 @@ class Mixer:
             x = self.room(x)
         if rng.random() < 0.3:
             x = self.line(x)
-        return self.captured(x, rms(x))
+        return self.captured(x, rms(x), rng.uniform(-72, -38) if rng.random() < 0.35 else None)

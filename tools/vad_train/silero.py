@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,6 +23,18 @@ def logit(p: np.ndarray) -> np.ndarray:
     return np.log(p / (1 - p))
 
 
+@dataclass
+class State:
+    """Of the network between two windows of some signals."""
+
+    memory: np.ndarray
+    context: np.ndarray
+
+    @property
+    def hidden(self) -> np.ndarray:
+        return self.memory[0]
+
+
 class Silero:
     """The 16 kHz network of the installed package, from silence, one call per signal or batch."""
 
@@ -40,20 +53,26 @@ class Silero:
         out."""
         count, samples = x.shape
         windows = samples // WINDOW
-        state = np.zeros((2, count, HIDDEN), np.float32)
-        context = np.zeros((count, CONTEXT), np.float32)
-        rate = np.array(RATE, np.int64)
+        state = self.start(count)
         p = np.zeros((count, windows), np.float32)
         h = np.zeros((count, windows, HIDDEN), np.float32) if hidden else None
         for i in range(windows):
-            new = x[:, i * WINDOW : (i + 1) * WINDOW].astype(np.float32)
-            fed = {"input": np.concatenate([context, new], 1), "state": state, "sr": rate}
-            out, state = self.session.run(None, fed)
-            p[:, i] = out[:, 0]
-            context = new[:, -CONTEXT:]
+            p[:, i], state = self.step(x[:, i * WINDOW : (i + 1) * WINDOW], state)
             if h is not None:
-                h[:, i] = state[0]
+                h[:, i] = state.hidden
         return p, h
+
+    def start(self, count: int) -> State:
+        """The state of `count` signals that nothing was heard of."""
+        return State(np.zeros((2, count, HIDDEN), np.float32), np.zeros((count, CONTEXT), np.float32))
+
+    def step(self, window: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+        """Probabilities [signals] of the next window [signals, WINDOW], and the state after it."""
+        new = window.astype(np.float32)
+        fed = {"input": np.concatenate([state.context, new], 1), "state": state.memory,
+               "sr": np.array(RATE, np.int64)}
+        out, memory = self.session.run(None, fed)
+        return out[:, 0], State(memory, new[:, -CONTEXT:])
 
     def on_grid(self, x: np.ndarray, phase: int) -> np.ndarray:
         """Logits [signals, frames] at the centres of 10 ms frames, interpolated between the centres

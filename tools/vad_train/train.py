@@ -3,9 +3,9 @@
     python train.py DATA_DIR NAME [--epochs N] [--stop-after N] [--from NAME] [--rate R] [--unspoken W]
         [--seed N]
 
-The loss is the mean of what the heads say and of what is told of it, as of speech that needs no raising. The last chunk of each seed is kept
-for validation. Writes DATA_DIR/model/NAME.pt and prints the loss and the area under the ROC curve of each
-head, beside Silero's own.
+The loss is the mean of what the heads say and of what is told of it, as of speech that needs no raising. The last
+chunk of each seed is kept for validation. Writes DATA_DIR/model/NAME.pt and prints the loss and the area under the
+ROC curve of each head, beside Silero's own.
 """
 
 from __future__ import annotations
@@ -85,8 +85,9 @@ def validate(net: Net, data: list[Chunk]) -> str:
         window, _ = newest_windows(label.shape[1])
         silero = chunk["logit"].astype(np.float32)[:, np.maximum(window, 0)]
         plain.append(silero[spoken][:, 6 : 6 + label.shape[1] - max(LOOK_AHEADS)].ravel())
-        quiet.append((logits[~spoken] >= 0).mean((0, 1)))
-        quiet_plain.append((silero[~spoken] >= 0).mean())
+        without = ~spoken & (chunk["label"].max(1) == 0)
+        quiet.append((logits[without] >= 0).mean((0, 1)))
+        quiet_plain.append((silero[without] >= 0).mean())
         for d, head, out in zip(LOOK_AHEADS, heads, logits[spoken].transpose(2, 0, 1)):
             head.append(out[:, d : d + label.shape[1] - max(LOOK_AHEADS)].ravel())
     net.train()

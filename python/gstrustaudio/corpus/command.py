@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        help="write each file whole, or a file for each segment (default: %(default)s)")
     sound.add_argument("--audio-format", choices=tuple(AUDIO_FORMATS), default="wav", help="default: %(default)s")
     speech = parser.add_argument_group("speech (seconds; as rustvad's properties, and with their defaults)")
-    speech.add_argument("--detector", choices=DETECTORS, default="silero", help="default: %(default)s")
+    speech.add_argument("--detector", choices=DETECTORS, default="neural", help="default: %(default)s")
     for name in ("threshold", "release-threshold", "energy-threshold", "look-ahead", "min-speech", "min-silence",
                  "speech-pad", "max-speech"):
         speech.add_argument(f"--{name}", type=float, metavar="DBFS" if name.startswith("energy") else "P" if "thr" in name else "S")

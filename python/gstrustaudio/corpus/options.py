@@ -41,7 +41,7 @@ class Options:
     channels: int = 1
     #: Samples as caps name them.
     format: str = "S16LE"
-    detector: str = "silero"
+    detector: str = "neural"
     threshold: Optional[float] = None
     release_threshold: Optional[float] = None
     #: dBFS, for ``detector=energy``.

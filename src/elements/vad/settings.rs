@@ -23,9 +23,9 @@ pub enum DetectorChoice {
     Spectral,
     #[enum_value(name = "Level against a fixed threshold", nick = "energy")]
     Energy,
-    #[default]
     #[enum_value(name = "Silero's neural network", nick = "silero")]
     Silero,
+    #[default]
     #[enum_value(
         name = "Silero's network, levelled, and features of the spectrum, joined by a network",
         nick = "neural"

@@ -16,10 +16,10 @@ use crate::vad::voicing::levels;
 pub const FEATURES: usize = 2 * MAX_BANDS + 3;
 
 /// The level tracker rises by this share of what is missing and at most so many dB a frame, and
-/// falls by 1 dB per second.
+/// falls by half a dB per second.
 const ATTACK: f32 = 0.25;
 const MAX_ATTACK: f32 = 3.0;
-const RELEASE: f32 = 0.01;
+const RELEASE: f32 = 0.005;
 /// It never falls below this, in dB.
 const LOWEST: f32 = -85.0;
 /// Frames at the start in which it rises at once.

@@ -11,6 +11,10 @@ pub const MOST: f32 = 20.0;
 /// No frame is raised further than this over the target: what comes suddenly is not amplified as
 /// what was before it.
 const HEADROOM: f32 = 12.0;
+/// Where Silero's logit has not exceeded `SIGN` within so many frames, nothing is raised: what is quiet there
+/// is a room, and raised it would be noise to Silero's memory, which then hears late who talks.
+const SIGN: f32 = -3.0;
+const PATIENCE: u32 = 300;
 /// Share of the past in the mean that is subtracted.
 const KEEP: f32 = 0.95;
 /// An offset below this is none.
@@ -24,6 +28,8 @@ pub struct Leveller {
     offset: f32,
     /// Of the last frame, as a factor; 0 before the first.
     gain: f32,
+    /// Frames since Silero's logit exceeded `SIGN`, or since the start.
+    since: u32,
 }
 
 impl Leveller {
@@ -33,7 +39,9 @@ impl Leveller {
     pub fn run(&mut self, frame: &mut [f32], level: f32, tracked: f32) -> f32 {
         let samples = frame.len().max(1) as f32;
         let db = (TARGET - tracked).min(TARGET + HEADROOM - level);
-        let db = db.clamp(0.0, MOST);
+        let most = if self.since <= PATIENCE { MOST } else { 0.0 };
+        let db = db.clamp(0.0, most);
+        self.since = self.since.saturating_add(1);
         let gain = exp(db * (std::f32::consts::LN_10 / 20.0));
         let from = if self.gain == 0.0 { gain } else { self.gain };
         let mean = sum(frame) / samples;
@@ -55,6 +63,13 @@ impl Leveller {
         }
         (self.gain, self.offset) = (gain, offset);
         db
+    }
+
+    /// Takes up what Silero said of a window.
+    pub fn heard(&mut self, logit: f32) {
+        if logit > SIGN {
+            self.since = 0;
+        }
     }
 
     /// Writes what `from` is at the gain and the offset of the last frame.
@@ -93,6 +108,22 @@ mod tests {
             let found = 20.0 * (frame[159].abs() / 0.001).log10();
             assert!((found - gain).abs() < 0.01, "{tracked}: {found}");
         }
+    }
+
+    #[test]
+    fn what_silero_shows_no_sign_of_speech_in_is_not_raised_after_three_seconds() {
+        let mut leveller = Leveller::default();
+        let mut raised = |heard: f32, frames: u32| {
+            leveller.heard(heard);
+            (0..frames)
+                .map(|_| leveller.run(&mut [0.0; 160], -80.0, -80.0))
+                .collect::<Vec<_>>()
+        };
+        // At the start there may be speech.
+        assert_eq!(raised(-9.0, 301), [20.0; 301]);
+        assert_eq!(raised(-3.0, 100), [0.0; 100]);
+        assert_eq!(raised(-2.9, 301), [20.0; 301]);
+        assert_eq!(raised(-9.0, 1), [0.0]);
     }
 
     #[test]

@@ -152,6 +152,7 @@ impl Neural {
     fn ask(&mut self, hop: &[f32; HOP], raised: &[f32; HOP]) -> bool {
         let Some(again) = self.opening.take(hop) else {
             if let Some(logit) = self.silero.push(raised) {
+                self.leveller.heard(logit);
                 self.logits = [scaled(logit), self.logits[0]];
                 self.head.window(self.silero.hidden());
             }
@@ -175,6 +176,7 @@ impl Neural {
                 self.greatest = f32::NEG_INFINITY;
                 self.logits = [0.0; 2];
             }
+            self.leveller.heard(logit);
             self.logits = [scaled(logit), self.logits[0]];
             self.greatest = self.greatest.max(self.logits[0] / LOGIT_SCALE);
             self.head.window(self.silero.hidden());
