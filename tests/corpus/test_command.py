@@ -52,7 +52,7 @@ def _other_number(ogg):
 class Tables(InFolder):
     def test_segments_have_times_levels_and_probabilities(self):
         shutil.copy(CLIP, self.sounds)
-        done = corpus(self.sounds, "--out", self.out)
+        done = corpus(self.sounds, "--out", self.out, "--detector", "silero")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertIn("1 done, 0 failed, 0 skipped; 0.000 h of speech in 0.000 h, 2 segments", done.stdout)
         (file,) = rows(self.out, "files")
@@ -70,8 +70,8 @@ class Tables(InFolder):
         for s, (start, end) in zip(segments, WORDS):
             self.assertEqual((s["path"], s["id"], s["node"], s["text"], s["audio"]),
                              (path, file["id"], None, None, None))
-            self.assertAlmostEqual(s["start"], start, delta=0.1)
-            self.assertAlmostEqual(s["end"], end, delta=0.1)
+            self.assertAlmostEqual(s["start"], start, delta=0.05)
+            self.assertAlmostEqual(s["end"], end, delta=0.05)
             self.assertAlmostEqual(s["duration"], s["end"] - s["start"], places=9)
             self.assertTrue(-30 < s["level"] < -15 and s["noise_floor"] < -60, s)
             self.assertTrue(0.7 < s["probability"] <= 1, s)
@@ -464,7 +464,7 @@ class Kinds(InFolder):
             ten = clip.readframes(80000).ljust(160000, b"\0")
             for _ in range(360):
                 hour.writeframesraw(ten)
-        done = corpus(self.sounds, "--out", self.out, "--audio", "whole", "--audio-format", "flac")
+        done = corpus(self.sounds, "--out", self.out, "--detector", "silero", "--audio", "whole", "--audio-format", "flac")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         (file,) = rows(self.out, "files")
         # From the instant of the first frame to that of the last one.
@@ -472,7 +472,7 @@ class Kinds(InFolder):
         self.assertEqual((file["duration"], file["source_frames"], file["num_segments"]), (frames / 16000, 28_800_000, 720))
         segments = rows(self.out, "segments")
         for first, second, third in zip(segments, segments[1:], segments[2:]):
-            self.assertAlmostEqual(third["start"] - first["start"], 10, delta=0.05)
+            self.assertAlmostEqual(third["start"] - first["start"], 10, delta=0.03)
             self.assertAlmostEqual(third["duration"], first["duration"], delta=0.05)
             self.assertLess(first["end"], second["start"])
         with open(self.out / file["audio"], "rb") as f:
