@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any, Callable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Iterator, List, Optional
 
 import gi
 
@@ -61,11 +61,6 @@ def path_of(element: Any) -> str:
     return "/".join(reversed(names))
 
 
-def _source(message: Any) -> Tuple[str, str]:
-    """Name and path of what posted ``message``."""
-    return ("", "") if message.src is None else (message.src.get_name(), path_of(message.src))
-
-
 def prefix_of(bin: Any) -> str:
     """What paths of elements below ``bin`` begin with; nothing where it is a pipeline of its own."""
     whole = bin.get_parent() is None and isinstance(bin, Gst.Pipeline)
@@ -81,12 +76,13 @@ def parse(message: Any) -> Optional[Event]:
     structure = message.get_structure()
     if structure is None or structure.get_name() not in MESSAGES:
         return None
-    return event_from_fields(structure.get_name(), structure_fields(structure), *_source(message))
+    source = message.src.get_name() if message.src is not None else ""
+    return event_from_fields(structure.get_name(), structure_fields(structure), source)
 
 
 def stats(element: Any) -> Metrics:
     """What ``element`` says of itself now."""
-    return Metrics.from_structure(element.get_property("stats"), element.get_name(), path_of(element))
+    return Metrics.from_structure(element.get_property("stats"), element.get_name())
 
 
 def own_elements(bin: Any) -> List[Any]:
@@ -116,7 +112,7 @@ def all_stats(pipeline: Any) -> List[Metrics]:
 def error_of(message: Any) -> PipelineError:
     """The error in a message of type ERROR."""
     error, debug = message.parse_error()
-    name, path = _source(message)
+    name, path = ("", "") if message.src is None else (message.src.get_name(), path_of(message.src))
     return PipelineError(name, error.message, debug or "", path)
 
 

@@ -106,9 +106,9 @@ class _Message(Placed):
     path: str = dataclasses.field(default="", kw_only=True)
 
     @classmethod
-    def from_fields(cls: Type[_M], fields: Mapping[str, Any], element: str = "", path: str = "") -> _M:
-        """Reads ``fields`` by their names on the bus; ``element`` is who posted them and ``path`` where
-        that lies, where they do not say it themselves. Fields that are not known go to ``extra``."""
+    def from_fields(cls: Type[_M], fields: Mapping[str, Any], element: str = "") -> _M:
+        """Reads ``fields`` by their names on the bus; ``element`` is who posted them, where they
+        do not say it themselves. Fields that are not known go to ``extra``."""
         rest = dict(fields)
         values: Dict[str, Any] = {}
         for attribute, name, kind, optional in _layout(cls):
@@ -118,17 +118,15 @@ class _Message(Placed):
                     values[attribute] = _read(cls.MESSAGE, name, kind, value)
             elif attribute == "element":
                 values[attribute] = element
-            elif attribute == "path":
-                values[attribute] = path
-            elif not optional:
+            elif attribute != "path" and not optional:
                 raise MessageError(f"{cls.MESSAGE}: field `{name}` is missing")
         values["extra"] = rest
         return cls(**values)
 
     @classmethod
-    def from_structure(cls: Type[_M], structure: Any, element: str = "", path: str = "") -> _M:
+    def from_structure(cls: Type[_M], structure: Any, element: str = "") -> _M:
         """Reads a ``Gst.Structure``: a message's, or an element's ``stats``."""
-        return cls.from_fields(structure_fields(structure), element, path)
+        return cls.from_fields(structure_fields(structure), element)
 
     @classmethod
     def from_json(cls: Type[_M], text: str) -> _M:
@@ -404,7 +402,7 @@ class SegmentJoiner:
         )
 
 
-def event_from_fields(name: str, fields: Mapping[str, Any], element: str, path: str = "") -> Optional[Event]:
+def event_from_fields(name: str, fields: Mapping[str, Any], element: str) -> Optional[Event]:
     """The message called ``name``; ``None`` where it is none of ours."""
     cls = MESSAGES.get(name)
-    return None if cls is None else cls.from_fields(fields, element, path)
+    return None if cls is None else cls.from_fields(fields, element)

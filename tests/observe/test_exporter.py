@@ -124,7 +124,7 @@ class Scrape(unittest.TestCase):
 
     def test_what_left_a_pipeline_that_goes_on_is_forgotten_alone(self):
         for path in ("caller1/vad", "caller1/in/vad", "caller10/vad", "caller1"):
-            self.exporter.add(Metrics.from_fields(METRICS, path=path), "p")
+            self.exporter.add(Metrics.from_fields({**METRICS, "path": path}), "p")
 
         def left():
             samples, _ = scrape(self.server)
