@@ -197,7 +197,7 @@ def listen(silero: Silero, x: np.ndarray, gain_db: np.ndarray) -> tuple[np.ndarr
     count, frames = gain_db.shape
     x = without_offset(x, frames)
     windows = frames * HOP // WINDOW
-    raised, steps = np.zeros_like(gain_db), np.arange(1, HOP + 1) / HOP
+    raised = np.zeros_like(gain_db)
     p, hidden = np.zeros((count, windows), np.float32), np.zeros((count, windows, HIDDEN), np.float32)
     state, since, before = silero.start(count), np.zeros(count, int), None
     for t in range(frames):
@@ -205,7 +205,7 @@ def listen(silero: Silero, x: np.ndarray, gain_db: np.ndarray) -> tuple[np.ndarr
         since += 1
         factor = 10 ** (raised[:, t] / 20)
         before = factor if before is None else before
-        x[:, t * HOP : (t + 1) * HOP] *= before[:, None] + (factor - before)[:, None] * steps
+        x[:, t * HOP : (t + 1) * HOP] *= ramp(factor[:, None], before)
         before, window = factor, (t + 1) * HOP // WINDOW - 1
         if window >= 0 and (t + 1) * HOP % WINDOW < HOP:
             p[:, window], state = silero.step(x[:, window * WINDOW : (window + 1) * WINDOW], state)

@@ -19,7 +19,7 @@ import numpy as np
 from front import features, listen
 from mix import Mixer, Pools
 from silero import HOP, Silero, logit
-from teach import LAG, PHASES, label, shift
+from teach import heard, label
 
 CLEAN, WAYS, SILENT, CROWDS = 22, 3, 27, 3
 
@@ -31,14 +31,6 @@ def view(silero: Silero, x: np.ndarray) -> dict[str, np.ndarray]:
     return {"own": own.astype(np.float16), "logit": logit(p).astype(np.float16),
             "hidden": hidden.astype(np.float16), "clear": clear.astype(np.float16),
             "raised": raised.astype(np.float16)}
-
-
-def heard(silero: Silero, x: np.ndarray) -> np.ndarray:
-    """Silero's own probabilities [signals, frames] of signals [signals, samples] at a good level: of a
-    crowd nobody knows more."""
-    loud = x / np.maximum(np.abs(x).max(1, keepdims=True), 1e-6) * 0.7
-    logits = shift(np.mean([silero.on_grid(loud, phase) for phase in PHASES], 0), LAG)
-    return (1 / (1 + np.exp(-logits))).astype(np.float32)
 
 
 def chunk(mixer: Mixer, silero: Silero) -> dict[str, np.ndarray]:

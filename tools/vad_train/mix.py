@@ -411,7 +411,7 @@ class Mixer:
         return y / rms(y)
 
     def crowd(self, n: int = SAMPLES) -> Array:
-        """Many people who talk in a hall, none of them near: what the teacher hears is in `make.py`."""
+        """Many people who talk in a hall, none of them near: what the teacher hears is in `teach.py`."""
         rng, y = self.rng, np.zeros(n)
         for _ in range(rng.integers(6, 30)):
             at = -int(rng.integers(0, 4 * RATE))

@@ -48,11 +48,23 @@ def relative_levels(x: np.ndarray, regions: list[tuple[int, int]]) -> np.ndarray
     return np.max([padded[i : i + len(relative)] for i in range(7)], 0)
 
 
+def at_good_level(signals: np.ndarray) -> np.ndarray:
+    """`signals` [signals, samples], each with its peak at 0.7."""
+    return signals / np.maximum(np.abs(signals).max(1, keepdims=True), 1e-6) * 0.7
+
+
+def heard(silero: Silero, signals: np.ndarray) -> np.ndarray:
+    """Silero's own probabilities [signals, frames] of signals [signals, samples]: of a crowd nobody knows
+    more."""
+    loud = at_good_level(signals)
+    logits = shift(np.mean([silero.on_grid(loud, phase) for phase in PHASES], 0), LAG)
+    return (1 / (1 + np.exp(-logits))).astype(np.float32)
+
+
 def label(silero: Silero, signals: np.ndarray, regions: list[list[tuple[int, int]]]) -> np.ndarray:
     """Probability of speech [signals, frames] in clean signals [signals, samples] that hold
     utterances in `regions` and silence elsewhere."""
-    peak = np.maximum(np.abs(signals).max(1, keepdims=True), 1e-6)
-    forward, backward = silero.both_ways(signals / peak * 0.7, PHASES)
+    forward, backward = silero.both_ways(at_good_level(signals), PHASES)
     forward, backward = shift(forward, LAG), shift(backward, -LAG)
     levels = np.stack([relative_levels(x, r) for x, r in zip(signals, regions)])
     total = FORWARD * forward + BACKWARD * backward + PER_DB * np.minimum(levels - NEUTRAL_DB, 0.0)
