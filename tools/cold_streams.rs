@@ -31,6 +31,8 @@ struct Kind {
 type Format = (&'static str, i32, i32);
 
 const S16: Format = ("S16LE", 48_000, 2);
+/// What detectors hear.
+const HEARD: Format = ("F32LE", 16_000, 1);
 const WEBRTC: &str = "webrtcdsp echo-cancel=false noise-suppression=false gain-control=false \
                       high-pass-filter=false voice-detection=true";
 
@@ -41,6 +43,21 @@ const fn kind(name: &'static str, elements: &'static str, input: Format, output:
         input,
         output,
     }
+}
+
+const fn detect(detector: &'static str) -> Kind {
+    kind(detector, detector, HEARD, HEARD)
+}
+
+/// Conversion and resampling to what a detector hears, and that.
+macro_rules! ours {
+    ($detector:literal) => {
+        concat!(
+            "rustaudioconvert ! capsfilter caps=audio/x-raw,format=F32LE,channels=1 ! rustresample \
+             ! capsfilter caps=audio/x-raw,rate=16000 ! ",
+            $detector
+        )
+    };
 }
 
 /// What stands in a place: `identity` first, GStreamer's own last.
@@ -126,24 +143,9 @@ const PLACES: [(&str, &[Kind]); 6] = [
                 ("S16LE", 16_000, 1),
                 ("S16LE", 16_000, 1),
             ),
-            kind(
-                "rustvad detector=spectral",
-                "rustvad detector=spectral",
-                ("F32LE", 16_000, 1),
-                ("F32LE", 16_000, 1),
-            ),
-            kind(
-                "rustvad detector=silero",
-                "rustvad detector=silero",
-                ("F32LE", 16_000, 1),
-                ("F32LE", 16_000, 1),
-            ),
-            kind(
-                "rustvad",
-                "rustvad",
-                ("F32LE", 16_000, 1),
-                ("F32LE", 16_000, 1),
-            ),
+            detect("rustvad detector=spectral"),
+            detect("rustvad detector=silero"),
+            detect("rustvad"),
             kind(
                 "webrtcdsp",
                 WEBRTC,
@@ -163,25 +165,17 @@ const PLACES: [(&str, &[Kind]); 6] = [
             ),
             kind(
                 "ours, detector=spectral",
-                "rustaudioconvert ! capsfilter caps=audio/x-raw,format=F32LE,channels=1 ! rustresample \
-                 ! capsfilter caps=audio/x-raw,rate=16000 ! rustvad detector=spectral",
+                ours!("rustvad detector=spectral"),
                 S16,
-                ("F32LE", 16_000, 1),
+                HEARD,
             ),
             kind(
                 "ours, detector=silero",
-                "rustaudioconvert ! capsfilter caps=audio/x-raw,format=F32LE,channels=1 ! rustresample \
-                 ! capsfilter caps=audio/x-raw,rate=16000 ! rustvad detector=silero",
+                ours!("rustvad detector=silero"),
                 S16,
-                ("F32LE", 16_000, 1),
+                HEARD,
             ),
-            kind(
-                "ours",
-                "rustaudioconvert ! capsfilter caps=audio/x-raw,format=F32LE,channels=1 ! rustresample \
-                 ! capsfilter caps=audio/x-raw,rate=16000 ! rustvad",
-                S16,
-                ("F32LE", 16_000, 1),
-            ),
+            kind("ours", ours!("rustvad"), S16, HEARD),
             kind(
                 "stock, webrtcdsp",
                 "audioconvert ! capsfilter caps=audio/x-raw,format=S16LE,channels=1 ! audioresample \

@@ -5,6 +5,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+use std::path::Path;
+
 use serde_json::Value;
 
 /// Plays `line` under the tracer: gst-launch's error output, and the document.
@@ -22,17 +24,25 @@ fn traced_with(name: &str, flags: &[&str], line: &str) -> (std::process::Output,
     std::fs::create_dir_all(&dir).unwrap();
     let pattern = dir.join(format!("{name}-{{pipeline}}.json"));
     let file = dir.join(format!("{name}-pipeline0.json"));
-    let _ = std::fs::remove_file(&file);
+    written(&pattern, &file, &[flags, &words(line)].concat())
+}
+
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
+/// What gst-launch prints with `arguments`, traced to `pattern`, and the document that it leaves in `file`.
+fn written(pattern: &Path, file: &Path, arguments: &[&str]) -> (std::process::Output, Value) {
+    let _ = std::fs::remove_file(file);
     let output = common::tool("gst-launch-1.0")
         .env(
             "GST_TRACERS",
             format!("rustaudiometrics(file=\"{}\")", pattern.display()),
         )
-        .args(flags)
-        .args(line.split_whitespace())
+        .args(arguments)
         .output()
         .unwrap();
-    let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{e}: {output:?}"));
+    let text = std::fs::read_to_string(file).unwrap_or_else(|e| panic!("{e}: {output:?}"));
     (output, serde_json::from_str(&text).unwrap())
 }
 
@@ -133,7 +143,7 @@ fn the_name_of_a_pipeline_leads_nowhere_else() {
     let dir = common::plugin_dir().with_file_name("tracer-test");
     let inner = dir.join("inner");
     std::fs::create_dir_all(&inner).unwrap();
-    for (name, pattern, written) in [
+    for (name, pattern, file) in [
         ("../escaped", "{pipeline}.json", ".._escaped.json"),
         (
             "no/such/folder",
@@ -142,23 +152,8 @@ fn the_name_of_a_pipeline_leads_nowhere_else() {
         ),
         ("..", "{pipeline}", "__"),
     ] {
-        let file = inner.join(written);
-        let _ = std::fs::remove_file(&file);
-        let tracer = format!("rustaudiometrics(file=\"{}/{pattern}\")", inner.display());
-        let output = common::tool("gst-launch-1.0")
-            .env("GST_TRACERS", tracer)
-            .args([
-                "-q",
-                "pipeline.(",
-                &format!("name={name}"),
-                "fakesrc",
-                "num-buffers=1",
-            ])
-            .args(["!", "fakesink", ")"])
-            .output()
-            .unwrap();
-        let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{e}: {output:?}"));
-        let document: Value = serde_json::from_str(&text).unwrap();
+        let line = format!("-q pipeline.( name={name} fakesrc num-buffers=1 ! fakesink )");
+        let (_, document) = written(&inner.join(pattern), &inner.join(file), &words(&line));
         assert_eq!(document["pipeline_execution"]["pipeline"], name);
     }
     assert!(!dir.join("escaped.json").exists());
